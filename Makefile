@@ -1,0 +1,80 @@
+# Boardline. `make` alone lists the commands.
+SHELL := /bin/bash
+PYTHON_BIN := .venv/bin/python
+ROOMS := pcb_bus edge_publisher inference_subscriber actuator recorder simulator training broker benchmarks
+CHECKED := $(sort $(dir $(wildcard $(addsuffix /*.py,$(ROOMS))))) tests/support
+
+# An option is passed on only where it was given, so that the defaults live in one place: config/line.yaml.
+option = $(if $(strip $($(1))),$(2) "$($(1))")
+BROKER_OPTION = $(call option,BROKER,--broker)
+RUN = exec $(PYTHON_BIN) -m
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test broker run-edge run-inference run-actuator run-recorder train evaluate bench lint format
+
+help:
+	@echo 'make demo [BOARDS=n] [RATE=boards_per_s] [LEFT=source] [RIGHT=source]'
+	@echo '                          the whole line on this machine, no hardware needed'
+	@echo 'make test [ARGS=...]      every test, against a real Mosquitto and a real MariaDB'
+	@echo 'make broker [PORT=1883] [WS_PORT=9001]'
+	@echo '                          Mosquitto for a real line; logins are made on first use'
+	@echo ''
+	@echo 'One service in the foreground, each with [BROKER=host] [ARGS="..."]:'
+	@echo 'make run-edge SIDE=left [SOURCE=0]'
+	@echo 'make run-inference [CUDA=1]'
+	@echo 'make run-actuator'
+	@echo 'make run-recorder'
+	@echo ''
+	@echo 'make train [ARGS="..."]   train the detector; ARGS="--help" lists the options'
+	@echo 'make evaluate [ARGS="..."] measure it on a labelled set'
+	@echo 'make bench                latency of the whole path'
+	@echo 'make lint                 ruff and mypy'
+
+demo:
+	@deploy/setup.sh demo mosquitto
+	@$(RUN) simulator demo $(call option,BOARDS,--boards) $(call option,RATE,--rate) \
+		$(call option,LEFT,--left) $(call option,RIGHT,--right) $(ARGS)
+
+test:
+	@deploy/setup.sh dev mosquitto mosquitto_sub mariadbd mariadb-install-db ip openssl
+	@$(RUN) pytest $(ARGS)
+
+broker:
+	@deploy/setup.sh base mosquitto
+	@$(RUN) broker run $(call option,PORT,--port) $(call option,WS_PORT,--websocket-port) $(ARGS)
+
+run-edge:
+	@[ -n "$(SIDE)" ] || { echo 'which side? for example: make run-edge SIDE=left' >&2; exit 2; }
+	@deploy/setup.sh edge
+	@$(RUN) edge_publisher --side "$(SIDE)" $(call option,SOURCE,--source) $(BROKER_OPTION) $(ARGS)
+
+run-inference:
+	@deploy/setup.sh $(if $(CUDA),cuda,inference)
+	@$(RUN) inference_subscriber $(BROKER_OPTION) $(ARGS)
+
+run-actuator:
+	@deploy/setup.sh actuator
+	@$(RUN) actuator $(BROKER_OPTION) $(ARGS)
+
+run-recorder:
+	@deploy/setup.sh recorder
+	@$(RUN) recorder $(BROKER_OPTION) $(ARGS)
+
+train evaluate:
+	@deploy/setup.sh train
+	@$(RUN) training $@ $(call option,DATA,--data) $(ARGS)
+
+bench:
+	@deploy/setup.sh demo mosquitto
+	@$(RUN) benchmarks.latency $(ARGS)
+
+lint:
+	@deploy/setup.sh dev
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/ruff format --quiet --check . || { echo 'run: make format' >&2; exit 1; }
+	@.venv/bin/mypy $(CHECKED)
+
+format:
+	@deploy/setup.sh dev
+	@.venv/bin/ruff check --quiet --fix .
+	@.venv/bin/ruff format --quiet .
