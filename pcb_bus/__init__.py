@@ -1,0 +1,1 @@
+"""The contract that every service shares: topics, messages, MQTT session, settings, defect taxonomy."""

@@ -1,0 +1,77 @@
+"""Payloads to messages and back. Whatever a stranger sends ends as a message or as `MessageRejected`, never else."""
+
+from typing import Any, TypeVar
+
+import msgpack
+from pydantic import ValidationError
+
+from pcb_bus.errors import MessageRejected
+from pcb_bus.messages import Message
+
+M = TypeVar("M", bound=Message)
+
+MAX_JSON_BYTES = 256 * 1024
+MAX_BINARY_BYTES = 4 * 1024 * 1024
+
+
+def encode_json(message: Message) -> bytes:
+    """UTF-8 JSON; times as RFC 3339 with milliseconds."""
+    return message.model_dump_json(by_alias=True).encode()
+
+
+def encode_msgpack(message: Message) -> bytes:
+    """A MessagePack map; times as integer nanoseconds, pictures as bin."""
+    packed: bytes = msgpack.packb(message.model_dump(by_alias=True))
+    return packed
+
+
+def decode_json(kind: type[M], payload: bytes, *, limit: int = MAX_JSON_BYTES) -> M:
+    """Read one message from UTF-8 JSON.
+
+    Raises:
+        MessageRejected: `too_large`, `not_json` or `schema`.
+    """
+    _check_size(payload, limit)
+    try:
+        message = kind.model_validate_json(payload)
+    except ValidationError as error:
+        raise _rejection(error) from None
+    return _with_version(message)
+
+
+def decode_msgpack(kind: type[M], payload: bytes, *, limit: int = MAX_BINARY_BYTES) -> M:
+    """Read one message from a MessagePack map.
+
+    Raises:
+        MessageRejected: `too_large`, `not_msgpack` or `schema`.
+    """
+    _check_size(payload, limit)
+    try:
+        data: Any = msgpack.unpackb(payload)
+    except (ValueError, RecursionError, msgpack.UnpackException) as error:
+        raise MessageRejected("not_msgpack", str(error) or type(error).__name__) from None
+    try:
+        message = kind.model_validate(data)
+    except ValidationError as error:
+        raise _rejection(error) from None
+    return _with_version(message)
+
+
+def _check_size(payload: bytes, limit: int) -> None:
+    if len(payload) > limit:
+        raise MessageRejected("too_large", f"{len(payload)} bytes, the limit is {limit}")
+
+
+def _with_version(message: M) -> M:
+    if "v" not in message.model_fields_set:
+        raise MessageRejected("schema", "v: field required")
+    return message
+
+
+def _rejection(error: ValidationError) -> MessageRejected:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    if first["type"] == "json_invalid":
+        return MessageRejected("not_json", first["msg"])
+    where = ".".join(str(part) for part in first["loc"]) or "payload"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return MessageRejected("schema", f"{where}: {first['msg']}{more}")

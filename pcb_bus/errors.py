@@ -1,0 +1,36 @@
+"""The errors of the contract.
+
+BoardlineError
+ ├─ ConfigError       (ValueError)       a setting is unknown, impossible or missing; the message names its key
+ ├─ MessageRejected   (ValueError)       a payload breaks the contract; `reason` is the metric's label
+ ├─ BrokerError       (ConnectionError)  the broker cannot be reached or refuses
+ └─ CommandFailed     (RuntimeError)     the node that was asked answered with an error, or not at all
+"""
+
+
+class BoardlineError(Exception):
+    """Root of every error that Boardline raises on purpose."""
+
+
+class ConfigError(BoardlineError, ValueError):
+    """A configuration that cannot work. One line, naming the key."""
+
+
+class MessageRejected(BoardlineError, ValueError):
+    """A payload that breaks the wire contract.
+
+    `reason` is a short stable word for metrics (`not_json`, `schema`, `too_large`, …), `detail` is for the log.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class BrokerError(BoardlineError, ConnectionError):
+    """The broker cannot be reached, or refuses what was asked of it."""
+
+
+class CommandFailed(BoardlineError, RuntimeError):
+    """A node answered a command with an error, or did not answer in time."""

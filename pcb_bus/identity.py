@@ -1,0 +1,27 @@
+"""Ids that are the same after any crash or repeat."""
+
+import uuid
+from collections.abc import Iterable
+
+from pcb_bus.clock import NS_PER_MS
+
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:boardline:verdict")
+
+
+def new_id() -> str:
+    """A fresh random id, for frames."""
+    return uuid.uuid4().hex
+
+
+def verdict_id(root: str, board_id: str, triggered_at: int | None) -> str:
+    """The id of the verdict on one pass of one board.
+
+    `triggered_at` (ns) counts in whole milliseconds, for that is all that a JSON trigger carries of it.
+    """
+    moment = "" if triggered_at is None else str(triggered_at // NS_PER_MS)
+    return str(uuid.uuid5(_NAMESPACE, "\n".join((root, "board", board_id, moment))))
+
+
+def free_run_verdict_id(root: str, frame_ids: Iterable[str]) -> str:
+    """The id of the verdict on frames that no trigger announced."""
+    return str(uuid.uuid5(_NAMESPACE, "\n".join((root, "frames", *sorted(frame_ids)))))

@@ -1,0 +1,54 @@
+"""What a JPEG says of itself, read without decoding it: a hostile or cut picture costs nothing."""
+
+from dataclasses import dataclass
+
+from pcb_bus.errors import MessageRejected
+
+START = b"\xff\xd8"
+_END = b"\xff\xd9"
+_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_STANDALONE = frozenset(range(0xD0, 0xD8)) | {0x01}
+
+
+@dataclass(frozen=True, slots=True)
+class JpegInfo:
+    """Size in pixels."""
+
+    width: int
+    height: int
+
+    @property
+    def pixels(self) -> int:
+        return self.width * self.height
+
+
+def inspect_jpeg(data: bytes, *, max_pixels: int) -> JpegInfo:
+    """Check that `data` is one whole JPEG of a sane size (ITU-T T.81, annex B).
+
+    Raises:
+        MessageRejected: `not_jpeg`, `truncated_jpeg`, `empty_image` or `too_many_pixels`.
+    """
+    if not data.startswith(START):
+        raise MessageRejected("not_jpeg", "does not start with FF D8")
+    if not data.rstrip(b"\0").endswith(_END):
+        raise MessageRejected("truncated_jpeg", "does not end with FF D9")
+    info = _frame_header(data)
+    if info.pixels == 0:
+        raise MessageRejected("empty_image", f"{info.width}x{info.height} pixels")
+    if info.pixels > max_pixels:
+        raise MessageRejected("too_many_pixels", f"{info.width}x{info.height}, the limit is {max_pixels} pixels")
+    return info
+
+
+def _frame_header(data: bytes) -> JpegInfo:
+    at = len(START)
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF or marker in _STANDALONE:
+            at += 1 if marker == 0xFF else 2
+        elif marker in _FRAME_HEADERS:
+            height, width = int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 7 : at + 9])
+            return JpegInfo(width, height)
+        else:
+            at += 2 + int.from_bytes(data[at + 2 : at + 4])
+    raise MessageRejected("not_jpeg", "has no frame header")

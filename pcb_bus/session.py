@@ -1,0 +1,382 @@
+"""One MQTT v5 session on paho: what a service says and hears, through every failure of the network.
+
+The traps that shaped it are in the design, section 6. In short: subscriptions are declarations, restored on each
+connect; an acknowledgement belongs to the connection that delivered; a publish is only done when the broker says so.
+"""
+
+import logging
+import random
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, SocketLike
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from pcb_bus import metrics
+from pcb_bus.clock import now_ns
+from pcb_bus.errors import ConfigError
+from pcb_bus.log import Throttle
+from pcb_bus.receipts import Receipts
+from pcb_bus.settings import BrokerSettings, TlsSettings
+from pcb_bus.topics import Topic, TopicFilter
+
+log = logging.getLogger(__name__)
+
+MAX_PACKET_BYTES = 4 * 1024 * 1024
+_MAX_QUEUED = 1000  # QoS 1 messages that paho keeps while the broker is away
+_MAX_UNSENT = 4  # QoS 0 messages that may wait for a slow network: more would be a backlog
+_BACKOFF_S = (0.3, 1.0)
+_BACKOFF_MAX_S = (4.0, 8.0)
+_WATCHDOG_S = 2.0
+_SEND_RETAINED, _NO_RETAINED = 0, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message as it came. `received_at` is ns since the epoch; `ack` tells the broker that it is dealt with."""
+
+    topic: str
+    payload: bytes = field(repr=False)
+    retain: bool
+    received_at: int
+    response_topic: str | None
+    correlation: bytes | None
+    ack: Callable[[], None] = field(repr=False)
+
+
+Handler = Callable[[Delivery], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A declared interest. `handler` runs on the network thread, so it only enqueues.
+
+    With `manual_ack` the handler's owner calls `Delivery.ack`; otherwise the session does once the handler returned.
+    """
+
+    filter: TopicFilter
+    handler: Handler
+    qos: int = 1
+    manual_ack: bool = False
+    retained: bool = False
+
+    @property
+    def options(self) -> SubscribeOptions:
+        handling = _SEND_RETAINED if self.retained else _NO_RETAINED
+        return SubscribeOptions(qos=self.qos, retainAsPublished=True, retainHandling=handling)
+
+
+@dataclass(frozen=True, slots=True)
+class Will:
+    """What the broker says for a node that is gone."""
+
+    topic: Topic
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """How the broker treats the session.
+
+    Args:
+        durable: the broker keeps the session (and QoS 1 messages for it) for `expiry_s` while the node is away.
+        receive_maximum: QoS 1 messages that the broker may send ahead of their acknowledgement.
+    """
+
+    durable: bool = False
+    expiry_s: int = 86_400
+    receive_maximum: int = 1000
+
+
+class MqttSession:
+    """Connects for ever with jittered back-off; hands messages to the declared subscriptions.
+
+    Args:
+        client_id: stable name of this session at the broker.
+        broker: where and how to connect.
+        options: life of the session at the broker.
+        root: root of the line's topics, for metric labels.
+
+    Raises:
+        ConfigError: the TLS files cannot be used.
+    """
+
+    def __init__(
+        self, client_id: str, broker: BrokerSettings, options: SessionOptions | None = None, root: str = "pcb"
+    ) -> None:
+        self._broker = broker
+        self._options = options or SessionOptions()
+        self._root = root
+        self._subscriptions: list[Subscription] = []
+        self._on_up: list[Callable[[], None]] = []
+        self._receipts = Receipts(self._publish_refused)
+        self._complaints = Throttle(interval_s=30)
+        self._epoch_lock = threading.Lock()
+        self._epoch: int | None = None
+        self._epochs = 0
+        self._connected = threading.Event()
+        self._stopping = threading.Event()
+        self._network_thread: threading.Thread | None = None
+        self._watchdog = threading.Thread(target=self._watch, name="mqtt-watchdog", daemon=True)
+        self._client = self._make_client(client_id)
+
+    # What a service uses
+
+    def subscribe(self, subscription: Subscription) -> None:
+        """Declare an interest; it holds on this and every later connection."""
+        self._subscriptions.append(subscription)
+        if self.connected:
+            self._client.subscribe(str(subscription.filter), options=subscription.options)
+
+    def on_up(self, callback: Callable[[], None]) -> None:
+        """Call `callback` on the network thread after each connect, once the subscriptions are sent."""
+        self._on_up.append(callback)
+
+    def set_will(self, will: Will) -> None:
+        """Leave a last will, QoS 1 and retained. Before `start`."""
+        self._client.will_set(str(will.topic), will.payload, qos=1, retain=True)
+
+    def start(self) -> None:
+        """Begin to connect, for ever, in the background."""
+        properties = Properties(PacketTypes.CONNECT)
+        properties.ReceiveMaximum = self._options.receive_maximum
+        properties.MaximumPacketSize = MAX_PACKET_BYTES
+        properties.SessionExpiryInterval = self._options.expiry_s if self._options.durable else 0
+        self._client.connect_async(
+            self._broker.host,
+            self._broker.port,
+            keepalive=self._broker.keepalive_s,
+            clean_start=not self._options.durable,
+            properties=properties,
+        )
+        self._client.loop_start()
+        self._watchdog.start()
+
+    def stop(self, flush_s: float = 2.0) -> None:
+        """Wait up to `flush_s` for outstanding publishes, then say goodbye."""
+        self._stopping.set()
+        if self.connected:
+            self._receipts.wait_until_empty(flush_s)
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    @property
+    def connected(self) -> bool:
+        return self._connected.is_set()
+
+    def wait_connected(self, timeout: float) -> bool:
+        return self._connected.wait(timeout)
+
+    def publish(
+        self,
+        topic: Topic | str,
+        payload: bytes,
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        on_done: Callable[[bool], None] | None = None,
+        properties: Properties | None = None,
+    ) -> bool:
+        """Hand a message over; False when it was not taken.
+
+        QoS 0 is taken only while connected and while the network keeps up; QoS 1 is kept, bounded, through an
+        outage. `on_done(accepted)` runs on the network thread when the broker has answered (QoS 0: when sent).
+        """
+        kind = metrics.kind_of(str(topic), self._root)
+        refusal = self._refusal(payload, qos)
+        if refusal is None:
+            info = self._client.publish(str(topic), payload, qos, retain, properties)
+            if info.rc in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_NO_CONN) and (qos or not info.rc):
+                self._receipts.expect(info.mid, qos, kind, on_done)
+                metrics.PUBLISHED.labels(kind).inc()
+                return True
+            refusal = "queue_full" if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE else "not_connected"
+        metrics.DROPPED.labels(kind, refusal).inc()
+        self.complain(refusal, f"not sent: {kind} ({refusal})")
+        return False
+
+    # Inside
+
+    def _refusal(self, payload: bytes, qos: int) -> str | None:
+        if len(payload) > MAX_PACKET_BYTES - 1024:
+            return "too_large"
+        if qos == 0 and not self.connected:
+            return "not_connected"
+        if qos == 0 and self._receipts.unsent >= _MAX_UNSENT:
+            return "slow_network"
+        return None
+
+    def _make_client(self, client_id: str) -> Client:
+        client = Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5, manual_ack=True)
+        if self._broker.username is not None:
+            client.username_pw_set(self._broker.username, self._broker.password)
+        if self._broker.tls is not None:
+            client.tls_set_context(_tls_context(self._broker.tls))
+        client.max_queued_messages_set(_MAX_QUEUED)
+        client.max_inflight_messages_set(100)
+        client.on_pre_connect = self._on_pre_connect
+        client.on_socket_open = _no_delay
+        client.on_connect = self._on_connect
+        client.on_connect_fail = self._on_connect_fail
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        client.on_publish = self._on_publish
+        client.on_message = self._on_message
+        self._jitter(client)
+        return client
+
+    @staticmethod
+    def _jitter(client: Client) -> None:
+        # paho only sleeps for these numbers; fractions are fine and keep a fleet from reconnecting in step.
+        client.reconnect_delay_set(random.uniform(*_BACKOFF_S), random.uniform(*_BACKOFF_MAX_S))  # type: ignore[arg-type]
+
+    def _on_pre_connect(self, client: Client, userdata: object) -> None:
+        self._network_thread = threading.current_thread()
+
+    def _on_connect(
+        self,
+        client: Client,
+        userdata: object,
+        flags: ConnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            self._refused(reason)
+            return
+        with self._epoch_lock:
+            self._epochs += 1
+            self._epoch = self._epochs
+        log.info("connected to the broker at %s:%s", self._broker.host, self._broker.port)
+        metrics.CONNECTED.set(1)
+        if self._subscriptions:
+            client.subscribe([(str(each.filter), each.options) for each in self._subscriptions])
+        self._connected.set()
+        for callback in self._on_up:
+            self._guard("on_up", callback)
+
+    def _refused(self, reason: ReasonCode) -> None:
+        metrics.CONNECT_FAILED.labels(str(reason)).inc()
+        login = self._broker.username or "nobody (no login given)"
+        where = f"{self._broker.host}:{self._broker.port}"
+        self.complain(f"refused {reason}", f"the broker at {where} refuses {login}: {reason}; still trying", error=True)
+
+    def _on_connect_fail(self, client: Client, userdata: object) -> None:
+        metrics.CONNECT_FAILED.labels("unreachable").inc()
+        where = f"{self._broker.host}:{self._broker.port}"
+        self.complain("unreachable", f"no broker at {where}; still trying")
+
+    def _on_disconnect(
+        self,
+        client: Client,
+        userdata: object,
+        flags: DisconnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        with self._epoch_lock:
+            self._epoch = None
+        was_connected = self._connected.is_set()
+        self._connected.clear()
+        metrics.CONNECTED.set(0)
+        self._receipts.forget_unsent()
+        self._jitter(client)
+        if was_connected and not self._stopping.is_set():
+            log.warning("lost the broker at %s:%s (%s); reconnecting", self._broker.host, self._broker.port, reason)
+
+    def _on_subscribe(
+        self,
+        client: Client,
+        userdata: object,
+        mid: int,
+        reasons: list[ReasonCode],
+        properties: Properties | None,
+    ) -> None:
+        for reason in reasons:
+            if reason.is_failure:
+                log.error("the broker refuses a subscription: %s", reason)
+
+    def _on_publish(
+        self, client: Client, userdata: object, mid: int, reason: ReasonCode, properties: Properties | None
+    ) -> None:
+        self._receipts.settle(mid, str(reason) if reason.is_failure else None)
+
+    def _publish_refused(self, kind: str, failure: str) -> None:
+        metrics.PUBLISH_FAILED.labels(kind, failure).inc()
+        self.complain(f"{kind} {failure}", f"the broker refuses our {kind} message: {failure}", error=True)
+
+    def _on_message(self, client: Client, userdata: object, message: MQTTMessage) -> None:
+        # An exception that left here would kill paho's network thread.
+        self._guard("message", lambda: self._dispatch(message))
+
+    def _dispatch(self, message: MQTTMessage) -> None:
+        delivery = self._delivery(message)
+        metrics.RECEIVED.labels(metrics.kind_of(message.topic, self._root)).inc()
+        matching = [each for each in self._subscriptions if each.filter.matches(message.topic)]
+        for subscription in matching:
+            self._guard(str(subscription.filter), lambda each=subscription: each.handler(delivery))  # type: ignore[misc]
+        if not any(each.manual_ack for each in matching):
+            delivery.ack()
+
+    def _delivery(self, message: MQTTMessage) -> Delivery:
+        epoch, mid, qos = self._epoch, message.mid, message.qos
+        return Delivery(
+            topic=message.topic,
+            payload=bytes(message.payload),
+            retain=message.retain,
+            received_at=now_ns(),
+            response_topic=getattr(message.properties, "ResponseTopic", None),
+            correlation=getattr(message.properties, "CorrelationData", None),
+            ack=lambda: self._acknowledge(epoch, mid, qos),
+        )
+
+    def _acknowledge(self, epoch: int | None, mid: int, qos: int) -> None:
+        # After a reconnect the same mid may name another message: a late acknowledgement would lose that one.
+        with self._epoch_lock:
+            if qos and epoch is not None and epoch == self._epoch:
+                self._client.ack(mid, qos)
+
+    def _guard(self, kind: str, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception:
+            metrics.HANDLER_ERRORS.labels(kind).inc()
+            log.exception("fault in the handler of %s", kind)
+
+    def complain(self, kind: str, text: str, *, error: bool = False) -> None:
+        """Log `text`, at most once in a while for each `kind`, with how many like it were held back."""
+        held = self._complaints.admit(kind, now_ns())
+        if held is not None:
+            log.log(logging.ERROR if error else logging.WARNING, "%s%s", text, f" ({held} more)" if held else "")
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(_WATCHDOG_S):
+            thread = self._network_thread
+            if thread is not None and not thread.is_alive() and not self._stopping.is_set():
+                log.critical("the network thread died; starting it again")
+                self._network_thread = None
+                self._client.loop_stop()
+                self._client.loop_start()
+
+
+def _no_delay(client: Client, userdata: object, sock: SocketLike) -> None:
+    # Nagle's algorithm turns a small QoS 1 round trip of 0.2 ms into 88 ms.
+    if isinstance(sock, socket.socket):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _tls_context(tls: TlsSettings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=tls.ca_file)
+        if tls.cert_file is not None:
+            context.load_cert_chain(tls.cert_file, tls.key_file)
+    except OSError as error:
+        raise ConfigError(f"broker.tls: {error}") from None
+    return context

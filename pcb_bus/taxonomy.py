@@ -1,0 +1,88 @@
+"""The defect taxonomy of `config/pcb_defects.yaml`: classes, categories, and what each category does at the gates."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pcb_bus.errors import ConfigError
+from pcb_bus.messages import Category, Name
+
+UNKNOWN_ANOMALY = "unknown_anomaly"
+Severity = Literal["component", "solder", "scrap", "minor"]
+
+
+class CategoryRule(BaseModel):
+    """What a person reads of a category, and the gate (BCM pin, ms) that it opens, if any."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    label: Annotated[str, Field(min_length=1, max_length=64)]
+    pin: Annotated[int, Field(ge=0, le=27)] | None = None
+    duration_ms: Annotated[int, Field(gt=0, le=60_000)] | None = None
+
+    @model_validator(mode="after")
+    def _pin_with_duration(self) -> "CategoryRule":
+        if (self.pin is None) != (self.duration_ms is None):
+            raise ValueError("pin and duration_ms go together")
+        return self
+
+
+class Taxonomy(BaseModel):
+    """Classes by name to their severity, and the categories, worst first."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    classes: Annotated[dict[Name, Severity], Field(min_length=1)]
+    unknown_anomaly: Severity = "component"
+    categories: dict[Category, CategoryRule]
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Taxonomy":
+        missing = set(get_args(Category)) - self.categories.keys()
+        if missing:
+            raise ValueError(f"categories: missing {', '.join(sorted(missing))}")
+        if self.categories["unjudged"].pin is not None:
+            raise ValueError("categories.unjudged: no gate fires for a board that could not be inspected")
+        return self
+
+    def category_of(self, class_name: str) -> Category:
+        """The category that one defect of this class gives a board; minor ones leave it normal.
+
+        Raises:
+            KeyError: the taxonomy does not know the class.
+        """
+        severity = self.unknown_anomaly if class_name == UNKNOWN_ANOMALY else self.classes[class_name]
+        return "normal" if severity == "minor" else severity
+
+    def worst(self, categories: Iterable[Category]) -> Category:
+        """The worst of `categories` in the order of the file; normal when there are none."""
+        found = set(categories) - {"unjudged"}
+        return next((category for category in self.categories if category in found), "normal")
+
+    def label(self, category: Category) -> str:
+        return self.categories[category].label
+
+    def unknown_classes(self, class_names: Iterable[str]) -> tuple[str, ...]:
+        """Those that the taxonomy does not know, sorted."""
+        return tuple(sorted(set(class_names) - self.classes.keys()))
+
+
+def load_taxonomy(path: Path) -> Taxonomy:
+    """Read and check the taxonomy file.
+
+    Raises:
+        ConfigError: missing, not YAML, or not a taxonomy; names the key.
+    """
+    try:
+        return Taxonomy.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "file"
+        raise ConfigError(f"{path}: {where}: {first['msg']}") from None
