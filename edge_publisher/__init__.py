@@ -1,0 +1,1 @@
+"""The edge: a camera's pictures, chosen by trigger, onto the bus as `<root>/frame/<side>`."""

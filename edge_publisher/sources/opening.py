@@ -1,0 +1,73 @@
+"""From what the configuration says to an open source."""
+
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from edge_publisher.sources.base import CaptureRequest, Source
+from edge_publisher.sources.capture import open_camera, open_stream
+from edge_publisher.sources.folder import Folder, list_images
+from edge_publisher.sources.video import Video
+from pcb_bus.errors import ConfigError
+
+DRIVERS = "boardline.sources"
+"""Entry-point group: scheme → `factory(spec, request) -> Source`, which may raise CameraGone or ConfigError."""
+
+Opener = Callable[[], Source]
+
+
+def open_source(spec: str, request: CaptureRequest) -> Source:
+    """Open a camera index (`0`), a device, `rtsp://…`, a video file, a folder of images, or a driver's `scheme://…`.
+
+    Raises:
+        ConfigError: `spec` can never work; names `edge.source`.
+        CameraGone: it did not open now.
+    """
+    return find_source(spec, request)()
+
+
+def find_source(spec: str, request: CaptureRequest) -> Opener:
+    """Decide what `spec` is without opening a device; call the result to open it, as often as needed.
+
+    Raises:
+        ConfigError: `spec` can never work; names `edge.source`.
+    """
+    if spec.isdecimal() or spec.startswith("/dev/"):
+        return lambda: open_camera(spec, request)
+    if "://" in spec:
+        return _find_by_scheme(spec, request)
+    path = Path(spec)
+    if path.is_dir():
+        if not list_images(path):
+            raise ConfigError(f"edge.source: no images in the folder {spec!r}")
+        return lambda: Folder(path, request)
+    if path.is_file():
+        return lambda: Video(path, request)
+    raise ConfigError(f"edge.source: no such camera, file or folder: {spec!r}; schemes: {_known(_drivers())}")
+
+
+def _find_by_scheme(spec: str, request: CaptureRequest) -> Opener:
+    scheme, drivers = urlsplit(spec).scheme, _drivers()
+    if scheme in {"rtsp", "rtsps"}:
+        return lambda: open_stream(spec, request)
+    if scheme not in drivers:
+        raise ConfigError(f"edge.source: unknown scheme {scheme!r} in {spec!r}; schemes: {_known(drivers)}")
+    factory = _load(drivers[scheme])
+    return lambda: factory(spec, request)
+
+
+def _load(driver: EntryPoint) -> Callable[[str, CaptureRequest], Source]:
+    try:
+        factory: Callable[[str, CaptureRequest], Source] = driver.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"edge.source: the driver of {driver.name}:// ({driver.value}) fails: {error}") from None
+    return factory
+
+
+def _drivers() -> dict[str, EntryPoint]:
+    return {driver.name: driver for driver in entry_points(group=DRIVERS)}
+
+
+def _known(drivers: dict[str, EntryPoint]) -> str:
+    return ", ".join(f"{scheme}://" for scheme in sorted({"rtsp", *drivers}))
