@@ -1,0 +1,1 @@
+"""Drawing of bare boards: copper layout, defects and the look of the print."""
