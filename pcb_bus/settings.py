@@ -21,11 +21,12 @@ from pydantic_settings import (
 )
 
 from pcb_bus.errors import ConfigError
-from pcb_bus.messages import Name
+from pcb_bus.messages import Name, Verdict
 from pcb_bus.topics import Topics
 
 SECTIONS = frozenset({"edge", "inference", "actuator", "recorder", "dashboard", "simulator"})
 DEFAULT_CONFIG = Path("config/line.yaml")
+DEFAULT_TAXONOMY = Path("config/pcb_defects.yaml")
 CONFIG_VARIABLE = "PCB_CONFIG"
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -66,6 +67,15 @@ class BrokerSettings(Section):
     """A frozen broker is noticed after about twice this time."""
     tls: TlsSettings | None = None
     """TLS, if the broker asks for it."""
+
+    @field_validator("host")
+    @classmethod
+    def _host_is_a_name(cls, host: str) -> str:
+        try:
+            host.encode("idna")  # as a connection attempt will, on a thread that would die of it
+        except UnicodeError:
+            raise ValueError("not a host name") from None
+        return host
 
 
 class LogSettings(Section):
@@ -110,7 +120,7 @@ class LineSettings(BaseSettings):
     """Root of every topic; a second line is a second root."""
     sides: Annotated[tuple[Name, ...], Field(min_length=1, max_length=8)] = ("left", "right")
     """The sides of a board that have a camera."""
-    taxonomy: Path = Path("config/pcb_defects.yaml")
+    taxonomy: Path = DEFAULT_TAXONOMY
     """The defect taxonomy."""
     broker: BrokerSettings = BrokerSettings()
     log: LogSettings = LogSettings()
@@ -127,6 +137,8 @@ class LineSettings(BaseSettings):
     def _sides_differ(cls, sides: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(sides)) != len(sides):
             raise ValueError("each side once")
+        if taken := set(sides) & Verdict.model_fields.keys():
+            raise ValueError(f"a verdict has a field of its own called {', '.join(sorted(taken))}")
         return sides
 
     @property
@@ -208,4 +220,6 @@ def _describe(error: ValidationError, path: Path | None) -> str:
     if first["type"] == "extra_forbidden":
         return f"{key}: unknown key (in {path or 'the environment'})"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if first["type"] == "missing" or key.endswith("password"):
+        return f"{key}: {first['msg']}{more}"  # the input here would be all that stands around it, or a secret
     return f"{key}: {first['msg']}, not {first['input']!r}{more}"

@@ -1,0 +1,65 @@
+"""The photo-eye of the virtual conveyor: publishes one trigger for each board that stands in place."""
+
+import threading
+from collections.abc import Callable
+
+from pcb_bus.clock import NS_PER_S, now_ns
+from pcb_bus.codec import encode_json
+from pcb_bus.messages import Trigger
+from pcb_bus.session import MqttSession
+from pcb_bus.topics import Topics
+from simulator.schedule import Schedule
+
+
+class Conveyor:
+    """Runs in a thread of its own until `boards` have passed, or it is stopped.
+
+    Args:
+        announce: told (index, trigger) before the trigger is published.
+        boards: how many; None for ever.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        session: MqttSession,
+        topics: Topics,
+        announce: Callable[[int, Trigger], None],
+        boards: int | None = None,
+    ) -> None:
+        self._schedule = schedule
+        self._session = session
+        self._topics = topics
+        self._announce = announce
+        self._left = boards
+        self._stopping = threading.Event()
+        self.finished = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="conveyor", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        index = self._schedule.next_index(now_ns())
+        while self._left != 0 and not self._wait_until(self._schedule.trigger_time(index)):
+            self._publish(index)
+            index += 1
+            self._left = None if self._left is None else self._left - 1
+        self.finished.set()
+
+    def _wait_until(self, due: int) -> bool:
+        """True if stopped meanwhile."""
+        return self._stopping.wait(max(0, due - now_ns()) / NS_PER_S)
+
+    def _publish(self, index: int) -> None:
+        schedule = self._schedule
+        trigger = Trigger(
+            board_id=schedule.board_id(index), triggered_at=schedule.trigger_time(index), source="simulator"
+        )
+        self._announce(index, trigger)
+        self._session.publish(self._topics.trigger, encode_json(trigger))

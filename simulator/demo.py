@@ -1,0 +1,156 @@
+"""The demo: a virtual line, boards with known defects, a live table of verdicts against truth, and a summary."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.live import Live
+
+from pcb_bus.clock import now_ns
+from pcb_bus.errors import BoardlineError
+from pcb_bus.messages import Category, Trigger
+from pcb_bus.session import SessionOptions
+from pcb_bus.settings import DEFAULT_TAXONOMY
+from pcb_bus.taxonomy import load_taxonomy
+from pcb_bus.topics import Topics
+from simulator.conveyor import Conveyor
+from simulator.display import board_line, live_view, summary_table
+from simulator.line import SIDES, LineOptions, VirtualLine
+from simulator.observer import Observer
+from simulator.records import rows_by_board
+from simulator.schedule import Schedule
+
+_READY_S = 30.0
+_SETTLE_S = 20.0
+_REFRESH_S = 0.25
+
+
+class DemoFailed(BoardlineError, RuntimeError):
+    """The line did not come up, or did not stay up."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What `make demo` takes. `boards`: end after so many; None runs until it is stopped. `rate`: boards a second."""
+
+    boards: int | None = None
+    rate: float = 2.0
+    seed: int = 1
+    defect_share: float = 0.3
+    line: LineOptions = field(default_factory=LineOptions)
+
+
+class Demo:
+    """One run of the line.
+
+    Args:
+        stop: set it to end the run early, in order.
+    """
+
+    def __init__(self, options: DemoOptions, console: Console, stop: threading.Event) -> None:
+        self._options = options
+        self._console = console
+        self._stop = stop
+        self._failure: str | None = None
+        self._taxonomy = load_taxonomy(DEFAULT_TAXONOMY)
+        self._schedule = Schedule(options.seed, options.rate, now_ns(), options.defect_share)
+        self._line = VirtualLine(self._schedule, options.line, self._on_failure)
+        self._observer = Observer(self._line.session("viewer", SessionOptions(durable=True, expiry_s=600)), Topics())
+
+    def run(self) -> bool:
+        """Bring the line up, let the boards pass, take it down, and close the books.
+
+        Returns:
+            Whether every board got exactly one verdict, one actuation report and one record.
+
+        Raises:
+            DemoFailed: the line did not come up, or a service cannot be kept running.
+        """
+        with self._line:
+            self._observer.start()
+            try:
+                self._wait_until_up()
+                self._let_boards_pass()
+            finally:
+                self._observer.stop()
+        return self._close_books()
+
+    def _on_failure(self, name: str, last_words: str) -> None:
+        self._failure = f"{name} cannot be kept running: {last_words}"
+        self._stop.set()
+
+    def _wait_until_up(self) -> None:
+        with self._console.status("starting broker, recorder, actuator, inference and two cameras"):
+            missing = self._observer.wait_for_nodes(self._line.nodes, _READY_S, self._stop)
+        if self._failure:
+            raise DemoFailed(self._failure)
+        if missing and not self._stop.is_set():
+            where = self._line.workplace.folder / "output"
+            raise DemoFailed(
+                f"not online after {_READY_S:.0f} s: {', '.join(sorted(missing))}; what they said: {where}"
+            )
+
+    def _let_boards_pass(self) -> None:
+        session = self._line.session("trigger")
+        conveyor = Conveyor(self._schedule, session, Topics(), self._announce, self._options.boards)
+        session.start()
+        conveyor.start()
+        try:
+            self._show_until(conveyor)
+        finally:
+            conveyor.stop()
+            session.stop()
+        if self._failure:
+            raise DemoFailed(self._failure)
+
+    def _announce(self, index: int, trigger: Trigger) -> None:
+        self._observer.expect(trigger, self._truth(index))
+
+    def _truth(self, index: int) -> Category | None:
+        # Nobody has told us what is on pictures that somebody else took.
+        if any(self._options.line.sources.get(side) for side in SIDES):
+            return None
+        return self._schedule.truth(index, SIDES, self._taxonomy)
+
+    def _show_until(self, conveyor: Conveyor) -> None:
+        show = self._show_live if self._console.is_terminal else self._show_lines
+        show(conveyor)
+
+    def _show_live(self, conveyor: Conveyor) -> None:
+        with Live(console=self._console, auto_refresh=False) as live:
+            for note in self._beats(conveyor):
+                accounts, nodes = self._observer.view()
+                live.update(live_view(accounts, nodes, self._options.boards, note), refresh=True)
+
+    def _show_lines(self, conveyor: Conveyor) -> None:
+        printed = 0
+        for _ in self._beats(conveyor):
+            accounts, _nodes = self._observer.view()
+            while printed < len(accounts) and accounts[printed].complete:
+                self._console.print(board_line(accounts[printed]), highlight=False)
+                printed += 1
+
+    def _beats(self, conveyor: Conveyor) -> Iterator[str]:
+        """One for each refresh of the display, until the run is over and everything on its way has arrived."""
+        while not self._stop.wait(_REFRESH_S) and not conveyor.finished.is_set():
+            yield "Ctrl-C ends the run"
+        conveyor.stop()
+        deadline = time.monotonic() + _SETTLE_S
+        while time.monotonic() < deadline and not self._observer.wait_until_complete(_REFRESH_S):
+            yield "waiting for the last boards"
+        yield ""
+
+    def _close_books(self) -> bool:
+        books = self._observer.books
+        books.counted_rows(rows_by_board(self._line.database_url))
+        summary = {**books.summary(), "restarts": self._line.supervisor.restarts}
+        path = self._line.workplace.summary
+        path.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        self._console.print(summary_table(summary))
+        for account in books.accounts:
+            if not account.complete or account.doubles:
+                self._console.print(board_line(account), style="red", highlight=False)
+        return bool(books.accounts) and summary["unaccounted"] == 0 and summary["duplicates"] == 0

@@ -1,0 +1,126 @@
+"""The live table of a running line: verdicts against truth."""
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pcb_bus.messages import Box, Category, Verdict
+from simulator.accounting import BoardAccount, is_escape, is_false_call
+
+_ROWS = 14
+_COLOURS: Mapping[str, str] = {
+    "normal": "green",
+    "component": "yellow",
+    "solder": "dark_orange",
+    "scrap": "red",
+    "unjudged": "magenta",
+}
+_STATES: Mapping[str, str] = {"online": "green", "degraded": "yellow", "offline": "red"}
+
+
+def live_view(
+    accounts: Sequence[BoardAccount], nodes: Mapping[str, str], total: int | None, note: str = ""
+) -> RenderableType:
+    """The last boards, with a line of node states above and the counts below."""
+    table = Table(expand=False, title=_nodes_line(nodes), title_justify="left", title_style="")
+    for heading, justify in _COLUMNS.items():
+        table.add_column(heading, justify="right" if justify == "right" else "left", no_wrap=True)
+    for account in accounts[-_ROWS:]:
+        table.add_row(*_row(account))
+    return Group(table, _count_line(accounts, total), Text(note, style="dim"))
+
+
+_COLUMNS = {
+    "board": "left",
+    "truth": "left",
+    "verdict": "left",
+    "found": "left",
+    "gate": "left",
+    "ms": "right",
+    "record": "left",
+}
+
+
+def _row(account: BoardAccount) -> tuple[RenderableType, ...]:
+    verdict = account.verdict
+    if verdict is None:
+        return account.board_id, _category(account.truth), Text("…", "dim"), "", "", "", ""
+    return (
+        account.board_id,
+        _category(account.truth),
+        _judgement(account.truth, verdict.category),
+        _found(verdict),
+        _gate(account, verdict),
+        "" if account.latency_ms is None else f"{account.latency_ms:.0f}",
+        Text("stored", "green") if account.stored else Text("…", "dim"),
+    )
+
+
+def board_line(account: BoardAccount) -> str:
+    """One finished board as plain text, for a console that is no terminal."""
+    verdict = account.verdict
+    found = verdict.category if verdict else "no verdict"
+    latency = "" if account.latency_ms is None else f"{account.latency_ms:.0f} ms"
+    outcome = account.outcome or "no report"
+    return f"{account.board_id}  truth {account.truth or '?':<9}  verdict {found:<10}  {outcome:<9}  {latency}"
+
+
+def _category(category: Category | None) -> Text:
+    return Text("?", "dim") if category is None else Text(category, _COLOURS[category])
+
+
+def _judgement(truth: Category | None, found: Category) -> Text:
+    text = _category(found)
+    if truth is not None and is_escape(truth, found):
+        text.append(" escape", "bold red")
+    elif truth is not None and is_false_call(truth, found):
+        text.append(" false call", "bold yellow")
+    return text
+
+
+def _found(verdict: Verdict) -> str:
+    boxes: list[Box] = [box for side in verdict.sides.values() if side for box in side.boxes]
+    names = [f"{box.class_name} {box.confidence:.2f}" for box in sorted(boxes, key=lambda box: -box.confidence)]
+    return ", ".join(names[:2]) + (f" +{len(names) - 2}" if len(names) > 2 else "")
+
+
+def _gate(account: BoardAccount, verdict: Verdict) -> Text:
+    if account.outcome is None:
+        return Text("…", "dim")
+    if account.outcome == "fired" and verdict.gpio_signal is not None:
+        return Text(f"pin {verdict.gpio_signal.pin} {verdict.gpio_signal.duration_ms} ms")
+    return Text(account.outcome, "magenta")
+
+
+def _nodes_line(nodes: Mapping[str, str]) -> Text:
+    text = Text()
+    for name, state in sorted(nodes.items()):
+        text.append("● ", _STATES.get(state, "dim")).append(f"{name}   ")
+    return text
+
+
+def _count_line(accounts: Sequence[BoardAccount], total: int | None) -> Text:
+    done = sum(1 for account in accounts if account.complete)
+    judged = [(each.truth, each.verdict.category) for each in accounts if each.truth and each.verdict]
+    escapes = sum(1 for truth, found in judged if is_escape(truth, found))
+    false_calls = sum(1 for truth, found in judged if is_false_call(truth, found))
+    of_total = "" if total is None else f" of {total}"
+    return Text(f"{len(accounts)}{of_total} boards, {done} accounted for, {escapes} escapes, {false_calls} false calls")
+
+
+def summary_table(summary: Mapping[str, object]) -> Table:
+    """The summary as a person reads it."""
+    table = Table(title="The run", title_justify="left", show_header=False)
+    table.add_column(style="bold")
+    table.add_column()
+    for key, value in summary.items():
+        table.add_row(key.replace("_", " "), _plain(value))
+    return table
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "   ".join(f"{key} {number}" for key, number in value.items())
+    return "unknown" if value is None else str(value)

@@ -1,0 +1,112 @@
+"""A whole line on this machine: its own broker, and every service as a child process with its own files."""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from broker.server import Broker
+from pcb_bus.node import with_credentials
+from pcb_bus.session import MqttSession, SessionOptions
+from pcb_bus.settings import BrokerSettings
+from simulator.processes import ProcessSpec, Supervisor
+from simulator.schedule import Schedule
+from simulator.workplace import Workplace, free_ports, merged
+
+SIDES = ("left", "right")
+
+
+@dataclass(frozen=True, slots=True)
+class LineOptions:
+    """What stands on the line.
+
+    Args:
+        sources: camera source of a side; a side without one gets the simulated camera.
+        database_url: where the recorder writes; None is a fresh SQLite file in the folder.
+        settings: more settings, section by section, over those of `config/line.yaml`.
+    """
+
+    folder: Path = Path("var/demo")
+    sources: Mapping[str, str | None] = field(default_factory=dict)
+    database_url: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+class VirtualLine:
+    """Broker, recorder, actuator, inference and one edge a side, running while the context is open.
+
+    Args:
+        on_failure: told (node, last line it printed) when a service cannot be kept running.
+
+    Raises:
+        ConfigError: another line uses the folder.
+        MosquittoMissing, BrokerDied: the broker does not come up.
+    """
+
+    def __init__(self, schedule: Schedule, options: LineOptions, on_failure: Callable[[str, str], None]) -> None:
+        self._schedule = schedule
+        self._options = options
+        self._resources = ExitStack()
+        self.workplace = Workplace(options.folder)
+        self._resources.callback(self.workplace.release)
+        self.database_url = options.database_url or self.workplace.database_url
+        (port,) = free_ports(1)
+        self.broker = Broker(self.workplace.folder / "broker", port, sides=SIDES)
+        environment = {"PCB_CONFIG": str(self.workplace.config), "GPIOZERO_PIN_FACTORY": "mock"}
+        self.supervisor = Supervisor(self._specs(), environment, self.workplace.folder / "output", on_failure)
+
+    def __enter__(self) -> Self:
+        with ExitStack() as undo:
+            undo.push(self._resources)
+            self._resources.enter_context(self.broker)
+            self.workplace.write_config(self._settings())
+            self._resources.callback(self.supervisor.stop)
+            self.supervisor.start()
+            undo.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._resources.close()
+
+    @property
+    def nodes(self) -> frozenset[str]:
+        """Names of the nodes that should be online."""
+        return frozenset(spec.name for spec in self._specs())
+
+    def session(self, login: str, options: SessionOptions | None = None) -> MqttSession:
+        """A session of one's own at the line's broker, with the login of a role; not started yet."""
+        broker = BrokerSettings(
+            host=self.broker.host, port=self.broker.port, credentials=self.broker.credentials_folder
+        )
+        return MqttSession(f"{self.workplace.folder.name}-{login}", with_credentials(broker, login), options)
+
+    def _specs(self) -> list[ProcessSpec]:
+        edges = [
+            ProcessSpec(f"edge-{side}", "edge_publisher", ("--side", side, "--source", self._source(side)))
+            for side in SIDES
+        ]
+        services = {"recorder": "recorder", "actuator": "actuator", "inference": "inference_subscriber"}
+        return [*(ProcessSpec(name, module) for name, module in services.items()), *edges]
+
+    def _source(self, side: str) -> str:
+        return self._options.sources.get(side) or f"sim://{side}?{self._schedule.query}"
+
+    def _settings(self) -> dict[str, Any]:
+        folder = self.workplace.folder
+        own: dict[str, Any] = {
+            "sides": list(SIDES),
+            "broker": {
+                "host": self.broker.host,
+                "port": self.broker.port,
+                "credentials": str(self.broker.credentials_folder),
+            },
+            "log": {"directory": str(folder / "log")},
+            "edge": {"trigger": "mqtt"},
+            "actuator": {"ledger": str(folder / "actuator" / "ledger.db")},
+            "recorder": {"database_url": self.database_url, "images": str(folder / "recorder" / "images")},
+        }
+        return merged(own, self._options.settings)

@@ -1,0 +1,146 @@
+"""The services of a line as child processes: started together, watched, started again when they die."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+_WATCH_S = 0.2
+_STOP_S = 6.0
+_RESTARTS_WITHIN_S = 30.0
+_MAX_RESTARTS = 5
+EXIT_CONFIG = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """A child: its node name, and what to run it with (`python -m module arguments…`)."""
+
+    name: str
+    module: str
+    arguments: tuple[str, ...] = ()
+
+
+class Child:
+    """One process, and when it was last started again."""
+
+    def __init__(self, spec: ProcessSpec, environment: Mapping[str, str], output: Path) -> None:
+        self.spec = spec
+        self._environment = {**os.environ, **environment}
+        self._output = output
+        self._process: subprocess.Popen[bytes] | None = None
+        self._restarts: list[float] = []
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs, or before it was started."""
+        return None if self._process is None else self._process.poll()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", self.spec.module, *self.spec.arguments]
+        with self._output.open("ab") as output:
+            # Its own process group: a Ctrl-C at the terminal is for the one who started it.
+            self._process = subprocess.Popen(
+                command,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def restart(self, now: float) -> bool:
+        """Start it again; False when it died too often lately, or can never run as it is configured."""
+        self._restarts = [at for at in self._restarts if now - at < _RESTARTS_WITHIN_S]
+        if self.exit_code == EXIT_CONFIG or len(self._restarts) >= _MAX_RESTARTS:
+            return False
+        self._restarts.append(now)
+        self.start()
+        return True
+
+    def ask_to_stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+
+    def wait(self, timeout: float) -> None:
+        """Wait for its end; after `timeout` seconds it is killed."""
+        if self._process is None:
+            return
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            log.warning("%s did not stop within %.0f s; killed", self.spec.name, timeout)
+            self._process.kill()
+            self._process.wait()
+
+    def last_words(self) -> str:
+        lines = self._output.read_text(encoding="utf-8", errors="replace").splitlines()
+        return lines[-1] if lines else "no output"
+
+
+class Supervisor:
+    """Keeps children running, as systemd does on a real line.
+
+    Args:
+        output_folder: one `<name>.out` for what each child prints.
+        on_failure: told (name, last line it printed) when a child cannot be kept running.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[ProcessSpec],
+        environment: Mapping[str, str],
+        output_folder: Path,
+        on_failure: Callable[[str, str], None],
+    ) -> None:
+        output_folder.mkdir(parents=True, exist_ok=True)
+        self._children = [Child(spec, environment, output_folder / f"{spec.name}.out") for spec in specs]
+        self._on_failure = on_failure
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
+        self.restarts = 0
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Process ids by node name."""
+        return {child.spec.name: child.pid for child in self._children if child.pid is not None}
+
+    def start(self) -> None:
+        for child in self._children:
+            child.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask all to stop at once, and wait for each; whoever does not is killed."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        for child in self._children:
+            child.ask_to_stop()
+        deadline = time.monotonic() + _STOP_S
+        for child in self._children:
+            child.wait(max(0.1, deadline - time.monotonic()))
+
+    def _watch(self) -> None:
+        given_up: set[str] = set()
+        while not self._stopping.wait(_WATCH_S):
+            for child in self._children:
+                if child.exit_code is None or child.spec.name in given_up:
+                    continue
+                if child.restart(time.monotonic()):
+                    self.restarts += 1
+                else:
+                    given_up.add(child.spec.name)
+                    self._on_failure(child.spec.name, child.last_words())

@@ -1,0 +1,88 @@
+"""The folder of a demo run: its own configuration, logins, logs, database and images."""
+
+import fcntl
+import shutil
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+
+from pcb_bus.errors import ConfigError
+from pcb_bus.settings import DEFAULT_CONFIG
+
+_PARTS = ("broker", "log", "output", "recorder", "actuator", "line.yaml", "summary.json")
+
+
+def free_ports(count: int) -> list[int]:
+    """TCP ports on loopback that nobody uses right now, all different."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+class Workplace:
+    """Takes `folder` for one run and removes what the last run left there.
+
+    Raises:
+        ConfigError: another run uses it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = self._take()
+        for part in _PARTS:
+            _remove(self.folder / part)
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "line.yaml"
+
+    @property
+    def summary(self) -> Path:
+        return self.folder / "summary.json"
+
+    @property
+    def database_url(self) -> str:
+        return f"sqlite:///{self.folder / 'recorder' / 'boardline.db'}"
+
+    def write_config(self, overrides: Mapping[str, Any]) -> None:
+        """The line's own configuration file with `overrides`, section by section."""
+        base = yaml.safe_load(DEFAULT_CONFIG.read_text(encoding="utf-8")) if DEFAULT_CONFIG.exists() else {}
+        text = yaml.safe_dump(merged(base or {}, overrides), allow_unicode=True, sort_keys=False)
+        self.config.write_text(text, encoding="utf-8")
+
+    def release(self) -> None:
+        self._lock.close()
+
+    def _take(self) -> IO[str]:
+        lock = (self.folder / ".lock").open("w", encoding="utf-8")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            raise ConfigError(f"another demo runs in {self.folder}; end it, or choose another --folder") from None
+        return lock
+
+
+def merged(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `overrides`; maps are merged key by key, anything else is replaced."""
+    result = dict(base)
+    for key, value in overrides.items():
+        below = result.get(key)
+        result[key] = merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
