@@ -18,6 +18,7 @@ from simulator.schedule import Schedule
 Image = npt.NDArray[np.uint8]
 _BELT_BGR = (52, 56, 60)
 _NOISE_SIGMA = 2.0
+_LEAST_SIZE = (320, 240)  # below that, a board has no room for its defects
 _OPTIONS: dict[str, type] = {"seed": int, "rate": float, "epoch_ns": int, "defect_share": float}
 
 
@@ -77,7 +78,7 @@ def open_simulated_camera(spec: str, request: CaptureRequest) -> SimulatedCamera
     """The camera that a `sim://` source names; every part of it but the scheme has a default.
 
     Raises:
-        ConfigError: an option is unknown or impossible.
+        ConfigError: an option is unknown or impossible, or the picture too small.
     """
     parts = urlsplit(spec)
     options: dict[str, Any] = {}
@@ -91,4 +92,6 @@ def open_simulated_camera(spec: str, request: CaptureRequest) -> SimulatedCamera
     schedule = Schedule(**options)
     if not 0 < schedule.rate <= 100 or not 0 <= schedule.defect_share <= 1:
         raise ConfigError(f"edge.source: {spec}: rate must be within 0 to 100, defect_share within 0 to 1")
+    if request.width < _LEAST_SIZE[0] or request.height < _LEAST_SIZE[1]:
+        raise ConfigError(f"edge.width, edge.height: a drawn board needs {_LEAST_SIZE[0]}x{_LEAST_SIZE[1]} pixels")
     return SimulatedCamera(schedule, parts.netloc or "board", request)

@@ -1,0 +1,137 @@
+"""The books of a run: what counts as missing, as double, as escape."""
+
+from typing import Any
+
+import pytest
+
+from pcb_bus.clock import NS_PER_MS
+from pcb_bus.messages import Actuation, ModelRef, Timing, Verdict
+from simulator.accounting import Books
+
+MODEL = ModelRef(name="m", sha256="0" * 64)
+
+
+def verdict(board: str, category: str = "normal", verdict_id: str = "", **changes: Any) -> Verdict:
+    fields: dict[str, Any] = {
+        "verdict_id": verdict_id or f"v-{board}",
+        "board_id": board,
+        "status": "ok",
+        "final_defect_type": "x",
+        "category": category,
+        "confidence": 1.0,
+        "gpio_signal": None,
+        "sides": {},
+        "captured_at": 1000 * NS_PER_MS,
+        "judged_at": 1040 * NS_PER_MS,
+        "deadline_at": 2000 * NS_PER_MS,
+        "latency_ms": 40.0,
+        "model": MODEL,
+        "timing": Timing(ready_at=1010 * NS_PER_MS, inference_ms=25.0),
+    }
+    return Verdict(**{**fields, **changes})
+
+
+def report(board: str, outcome: str = "fired") -> Actuation:
+    return Actuation.model_validate(
+        {
+            "verdict_id": f"v-{board}",
+            "board_id": board,
+            "category": "normal",
+            "pin": 23,
+            "outcome": outcome,
+            "fired_at": None,
+            "duration_ms": None,
+            "latency_ms": None,
+        }
+    )
+
+
+@pytest.fixture
+def books() -> Books:
+    """Two boards, everything in order."""
+    books = Books()
+    for board in ("a", "b"):
+        books.triggered(board, "normal")
+        books.judged(verdict(board), 1050 * NS_PER_MS)
+        books.reported(report(board))
+        books.recorded([f"v-{board}"])
+    books.counted_rows({"a": 1, "b": 1})
+    return books
+
+
+def test_a_run_in_order_has_nothing_missing_and_nothing_twice(books: Books) -> None:
+    summary = books.summary()
+    assert books.complete
+    assert [summary[key] for key in ("boards", "verdicts", "actuations", "records")] == [2, 2, 2, 2]
+    assert (summary["unaccounted"], summary["duplicates"]) == (0, 0)
+
+
+def test_times_are_taken_from_the_messages(books: Books) -> None:
+    summary = books.summary()
+    assert summary["latency_ms"] == {"p50": 50.0, "p95": 50.0, "p99": 50.0}
+    assert summary["overhead_ms"] == {"p50": 15.0, "p95": 15.0, "p99": 15.0}
+
+
+@pytest.mark.parametrize("missing", ["verdict", "report", "record"])
+def test_a_board_that_lacks_anything_is_unaccounted(books: Books, missing: str) -> None:
+    books.triggered("c", "normal")
+    if missing != "verdict":
+        books.judged(verdict("c"), 0)
+    if missing != "report":
+        books.reported(report("c"))
+    books.counted_rows({"a": 1, "b": 1} | ({} if missing == "record" else {"c": 1}))
+    assert books.summary()["unaccounted"] == 1
+    assert not books.complete
+
+
+def test_the_word_of_the_recorder_does_not_stand_against_the_database(books: Books) -> None:
+    books.counted_rows({"a": 1})
+    assert books.summary()["records"] == 1
+
+
+def test_a_second_verdict_a_second_pulse_and_a_second_row_are_duplicates(books: Books) -> None:
+    books.judged(verdict("a", verdict_id="another"), 0)
+    books.reported(report("a"))
+    books.counted_rows({"a": 2, "b": 1})
+    assert books.summary()["duplicates"] == 3
+
+
+def test_the_same_verdict_heard_again_is_no_duplicate(books: Books) -> None:
+    books.judged(verdict("a"), 9_000 * NS_PER_MS)
+    books.reported(report("a", "duplicate"))
+    summary = books.summary()
+    assert summary["duplicates"] == 0
+    assert summary["latency_ms"] == {"p50": 50.0, "p95": 50.0, "p99": 50.0}
+
+
+@pytest.mark.parametrize(
+    ("truth", "found", "escapes", "false_calls"),
+    [
+        ("scrap", "normal", 1, 0),
+        ("normal", "solder", 0, 1),
+        ("normal", "unjudged", 0, 0),
+        ("solder", "unjudged", 0, 0),
+        ("solder", "scrap", 0, 0),
+        (None, "scrap", None, None),
+    ],
+)
+def test_escapes_and_false_calls(truth: Any, found: str, escapes: int | None, false_calls: int | None) -> None:
+    books = Books()
+    books.triggered("a", truth)
+    books.judged(verdict("a", found), 0)
+    summary = books.summary()
+    assert (summary["escapes"], summary["false_calls"]) == (escapes, false_calls)
+
+
+def test_a_board_of_another_line_opens_no_account() -> None:
+    books = Books()
+    books.judged(verdict("stranger"), 0)
+    books.reported(report("stranger"))
+    assert len(books) == 0
+    assert books.strangers == 1
+
+
+def test_a_board_without_both_sides_does_not_count_for_the_times(books: Books) -> None:
+    books.triggered("c", "normal")
+    books.judged(verdict("c", "unjudged", status="incomplete", timing=None), 99_000 * NS_PER_MS)
+    assert books.summary()["latency_ms"] == {"p50": 50.0, "p95": 50.0, "p99": 50.0}
