@@ -41,7 +41,7 @@ test:
 
 broker:
 	@deploy/setup.sh base mosquitto
-	@$(RUN) broker run $(call option,PORT,--port) $(call option,WS_PORT,--websocket-port) $(ARGS)
+	@$(RUN) broker run $(call option,PORT,--port) $(call option,WS_PORT,--websocket_port) $(ARGS)
 
 run-edge:
 	@[ -n "$(SIDE)" ] || { echo 'which side? for example: make run-edge SIDE=left' >&2; exit 2; }

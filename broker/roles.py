@@ -1,0 +1,132 @@
+"""Who may say and hear what on the bus: one role for each kind of node, each writing its own topics only.
+
+The public face of this table is `topics.md`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pcb_bus.topics import Topics
+
+BROKER_STATISTICS = "$SYS/#"
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A login: `name` is the user name, and the node's name where the role is a node."""
+
+    name: str
+    writes: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+
+
+def roles_of(topics: Topics, sides: Sequence[str]) -> tuple[Role, ...]:
+    """Every role of a line with these sides."""
+    return (
+        *(_edge(topics, side) for side in sides),
+        _inference(topics, sides),
+        _actuator(topics),
+        _recorder(topics),
+        _dashboard(topics),
+        Role("operator", (_of(topics, "command/+"),), (*_public(topics), *_own_replies(topics, "operator"))),
+        Role("trigger", (str(topics.trigger),)),
+        Role("viewer", (), tuple(_public(topics))),
+    )
+
+
+def _edge(topics: Topics, side: str) -> Role:
+    return _node(
+        topics,
+        f"edge-{side}",
+        writes=(str(topics.frame(side)), str(topics.preview(side)), str(topics.trigger)),
+        reads=(str(topics.trigger),),
+    )
+
+
+def _inference(topics: Topics, sides: Sequence[str]) -> Role:
+    return _node(
+        topics,
+        "inference",
+        writes=(
+            str(topics.verdict),
+            str(topics.all_evidence),
+            str(topics.resend_verdict),
+            *(str(topics.command(f"edge-{side}")) for side in sides),
+        ),
+        reads=(
+            str(topics.trigger),
+            str(topics.frames),
+            str(topics.recorded),
+            *_own_replies(topics, "inference"),
+        ),
+    )
+
+
+def _actuator(topics: Topics) -> Role:
+    return _node(
+        topics,
+        "actuator",
+        writes=(str(topics.actuation), str(topics.resend_actuation)),
+        reads=(str(topics.verdict), str(topics.recorded)),
+    )
+
+
+def _recorder(topics: Topics) -> Role:
+    return _node(
+        topics,
+        "recorder",
+        writes=(str(topics.recorded),),
+        reads=(
+            str(topics.trigger),
+            str(topics.verdict),
+            str(topics.all_evidence),
+            str(topics.actuation),
+            _of(topics, "resend/+"),
+            str(topics.all_status),
+            str(topics.all_events),
+            BROKER_STATISTICS,
+        ),
+    )
+
+
+def _dashboard(topics: Topics) -> Role:
+    return _node(
+        topics,
+        "dashboard",
+        writes=(_of(topics, "command/+"),),
+        reads=(*_public(topics), str(topics.all_evidence), *_own_replies(topics, "dashboard")),
+    )
+
+
+def _node(topics: Topics, name: str, writes: tuple[str, ...], reads: tuple[str, ...]) -> Role:
+    return Role(
+        name,
+        (*writes, str(topics.status(name)), str(topics.event(name)), _of(topics, "reply/+/#")),
+        (*reads, str(topics.command(name))),
+    )
+
+
+def _public(topics: Topics) -> Iterator[str]:
+    """What anybody on the line may look at; not the binary traffic, and not verdicts that go out again."""
+    yield from map(str, (topics.trigger, topics.verdict, topics.recorded, topics.actuation))
+    yield from map(str, (topics.all_status, topics.all_events))
+    yield _of(topics, "preview/+")
+    yield BROKER_STATISTICS
+
+
+def _own_replies(topics: Topics, name: str) -> tuple[str, ...]:
+    return (f"{topics.reply(name)}/#",)
+
+
+def _of(topics: Topics, pattern: str) -> str:
+    return f"{topics.root}/{pattern}"
+
+
+def acl_file(roles: Sequence[Role]) -> str:
+    """Mosquitto's ACL file for these roles. Nothing is allowed but what it names."""
+    lines = ["# Written by `python -m broker`; changes are lost."]
+    for role in roles:
+        lines += ["", f"user {role.name}"]
+        lines += [f"topic write {pattern}" for pattern in role.writes]
+        lines += [f"topic read {pattern}" for pattern in role.reads]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,193 @@
+"""A Mosquitto process with its own logins, as the demo and the tests need it."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from broker.config import LOOPBACK, Listeners, mosquitto_conf
+from broker.errors import BrokerDied, MosquittoMissing, PortTaken
+from broker.provision import Credentials, provision, read_credentials, write_private
+from broker.roles import Role, roles_of
+from pcb_bus.topics import Topics
+
+ADMIN_PATHS = ("/usr/local/sbin", "/usr/sbin", "/opt/homebrew/sbin")  # not on every user's PATH
+READY_TIMEOUT_S = 10.0
+STOP_TIMEOUT_S = 5.0
+
+
+def find_mosquitto() -> str:
+    """The path of Mosquitto.
+
+    Raises:
+        MosquittoMissing: it is not installed.
+    """
+    program = shutil.which("mosquitto", path=os.pathsep.join((os.environ.get("PATH", ""), *ADMIN_PATHS)))
+    if program is None:
+        raise MosquittoMissing("mosquitto is not installed; on Debian: sudo apt-get install mosquitto")
+    return program
+
+
+def prepare(directory: Path, listeners: Listeners, roles: Sequence[Role]) -> tuple[list[str], tuple[str, ...]]:
+    """Write logins and configuration; gives the command that starts the broker, and the roles that are new.
+
+    Raises:
+        MosquittoMissing, PortTaken, ConfigError
+    """
+    program = find_mosquitto()
+    for port in listeners.ports:
+        _refuse_taken(port, listeners.address)
+    new = provision(directory, roles)
+    (directory / "data").mkdir(exist_ok=True, mode=0o700)
+    configuration = directory / "mosquitto.conf"
+    write_private(configuration, mosquitto_conf(directory, listeners))
+    return [program, "-c", str(configuration)], new
+
+
+def _refuse_taken(port: int, address: str | None) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address or "", port))
+        except PermissionError:
+            return  # a port below 1024: Mosquitto says so itself
+        except OSError:
+            raise PortTaken(port) from None
+
+
+class Broker:
+    """One Mosquitto process. It can be stopped, killed and started again on the same port with the same sessions.
+
+    Its files, `mosquitto.log` among them, are in `directory`.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        port: int,
+        websocket_port: int | None = None,
+        *,
+        listen: str | None = LOOPBACK,
+        root: str = "pcb",
+        sides: Sequence[str] = ("left", "right"),
+    ) -> None:
+        self.directory = directory
+        self.host = listen or LOOPBACK
+        self.port = port
+        self.websocket_port = websocket_port
+        self._listeners = Listeners(port, websocket_port, listen)
+        self._roles = roles_of(Topics(root), sides)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def log_path(self) -> Path:
+        return self.directory / "mosquitto.log"
+
+    @property
+    def credentials_folder(self) -> Path:
+        """For the setting `broker.credentials`."""
+        return self.directory / "credentials"
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs."""
+        return self._process.pid if self._process and self._process.poll() is None else None
+
+    def credentials(self, role: str) -> Credentials:
+        """The login of a role: `edge-<side>`, `inference`, `viewer`, …"""
+        return read_credentials(self.directory, role)
+
+    def start(self, timeout: float = READY_TIMEOUT_S) -> None:
+        """Start and wait until it accepts connections; nothing happens if it runs already.
+
+        Raises:
+            MosquittoMissing, PortTaken, BrokerDied
+        """
+        if self.pid is not None:
+            return
+        command, _ = prepare(self.directory, self._listeners, self._roles)
+        with self._log() as log:
+            # Its own process group: a Ctrl-C at the terminal is for the one who started it.
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        self.wait_ready(timeout)
+
+    def wait_ready(self, timeout: float = READY_TIMEOUT_S) -> None:
+        """Wait until it accepts connections.
+
+        Raises:
+            BrokerDied: it ended, or the time is over.
+        """
+        deadline = time.monotonic() + timeout
+        while not self._accepts():
+            if self.pid is None:
+                raise BrokerDied(f"mosquitto ended at once: {self._last_words()}")
+            if time.monotonic() > deadline:
+                self.kill()
+                raise BrokerDied(f"mosquitto is not ready after {timeout:g} s: {self._last_words()}")
+            time.sleep(0.01)
+
+    def stop(self, timeout: float = STOP_TIMEOUT_S) -> None:
+        """End it cleanly: it writes its sessions down first."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._process = None
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def restart(self) -> None:
+        """Stop cleanly and start again: same port, same sessions."""
+        self.stop()
+        self.start()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Within the block the process stands still: connections stay open and nothing answers."""
+        if self._process is None:
+            raise BrokerDied("the broker does not run")
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+    def _log(self) -> IO[bytes]:
+        return self.log_path.open("ab")
+
+    def _accepts(self) -> bool:
+        try:
+            with socket.create_connection((self.host, self.port), timeout=1):
+                return self.pid is not None
+        except OSError:
+            return False
+
+    def _last_words(self) -> str:
+        lines = self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return next((line for line in reversed(lines) if "Error" in line), lines[-1] if lines else "no output")
