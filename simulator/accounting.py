@@ -112,6 +112,11 @@ class Books:
         for account in self._accounts.values():
             account.rows = rows.get(account.board_id, 0)
 
+    @property
+    def first_verdict_at(self) -> int | None:
+        """When the first verdict of the run was heard, ns."""
+        return min((at for account in self._accounts.values() for at in account.heard_at.values()), default=None)
+
     def summary(self) -> dict[str, object]:
         """What `var/demo/summary.json` holds. Escapes and false calls are None where no truth is known."""
         accounts = self.accounts

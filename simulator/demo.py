@@ -5,11 +5,12 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 
-from pcb_bus.clock import now_ns
+from pcb_bus.clock import NS_PER_S, now_ns
 from pcb_bus.errors import BoardlineError
 from pcb_bus.messages import Category, Trigger
 from pcb_bus.session import SessionOptions
@@ -55,10 +56,11 @@ class Demo:
         self._console = console
         self._stop = stop
         self._failure: str | None = None
+        self.summary: dict[str, Any] = {}
         self._taxonomy = load_taxonomy(DEFAULT_TAXONOMY)
         self._schedule = Schedule(options.seed, options.rate, now_ns(), options.defect_share)
-        self._line = VirtualLine(self._schedule, options.line, self._on_failure)
-        self._observer = Observer(self._line.session("viewer", SessionOptions(durable=True, expiry_s=600)), Topics())
+        self.line = VirtualLine(self._schedule, options.line, self._on_failure)
+        self.observer = Observer(self.line.session("viewer", SessionOptions(durable=True, expiry_s=600)), Topics())
 
     def run(self) -> bool:
         """Bring the line up, let the boards pass, take it down, and close the books.
@@ -69,13 +71,13 @@ class Demo:
         Raises:
             DemoFailed: the line did not come up, or a service cannot be kept running.
         """
-        with self._line:
-            self._observer.start()
+        with self.line:
+            self.observer.start()
             try:
                 self._wait_until_up()
                 self._let_boards_pass()
             finally:
-                self._observer.stop()
+                self.observer.stop()
         return self._close_books()
 
     def _on_failure(self, name: str, last_words: str) -> None:
@@ -84,17 +86,17 @@ class Demo:
 
     def _wait_until_up(self) -> None:
         with self._console.status("starting broker, recorder, actuator, inference and two cameras"):
-            missing = self._observer.wait_for_nodes(self._line.nodes, _READY_S, self._stop)
+            missing = self.observer.wait_for_nodes(self.line.nodes, _READY_S, self._stop)
         if self._failure:
             raise DemoFailed(self._failure)
         if missing and not self._stop.is_set():
-            where = self._line.workplace.folder / "output"
+            where = self.line.workplace.folder / "output"
             raise DemoFailed(
                 f"not online after {_READY_S:.0f} s: {', '.join(sorted(missing))}; what they said: {where}"
             )
 
     def _let_boards_pass(self) -> None:
-        session = self._line.session("trigger")
+        session = self.line.session("trigger")
         conveyor = Conveyor(self._schedule, session, Topics(), self._announce, self._options.boards)
         session.start()
         conveyor.start()
@@ -107,7 +109,7 @@ class Demo:
             raise DemoFailed(self._failure)
 
     def _announce(self, index: int, trigger: Trigger) -> None:
-        self._observer.expect(trigger, self._truth(index))
+        self.observer.expect(trigger, self._truth(index))
 
     def _truth(self, index: int) -> Category | None:
         # Nobody has told us what is on pictures that somebody else took.
@@ -122,13 +124,13 @@ class Demo:
     def _show_live(self, conveyor: Conveyor) -> None:
         with Live(console=self._console, auto_refresh=False) as live:
             for note in self._beats(conveyor):
-                accounts, nodes = self._observer.view()
+                accounts, nodes = self.observer.view()
                 live.update(live_view(accounts, nodes, self._options.boards, note), refresh=True)
 
     def _show_lines(self, conveyor: Conveyor) -> None:
         printed = 0
         for _ in self._beats(conveyor):
-            accounts, _nodes = self._observer.view()
+            accounts, _nodes = self.observer.view()
             while printed < len(accounts) and accounts[printed].complete:
                 self._console.print(board_line(accounts[printed]), highlight=False)
                 printed += 1
@@ -139,18 +141,25 @@ class Demo:
             yield "Ctrl-C ends the run"
         conveyor.stop()
         deadline = time.monotonic() + _SETTLE_S
-        while time.monotonic() < deadline and not self._observer.wait_until_complete(_REFRESH_S):
+        while time.monotonic() < deadline and not self.observer.wait_until_complete(_REFRESH_S):
             yield "waiting for the last boards"
         yield ""
 
     def _close_books(self) -> bool:
-        books = self._observer.books
-        books.counted_rows(rows_by_board(self._line.database_url))
-        summary = {**books.summary(), "restarts": self._line.supervisor.restarts}
-        path = self._line.workplace.summary
+        books = self.observer.books
+        books.counted_rows(rows_by_board(self.line.database_url))
+        summary = self.summary = {**books.summary(), **self._process_facts()}
+        path = self.line.workplace.summary
         path.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         self._console.print(summary_table(summary))
         for account in books.accounts:
             if not account.complete or account.doubles:
                 self._console.print(board_line(account), style="red", highlight=False)
         return bool(books.accounts) and summary["unaccounted"] == 0 and summary["duplicates"] == 0
+
+    def _process_facts(self) -> dict[str, object]:
+        first = self.observer.books.first_verdict_at
+        return {
+            "restarts": self.line.supervisor.restarts,
+            "first_verdict_s": None if first is None else round((first - self._schedule.epoch_ns) / NS_PER_S, 1),
+        }

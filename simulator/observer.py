@@ -53,6 +53,7 @@ class Observer:
         """A board is about to be triggered."""
         with self.changed:
             self._books.triggered(trigger.board_id, truth)
+            self.changed.notify_all()
 
     def wait_for_nodes(self, names: frozenset[str], timeout: float, stop: threading.Event) -> frozenset[str]:
         """Those of `names` that are not online after at most `timeout` seconds, or when `stop` was set."""

@@ -1,0 +1,174 @@
+"""The whole path, from a camera's picture to a fired gate and a stored record, with every part as it is shipped."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+from rich.console import Console
+from sqlalchemy import create_engine, text
+
+from simulator.bare_board import draw_board
+from simulator.demo import Demo, DemoOptions
+from simulator.line import LineOptions
+
+pytestmark = pytest.mark.timeout(120)
+PROJECT = Path(__file__).parents[2]
+COUNTS = ("boards", "verdicts", "actuations", "records")
+
+
+def run_demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "simulator", "demo", "--folder", str(folder), *arguments]
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=100)
+
+
+def summary_of(folder: Path) -> dict[str, Any]:
+    summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    return summary
+
+
+def test_every_board_gets_one_verdict_one_report_and_one_record(tmp_path: Path) -> None:
+    done = run_demo(tmp_path, "--boards", "10", "--rate", "4")
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = summary_of(tmp_path)
+    assert [summary[key] for key in COUNTS] == [10, 10, 10, 10]
+    assert (summary["unaccounted"], summary["duplicates"]) == (0, 0)
+    assert sum(summary["by_category"].values()) == 10
+    assert summary["by_category"].get("unjudged", 0) == 0
+    assert summary["by_outcome"] == {"fired": 10}
+    assert summary["latency_ms"].keys() == summary["overhead_ms"].keys() == {"p50", "p95", "p99"}
+
+
+def test_defective_boards_leave_their_pictures(tmp_path: Path) -> None:
+    done = run_demo(tmp_path, "--boards", "6", "--rate", "4", "--defects", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    engine = create_engine(f"sqlite:///{tmp_path / 'recorder' / 'boardline.db'}")
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT category, image_path FROM inspections")).all()
+    engine.dispose()
+    defective = [path for category, path in rows if category != "normal"]
+    assert defective
+    images = tmp_path / "recorder" / "images"
+    assert all(path and any(images.rglob(Path(path).name)) for path in defective)
+
+
+def test_the_records_may_stand_in_mariadb(tmp_path: Path, mariadb_url: str) -> None:
+    done = run_demo(tmp_path, "--boards", "8", "--rate", "4", "--database", mariadb_url)
+    assert done.returncode == 0, done.stdout + done.stderr
+    engine = create_engine(mariadb_url)
+    with engine.connect() as connection:
+        labels = connection.execute(text("SELECT DISTINCT defect_type FROM inspections")).scalars().all()
+    engine.dispose()
+    assert set(labels) <= {"정상", "부품불량", "납땜불량", "폐기"}
+    assert [summary_of(tmp_path)[key] for key in COUNTS] == [8, 8, 8, 8]
+
+
+def test_pictures_from_folders_are_inspected(tmp_path: Path) -> None:
+    for side in ("left", "right"):
+        (tmp_path / side).mkdir()
+        for number in range(3):
+            cv2.imwrite(str(tmp_path / side / f"{number}_test.jpg"), draw_board(number, 640, 640).image)
+    sources = ("--left", str(tmp_path / "left"), "--right", str(tmp_path / "right"))
+    done = run_demo(tmp_path / "run", "--boards", "6", "--rate", "4", *sources)
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = summary_of(tmp_path / "run")
+    assert [summary[key] for key in COUNTS] == [6, 6, 6, 6]
+    assert summary["by_category"].get("unjudged", 0) == 0
+    assert summary["escapes"] is None
+
+
+class RunningDemo:
+    """A demo in a thread, whose services can be disturbed."""
+
+    def __init__(self, options: DemoOptions) -> None:
+        self.stop = threading.Event()
+        self.demo = Demo(options, Console(file=io.StringIO()), self.stop)
+        self.result: bool | None = None
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        self.result = self.demo.run()
+
+    def wait_for_boards(self, count: int) -> None:
+        observer = self.demo.observer
+        with observer.changed:
+            seen = observer.changed.wait_for(lambda: len(observer.books) >= count, 60)
+        assert seen, f"{count} boards were not triggered"
+
+    def kill(self, node: str) -> None:
+        os.kill(self.demo.line.supervisor.pids[node], signal.SIGKILL)
+
+    def finish(self) -> bool | None:
+        self._thread.join(90)
+        return self.result
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Callable[[], RunningDemo]]:
+    started: list[RunningDemo] = []
+
+    def start() -> RunningDemo:
+        options = DemoOptions(boards=20, rate=4, line=LineOptions(tmp_path))
+        started.append(RunningDemo(options))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.stop.set()
+        each.finish()
+
+
+@pytest.mark.parametrize("node", ["edge-left", "inference", "actuator", "recorder"])
+def test_a_service_that_is_killed_loses_no_board(running: Callable[[], RunningDemo], tmp_path: Path, node: str) -> None:
+    run = running()
+    run.wait_for_boards(6)
+    run.kill(node)
+    assert run.finish() is True, summary_of(tmp_path)
+    summary = summary_of(tmp_path)
+    assert summary["restarts"] == 1
+    assert [summary[key] for key in COUNTS] == [20, 20, 20, 20]
+
+
+def test_a_broker_that_is_restarted_loses_no_board(running: Callable[[], RunningDemo], tmp_path: Path) -> None:
+    run = running()
+    run.wait_for_boards(6)
+    run.demo.line.broker.restart()
+    assert run.finish() is True, summary_of(tmp_path)
+    assert [summary_of(tmp_path)[key] for key in COUNTS] == [20, 20, 20, 20]
+
+
+def test_ctrl_c_ends_a_run_in_order(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "simulator", "demo", "--folder", str(tmp_path), "--rate", "4"]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, start_new_session=True) as demo:
+        assert demo.stdout is not None
+        first = demo.stdout.readline()
+        os.killpg(demo.pid, signal.SIGINT)
+        rest = demo.stdout.read()
+    assert "verdict" in first
+    assert demo.returncode == 0, rest
+    assert summary_of(tmp_path)["unaccounted"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("--boards", "0"), "--boards"),
+        (("--rate", "-1"), "--rate"),
+        (("--left", "/no/such/folder"), "edge.source"),
+        (("--database", "postgres:nonsense"), "recorder.database_url"),
+    ],
+)
+def test_wrong_options_are_named(tmp_path: Path, arguments: tuple[str, ...], named: str) -> None:
+    done = run_demo(tmp_path, "--boards", "1", *arguments)
+    assert done.returncode != 0
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
