@@ -1,0 +1,39 @@
+"""`python -m actuator` drives the gates; `python -m actuator off` switches every gate off and ends.
+
+The second is for systemd's ExecStopPost: it also runs after a kill -9, which leaves a real pin as it was.
+"""
+
+import sys
+
+from actuator.service import build, open_gates
+from actuator.settings import NODE, ActuatorLineSettings
+from pcb_bus.errors import ConfigError
+from pcb_bus.service import EXIT_CONFIG, EXIT_OK, run_service
+from pcb_bus.settings import load_settings
+
+_PROGRAM = "actuator"
+_SWITCH_INTERVAL_S = 0.0005
+
+
+def main(argv: list[str]) -> int:
+    if argv[:1] == ["off"]:
+        return switch_off(argv[1:])
+    # A busy thread gives way to the one that times the pins after this, not after Python's 5 ms.
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    return run_service(ActuatorLineSettings, build, lambda _: NODE, argv, program=_PROGRAM)
+
+
+def switch_off(argv: list[str]) -> int:
+    """Every configured gate off; returns the exit code."""
+    try:
+        bank = open_gates(load_settings(ActuatorLineSettings, argv, program=f"{_PROGRAM} off"))
+    except ConfigError as error:
+        print(f"{_PROGRAM} off: {error}", file=sys.stderr)
+        return EXIT_CONFIG
+    print(f"off: pins {', '.join(map(str, bank.by_pin))}")
+    bank.close()
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
