@@ -4,6 +4,7 @@ import logging
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -121,38 +122,46 @@ class Node:
         return encode_json(status)
 
     def _serve(self) -> None:
+        beat = time.monotonic() + _HEARTBEAT_S
         while not self._inbox.closed:
-            delivery = self._inbox.take(timeout=_HEARTBEAT_S)
+            delivery = self._inbox.take(timeout=max(0.0, beat - time.monotonic()))
             if delivery is not None:
                 self._answer(delivery)
             elif not self._inbox.closed:
                 self._publish_status()
+                beat = time.monotonic() + _HEARTBEAT_S
 
     def _answer(self, delivery: Delivery) -> None:
         try:
             command = decode_json(Command, delivery.payload)
         except MessageRejected as rejection:
             self.reject("command", rejection)
-            reply = CommandReply(error=str(rejection))
+            reply = encode_json(CommandReply(error=str(rejection)))
         else:
             reply = self._obey(command)
         if delivery.response_topic and valid_response_topic(delivery.response_topic, self.topics.root):
             self._reply(delivery.response_topic, delivery.correlation, reply)
 
-    def _obey(self, command: Command) -> CommandReply:
+    def _obey(self, command: Command) -> bytes:
         handler = self._commands.get(command.command)
         if handler is None:
-            return CommandReply(error=f"unknown command; this node knows {', '.join(sorted(self._commands))}")
+            known = ", ".join(sorted(self._commands))
+            return encode_json(CommandReply(error=f"unknown command; this node knows {known}"))
         try:
-            return CommandReply(result=handler(command.params))
+            return encode_json(CommandReply(result=handler(command.params)))
         except (BoardlineError, ValueError) as error:
-            return CommandReply(error=str(error))
+            return encode_json(CommandReply(error=str(error)))
+        except Exception as error:
+            # A stranger's parameters must not end the service; what is wrong here is ours to mend.
+            metrics.HANDLER_ERRORS.labels("command").inc()
+            log.exception("fault in the command %s", command.command)
+            return encode_json(CommandReply(error=f"fault in this node: {type(error).__name__}: {error}"))
 
-    def _reply(self, topic: str, correlation: bytes | None, reply: CommandReply) -> None:
+    def _reply(self, topic: str, correlation: bytes | None, reply: bytes) -> None:
         properties = Properties(PacketTypes.PUBLISH)
         if correlation is not None:
             properties.CorrelationData = correlation
-        self.session.publish(topic, encode_json(reply), properties=properties)
+        self.session.publish(topic, reply, properties=properties)
 
 
 def with_credentials(broker: BrokerSettings, name: str) -> BrokerSettings:
@@ -169,7 +178,7 @@ def with_credentials(broker: BrokerSettings, name: str) -> BrokerSettings:
         return broker.model_copy(update={"username": str(login["username"]), "password": str(login["password"])})
     except OSError as error:
         raise ConfigError(f"broker.credentials: cannot read {path}: {error.strerror}") from None
-    except (yaml.YAMLError, KeyError, TypeError):
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
         raise ConfigError(f"broker.credentials: {path} needs username and password") from None
 
 

@@ -59,7 +59,6 @@ class Receipts:
         with self._changed:
             lost = [mid for mid, each in self._expected.items() if each.qos == 0]
             gone = [self._expected.pop(mid) for mid in lost]
-            self._early.clear()
             self._changed.notify_all()
         for each in gone:
             if each.on_done is not None:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, SocketLike
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -35,6 +35,8 @@ _MAX_UNSENT = 4  # QoS 0 messages that may wait for a slow network: more would b
 _BACKOFF_S = (0.3, 1.0)
 _BACKOFF_MAX_S = (4.0, 8.0)
 _WATCHDOG_S = 2.0
+_GOODBYE_S = 1.5  # paho would wait for its network thread for as long as a connection attempt takes
+_HEADER_BYTES = 1024  # what topic and properties may add to a payload
 _SEND_RETAINED, _NO_RETAINED = 0, 2
 
 
@@ -118,11 +120,12 @@ class MqttSession:
         self._on_up: list[Callable[[], None]] = []
         self._receipts = Receipts(self._publish_refused)
         self._complaints = Throttle(interval_s=30)
-        self._epoch_lock = threading.Lock()
+        self._epoch_lock = threading.RLock()  # an acknowledgement that finds the socket dead ends the epoch itself
         self._epoch: int | None = None
         self._epochs = 0
         self._connected = threading.Event()
         self._stopping = threading.Event()
+        self._max_packet = MAX_PACKET_BYTES
         self._network_thread: threading.Thread | None = None
         self._watchdog = threading.Thread(target=self._watch, name="mqtt-watchdog", daemon=True)
         self._client = self._make_client(client_id)
@@ -145,27 +148,18 @@ class MqttSession:
 
     def start(self) -> None:
         """Begin to connect, for ever, in the background."""
-        properties = Properties(PacketTypes.CONNECT)
-        properties.ReceiveMaximum = self._options.receive_maximum
-        properties.MaximumPacketSize = MAX_PACKET_BYTES
-        properties.SessionExpiryInterval = self._options.expiry_s if self._options.durable else 0
-        self._client.connect_async(
-            self._broker.host,
-            self._broker.port,
-            keepalive=self._broker.keepalive_s,
-            clean_start=not self._options.durable,
-            properties=properties,
-        )
-        self._client.loop_start()
+        self._connect()
         self._watchdog.start()
 
     def stop(self, flush_s: float = 2.0) -> None:
-        """Wait up to `flush_s` for outstanding publishes, then say goodbye."""
+        """Wait up to `flush_s` for outstanding publishes, then say goodbye; at most 1.5 s more, whatever hangs."""
         self._stopping.set()
         if self.connected:
             self._receipts.wait_until_empty(flush_s)
         self._client.disconnect()
-        self._client.loop_stop()
+        goodbye = threading.Thread(target=self._client.loop_stop, name="mqtt-goodbye", daemon=True)
+        goodbye.start()
+        goodbye.join(_GOODBYE_S)
 
     @property
     def connected(self) -> bool:
@@ -187,25 +181,50 @@ class MqttSession:
         """Hand a message over; False when it was not taken.
 
         QoS 0 is taken only while connected and while the network keeps up; QoS 1 is kept, bounded, through an
-        outage. `on_done(accepted)` runs on the network thread when the broker has answered (QoS 0: when sent).
+        outage. `on_done(accepted)` runs once when the broker has answered (QoS 0: when sent, or lost unsent), mostly
+        on the network thread with paho's locks held, sometimes before `publish` returns: it takes no lock that a
+        publisher holds, and only enqueues.
         """
         kind = metrics.kind_of(str(topic), self._root)
         refusal = self._refusal(payload, qos)
         if refusal is None:
             info = self._client.publish(str(topic), payload, qos, retain, properties)
-            if info.rc in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_NO_CONN) and (qos or not info.rc):
-                self._receipts.expect(info.mid, qos, kind, on_done)
-                metrics.PUBLISHED.labels(kind).inc()
+            refusal = _not_taken(info.rc, qos)
+            if refusal is None:
+                self._expect(info.mid, qos, kind, on_done)
                 return True
-            refusal = "queue_full" if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE else "not_connected"
         metrics.DROPPED.labels(kind, refusal).inc()
         self.complain(refusal, f"not sent: {kind} ({refusal})")
         return False
 
     # Inside
 
+    def _connect(self) -> None:
+        properties = Properties(PacketTypes.CONNECT)
+        properties.ReceiveMaximum = self._options.receive_maximum
+        properties.MaximumPacketSize = MAX_PACKET_BYTES
+        properties.SessionExpiryInterval = self._options.expiry_s if self._options.durable else 0
+        self._client.connect_async(
+            self._broker.host,
+            self._broker.port,
+            keepalive=self._broker.keepalive_s,
+            clean_start=not self._options.durable,
+            properties=properties,
+        )
+        self._client.loop_start()
+
+    def _expect(self, mid: int, qos: int, kind: str, on_done: Callable[[bool], None] | None) -> None:
+        def done(accepted: bool) -> None:
+            if on_done is not None:
+                self._guard(kind, lambda: on_done(accepted))
+
+        self._receipts.expect(mid, qos, kind, done)
+        metrics.PUBLISHED.labels(kind).inc()
+        if qos == 0 and not self.connected:
+            self._receipts.forget_unsent()  # the connection went between the hand-over and the line above
+
     def _refusal(self, payload: bytes, qos: int) -> str | None:
-        if len(payload) > MAX_PACKET_BYTES - 1024:
+        if len(payload) > self._max_packet - _HEADER_BYTES:
             return "too_large"
         if qos == 0 and not self.connected:
             return "not_connected"
@@ -254,6 +273,7 @@ class MqttSession:
         with self._epoch_lock:
             self._epochs += 1
             self._epoch = self._epochs
+        self._max_packet = min(MAX_PACKET_BYTES, getattr(properties, "MaximumPacketSize", MAX_PACKET_BYTES))
         log.info("connected to the broker at %s:%s", self._broker.host, self._broker.port)
         metrics.CONNECTED.set(1)
         if self._subscriptions:
@@ -281,15 +301,21 @@ class MqttSession:
         reason: ReasonCode,
         properties: Properties | None,
     ) -> None:
+        if not self._mark_down():
+            return  # refused, or told twice: the back-off goes on growing
+        self._jitter(client)
+        if not self._stopping.is_set():
+            log.warning("lost the broker at %s:%s (%s); reconnecting", self._broker.host, self._broker.port, reason)
+
+    def _mark_down(self) -> bool:
+        """End the epoch; whether there was a connection."""
         with self._epoch_lock:
             self._epoch = None
         was_connected = self._connected.is_set()
         self._connected.clear()
         metrics.CONNECTED.set(0)
         self._receipts.forget_unsent()
-        self._jitter(client)
-        if was_connected and not self._stopping.is_set():
-            log.warning("lost the broker at %s:%s (%s); reconnecting", self._broker.host, self._broker.port, reason)
+        return was_connected
 
     def _on_subscribe(
         self,
@@ -317,7 +343,13 @@ class MqttSession:
         self._guard("message", lambda: self._dispatch(message))
 
     def _dispatch(self, message: MQTTMessage) -> None:
-        delivery = self._delivery(message)
+        try:
+            delivery = self._delivery(message)
+        except UnicodeDecodeError:
+            metrics.REJECTED.labels("unknown", "topic_not_utf8").inc()
+            self.complain("topic_not_utf8", "rejected a message: its topic is not UTF-8")
+            self._acknowledge(self._epoch, message.mid, message.qos)
+            return
         metrics.RECEIVED.labels(metrics.kind_of(message.topic, self._root)).inc()
         matching = [each for each in self._subscriptions if each.filter.matches(message.topic)]
         for subscription in matching:
@@ -362,11 +394,18 @@ class MqttSession:
             if thread is not None and not thread.is_alive() and not self._stopping.is_set():
                 log.critical("the network thread died; starting it again")
                 self._network_thread = None
-                self._client.loop_stop()
-                self._client.loop_start()
+                self._mark_down()
+                self._connect()  # afresh: paho would go on with the packet that killed the thread
 
 
-def _no_delay(client: Client, userdata: object, sock: SocketLike) -> None:
+def _not_taken(rc: MQTTErrorCode, qos: int) -> str | None:
+    """Why paho did not take a message; at QoS 1 it keeps it but when its queue is full."""
+    if rc == MQTTErrorCode.MQTT_ERR_SUCCESS or (qos and rc != MQTTErrorCode.MQTT_ERR_QUEUE_SIZE):
+        return None
+    return "queue_full" if qos else "not_connected"
+
+
+def _no_delay(client: Client, userdata: object, sock: object) -> None:
     # Nagle's algorithm turns a small QoS 1 round trip of 0.2 ms into 88 ms.
     if isinstance(sock, socket.socket):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,0 +1,328 @@
+"""What a stranger may send, and what comes of it: a message, or one counted and named rejection."""
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pcb_bus import messages
+from pcb_bus.codec import MAX_JSON_BYTES, decode_json, decode_msgpack, encode_json, encode_msgpack
+from pcb_bus.errors import MessageRejected
+from pcb_bus.messages import (
+    Actuation,
+    Box,
+    Command,
+    CommandReply,
+    Event,
+    Evidence,
+    Frame,
+    GpioSignal,
+    Message,
+    ModelRef,
+    NodeStatus,
+    Recorded,
+    SideResult,
+    Timing,
+    Trigger,
+    Verdict,
+)
+
+MS = 1_000_000
+NOW = 1_795_248_000_123 * MS
+
+SIDE = SideResult(
+    camera_id="left",
+    frame_id="f1",
+    captured_at=NOW,
+    defect_type="납땜불량",
+    category="solder",
+    confidence=0.93,
+    boxes=(Box(x1=1, y1=2.5, x2=30, y2=40, confidence=0.93, class_name="short"),),
+    anomaly_score=None,
+    inference_time_ms=14.2,
+)
+VERDICT = Verdict(
+    verdict_id="a2b1",
+    board_id="board-17",
+    status="incomplete",
+    final_defect_type="납땜불량",
+    category="solder",
+    confidence=0.93,
+    gpio_signal=GpioSignal(pin=27, action="HIGH", duration_ms=500),
+    sides={"left": SIDE},
+    captured_at=NOW,
+    judged_at=NOW + 40 * MS,
+    deadline_at=NOW + 2000 * MS,
+    latency_ms=41.3,
+    model=ModelRef(name="starter", sha256="0" * 64),
+    timing=Timing(ready_at=NOW, inference_ms=20.0),
+)
+FRAME = Frame(
+    side="left",
+    board_id="board-17",
+    triggered_at=NOW,
+    frame_id="f1",
+    captured_at=NOW + 123_456,
+    width=640,
+    height=480,
+    jpeg=b"\xff\xd8\xff\xd9",
+)
+EXAMPLES: list[Message] = [
+    Trigger(board_id="board-17", triggered_at=NOW, source="photo-eye"),
+    FRAME,
+    VERDICT,
+    Evidence(verdict_id="a2b1", board_id="board-17", side="left", jpeg=b"\xff\xd8\xff\xd9"),
+    Recorded(verdicts=("a2b1",), actuations=()),
+    Actuation(
+        verdict_id="a2b1",
+        board_id="board-17",
+        category="solder",
+        pin=27,
+        outcome="fired",
+        fired_at=NOW,
+        duration_ms=500,
+        latency_ms=1.5,
+    ),
+    NodeStatus(
+        state="online", service="edge", node="edge-left", version="0.1.0", host="pi", started_at=NOW, updated_at=NOW
+    ),
+    Event(level="warning", source="edge-left", message="카메라 gone", details={"tries": 3}, at=NOW),
+    Command(command="ping"),
+    CommandReply(result={"armed": True}),
+]
+BINARY = [example for example in EXAMPLES if isinstance(example, Frame | Evidence)]
+TEXT = [example for example in EXAMPLES if not isinstance(example, Frame | Evidence)]
+
+
+def wire(message: Message) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(encode_json(message))
+    return document
+
+
+def rejected_json(kind: type[Message], document: object) -> MessageRejected:
+    payload = document if isinstance(document, bytes) else json.dumps(document).encode()
+    with pytest.raises(MessageRejected) as caught:
+        decode_json(kind, payload)
+    return caught.value
+
+
+def rejected_msgpack(kind: type[Message], document: object) -> MessageRejected:
+    payload = document if isinstance(document, bytes) else msgpack.packb(document)
+    with pytest.raises(MessageRejected) as caught:
+        decode_msgpack(kind, payload)
+    return caught.value
+
+
+def test_every_message_class_has_an_example() -> None:
+    public = {each for each in vars(messages).values() if isinstance(each, type) and issubclass(each, Message)}
+    assert {type(example) for example in EXAMPLES} == public - {Message}
+
+
+@pytest.mark.parametrize("message", TEXT, ids=lambda each: type(each).__name__)
+def test_json_there_and_back(message: Message) -> None:
+    assert decode_json(type(message), encode_json(message)) == message
+
+
+@pytest.mark.parametrize("message", EXAMPLES, ids=lambda each: type(each).__name__)
+def test_msgpack_there_and_back(message: Message) -> None:
+    assert decode_msgpack(type(message), encode_msgpack(message)) == message
+
+
+def test_times_are_rfc3339_in_json_and_nanoseconds_in_msgpack() -> None:
+    assert wire(EXAMPLES[0]) == {
+        "v": 1,
+        "board_id": "board-17",
+        "triggered_at": "2026-11-21T08:00:00.123Z",
+        "source": "photo-eye",
+    }
+    assert msgpack.unpackb(encode_msgpack(FRAME))["captured_at"] == NOW + 123_456
+
+
+def test_pictures_are_binary() -> None:
+    assert msgpack.unpackb(encode_msgpack(FRAME))["jpeg"] == b"\xff\xd8\xff\xd9"
+
+
+def test_the_sides_of_a_verdict_are_fields_of_their_own() -> None:
+    document = wire(VERDICT)
+    assert "sides" not in document
+    assert document["left"]["camera_id"] == "left"
+    assert document["left"]["boxes"][0]["class"] == "short"
+    assert "class_name" not in document["left"]["boxes"][0]
+
+
+def test_a_side_that_was_not_seen_is_null_on_the_wire_and_absent_for_the_reader() -> None:
+    sent = VERDICT.model_copy(update={"sides": {"left": SIDE, "right": None}})
+    assert wire(sent)["right"] is None
+    assert decode_json(Verdict, encode_json(sent)).sides == {"left": SIDE}
+
+
+def test_one_side_or_four_work_the_same_way() -> None:
+    sides = {name: SIDE.model_copy(update={"camera_id": name}) for name in ("top", "bottom", "north", "south")}
+    verdict = VERDICT.model_copy(update={"sides": sides})
+    assert decode_json(Verdict, encode_json(verdict)).sides == sides
+
+
+@pytest.mark.parametrize("message", TEXT, ids=lambda each: type(each).__name__)
+def test_a_newer_sender_may_say_more(message: Message) -> None:
+    newer = {**wire(message), "weather": "fine", "weathers": {"left": 1}, "rows": [1, {"a": None}]}
+    assert decode_json(type(message), json.dumps(newer).encode()) == message
+
+
+@pytest.mark.parametrize("message", TEXT, ids=lambda each: type(each).__name__)
+@pytest.mark.parametrize("version", [None, 2, "1", 1.5])
+def test_every_payload_needs_its_version(message: Message, version: object) -> None:
+    document = {**wire(message), "v": version}
+    if version is None:
+        del document["v"]
+    rejection = rejected_json(type(message), document)
+    assert rejection.reason == "schema"
+    assert rejection.detail.startswith("v: ")
+
+
+def required(message: Message) -> list[tuple[Message, str]]:
+    fields = type(message).model_fields
+    return [(message, name) for name, field in fields.items() if field.is_required() and name != "sides"]
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [pair for message in TEXT for pair in required(message)],
+    ids=lambda each: each if isinstance(each, str) else type(each).__name__,
+)
+def test_a_missing_field_is_named(message: Message, field: str) -> None:
+    document = wire(message)
+    del document[field]
+    assert rejected_json(type(message), document).detail.startswith(f"{field}: ")
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "named"),
+    [
+        (Trigger, {"board_id": 17}, "board_id"),
+        (Trigger, {"board_id": ""}, "board_id"),
+        (Trigger, {"board_id": "b" * 129}, "board_id"),
+        (Trigger, {"triggered_at": NOW}, "triggered_at"),
+        (Trigger, {"triggered_at": "2026-11-21 08:00"}, "triggered_at"),
+        (Trigger, {"triggered_at": "1969-12-31T23:59:59Z"}, "triggered_at"),
+        (Trigger, {"triggered_at": "9999-12-31T23:59:59Z"}, "triggered_at"),
+        (Verdict, {"category": "terrible"}, "category"),
+        (Verdict, {"confidence": "0.9"}, "confidence"),
+        (Verdict, {"confidence": 1.01}, "confidence"),
+        (Verdict, {"latency_ms": -1}, "latency_ms"),
+        (Verdict, {"gpio_signal": {"pin": 27, "action": "UP", "duration_ms": 500}}, "gpio_signal.action"),
+        (Verdict, {"gpio_signal": {"pin": 40, "action": "HIGH", "duration_ms": 500}}, "gpio_signal.pin"),
+        (Verdict, {"left": {"camera_id": "left"}}, "sides.left.frame_id"),
+        (Verdict, {"model": {"name": "m", "sha256": "short"}}, "model.sha256"),
+        (Actuation, {"outcome": "perhaps"}, "outcome"),
+        (Actuation, {"duration_ms": True}, "duration_ms"),
+        (Recorded, {"verdicts": ["a", 5]}, "verdicts.1"),
+        (Recorded, {"verdicts": "a"}, "verdicts"),
+        (NodeStatus, {"node": "edge/left"}, "node"),
+        (Command, {"params": []}, "params"),
+    ],
+)
+def test_a_wrong_value_is_named(kind: type[Message], change: dict[str, Any], named: str) -> None:
+    example = next(each for each in EXAMPLES if isinstance(each, kind))
+    rejection = rejected_json(kind, {**wire(example), **change})
+    assert rejection.reason == "schema"
+    assert rejection.detail.startswith(f"{named}: ")
+    assert "\n" not in str(rejection)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+@pytest.mark.parametrize("field", ["confidence", "latency_ms"])
+def test_what_is_not_a_number_is_refused(field: str, number: str) -> None:
+    payload = json.dumps({**wire(VERDICT), field: 12345.0}).replace("12345.0", number).encode()
+    rejected_json(Verdict, payload)
+    rejected_msgpack(Verdict, {**VERDICT.model_dump(by_alias=True), field: float(number)})
+
+
+def test_a_box_that_is_inside_out_is_refused() -> None:
+    document = wire(VERDICT)
+    document["left"]["boxes"][0]["x2"] = 0
+    assert "x1 <= x2" in rejected_json(Verdict, document).detail
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"captured_at": "2026-11-21T08:00:00.123Z"}, "captured_at"),
+        ({"captured_at": 1.5e18}, "captured_at"),
+        ({"captured_at": -1}, "captured_at"),
+        ({"captured_at": 2**63}, "captured_at"),
+        ({"width": 0}, "width"),
+        ({"width": "640"}, "width"),
+        ({"jpeg": b""}, "jpeg"),
+        ({"jpeg": "text"}, "jpeg"),
+        ({"side": "left/right"}, "side"),
+        ({"side": "left\n"}, "side"),
+    ],
+)
+def test_a_wrong_frame_is_named(change: dict[str, Any], named: str) -> None:
+    rejection = rejected_msgpack(Frame, {**FRAME.model_dump(), **change})
+    assert rejection.reason == "schema"
+    assert rejection.detail.startswith(f"{named}: ")
+
+
+@pytest.mark.parametrize("payload", [b"", b"{", b"\xff\xfe", b"not json", b'{"v": 1}x', b"[" * 5000])
+def test_what_is_not_json(payload: bytes) -> None:
+    assert rejected_json(Trigger, payload).reason == "not_json"
+
+
+@pytest.mark.parametrize("payload", [b"", b"\xc1", b"\xdf\xff\xff\xff\xff", b"\x81\xa1", b"\x91" * 5000, b"\x80\x80"])
+def test_what_is_not_msgpack(payload: bytes) -> None:
+    assert rejected_msgpack(Frame, payload).reason == "not_msgpack"
+
+
+@pytest.mark.parametrize("document", [None, 1, "text", [], [1]])
+def test_what_is_not_a_map(document: object) -> None:
+    assert rejected_json(Trigger, document).reason == "schema"
+    assert rejected_msgpack(Frame, document).reason == "schema"
+
+
+def test_a_payload_over_the_limit_is_not_even_read() -> None:
+    assert rejected_json(Trigger, b"[" * (MAX_JSON_BYTES + 1)).reason == "too_large"
+    with pytest.raises(MessageRejected, match="too_large: 11 bytes, the limit is 10"):
+        decode_msgpack(Frame, bytes(11), limit=10)
+
+
+NUMBERS = st.integers(min_value=-(2**63), max_value=2**64 - 1)  # what MessagePack can write
+VALUES = st.recursive(
+    st.none() | st.booleans() | NUMBERS | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+FUZZ = settings(max_examples=40, derandomize=True, deadline=None)
+
+
+@pytest.mark.parametrize("kind", [type(example) for example in EXAMPLES], ids=lambda kind: kind.__name__)
+@given(payload=st.binary(max_size=200))
+@FUZZ
+def test_any_bytes_are_a_message_or_rejected(kind: type[Message], payload: bytes) -> None:
+    for decode in (decode_json, decode_msgpack):
+        with suppress(MessageRejected):
+            assert isinstance(decode(kind, payload), kind)
+
+
+@pytest.mark.parametrize("example", TEXT, ids=lambda each: type(each).__name__)
+@given(data=st.data())
+@FUZZ
+def test_any_value_in_a_json_field_gives_a_message_or_rejection(example: Message, data: st.DataObject) -> None:
+    document = wire(example)
+    document[data.draw(st.sampled_from([*document, "sides"]))] = data.draw(VALUES)
+    with suppress(MessageRejected):
+        encode_json(decode_json(type(example), json.dumps(document).encode()))
+
+
+@pytest.mark.parametrize("example", BINARY, ids=lambda each: type(each).__name__)
+@given(data=st.data())
+@FUZZ
+def test_any_value_in_a_msgpack_field_gives_a_message_or_rejection(example: Message, data: st.DataObject) -> None:
+    document = example.model_dump()
+    document[data.draw(st.sampled_from([*document]))] = data.draw(VALUES | st.binary(max_size=8))
+    with suppress(MessageRejected):
+        encode_msgpack(decode_msgpack(type(example), msgpack.packb(document)))

@@ -1,0 +1,157 @@
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import Field
+
+from pcb_bus.errors import ConfigError
+from pcb_bus.settings import LineSettings, Section, load_settings
+
+TINY = Path(__file__).with_name("tiny_service.py")
+
+
+class CameraSection(Section):
+    fps: float = 10
+    """Frames a second."""
+    side: str
+    """Which side."""
+
+
+class CameraSettings(LineSettings):
+    """A camera for tests."""
+
+    edge: CameraSection = Field(default_factory=lambda: CameraSection(side="left"))
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PCB_CONFIG", raising=False)
+
+
+def write(document: object, name: str = "line.yaml") -> str:
+    path = Path(name)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(document if isinstance(document, str) else yaml.safe_dump(document), encoding="utf-8")
+    return str(path)
+
+
+def load(document: object, *argv: str) -> CameraSettings:
+    return load_settings(CameraSettings, ["--config", write(document), *argv], program="camera")
+
+
+def refusal(document: object, *argv: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(document, *argv)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_without_a_file_the_defaults_hold() -> None:
+    settings = load_settings(CameraSettings, [])
+    assert (settings.root, settings.sides, settings.broker.port) == ("pcb", ("left", "right"), 1883)
+
+
+def test_file_then_environment_then_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = {"broker": {"host": "file", "port": 1, "keepalive_s": 7}}
+    monkeypatch.setenv("PCB_BROKER__HOST", "environment")
+    monkeypatch.setenv("PCB_BROKER__PORT", "2")
+    broker = load(document, "--broker.port", "3").broker
+    assert (broker.host, broker.port, broker.keepalive_s) == ("environment", 3, 7)
+
+
+@pytest.mark.parametrize("argv", [["--broker", "pi"], ["--broker=pi"], ["--broker.host", "pi"]])
+def test_the_broker_has_a_short_option(argv: list[str]) -> None:
+    assert load({}, *argv).broker.host == "pi"
+
+
+def test_the_file_is_found_by_name_by_variable_or_by_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    write({"root": "place"}, "config/line.yaml")
+    assert load_settings(CameraSettings, []).root == "place"
+    monkeypatch.setenv("PCB_CONFIG", write({"root": "variable"}, "other.yaml"))
+    assert load_settings(CameraSettings, []).root == "variable"
+    assert load_settings(CameraSettings, [f"--config={write({'root': 'name'})}"]).root == "name"
+
+
+def test_neighbours_sections_are_left_to_them() -> None:
+    assert load({"recorder": {"anything": 1}, "edge": {"side": "right"}}).edge.side == "right"
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"rooot": "pcb"}, "rooot: unknown key (in line.yaml)"),
+        ({"recoder": {}}, "recoder: unknown key (in line.yaml)"),
+        ({"edge": {"side": "left", "fsp": 3}}, "edge.fsp: unknown key (in line.yaml)"),
+        ({"broker": {"tls": {"ca": "x"}}}, "broker.tls.ca: unknown key (in line.yaml)"),
+        ({"edge": {"side": "left", "fps": "fast"}}, "edge.fps: "),
+        ({"edge": {"side": "left", "fps": float("nan")}}, "edge.fps: "),
+        ({"edge": {"fps": 3}}, "edge.side: Field required"),
+        ({"edge": []}, "edge: "),
+        ({"root": "pcb/#"}, "root: "),
+        ({"root": 5}, "root: "),
+        ({"sides": []}, "sides: "),
+        ({"sides": ["left", "left"]}, "sides: Value error, each side once"),
+        ({"sides": ["left/top"]}, "sides.0: "),
+        ({"sides": ["left", "model"]}, "sides: Value error, a verdict has a field of its own called model"),
+        ({"broker": {"port": 70_000}}, "broker.port: "),
+        ({"broker": {"host": ""}}, "broker.host: "),
+        ({"broker": {"host": "broker..lan"}}, "broker.host: Value error, not a host name"),
+        ({"log": {"level": "loud"}}, "log.level: "),
+    ],
+)
+def test_what_is_wrong_is_named(document: dict[str, Any], message: str) -> None:
+    assert refusal(document).startswith(message)
+
+
+@pytest.mark.parametrize("content", ["- a list", "broker: [", "5"])
+def test_a_file_that_is_no_map_of_settings_is_named(content: str) -> None:
+    assert refusal(content).startswith("line.yaml: ")
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"^nowhere\.yaml: cannot be read"):
+        load_settings(CameraSettings, ["--config", "nowhere.yaml"])
+    with pytest.raises(ConfigError, match=r"^--config: needs the path"):
+        load_settings(CameraSettings, ["--config"])
+
+
+def test_the_environment_is_checked_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PCB_BROKER__PROT", "1883")
+    assert refusal({}).startswith("broker.prot: unknown key")
+
+
+def test_a_password_is_never_shown() -> None:
+    settings = load({"broker": {"password": "s3cret"}})
+    assert "s3cret" not in repr(settings)
+    assert "5323" not in refusal({"broker": {"password": 5323}})
+    assert "s3cret" not in refusal({"broker": {"password": "s3cret", "port": 0}, "edge": {}})
+
+
+def tiny(*argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, TINY, *argv], capture_output=True, text=True, check=False, timeout=30)
+
+
+def test_a_wrong_configuration_ends_a_service_with_one_line_and_code_2() -> None:
+    done = tiny("--config", write({"recorder": {"speed": 12}}))
+    assert done.returncode == 2
+    assert done.stderr.startswith("tiny: recorder.speed: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_unknown_option_ends_a_service_with_code_2() -> None:
+    done = tiny("--fast")
+    assert done.returncode == 2
+    assert "--fast" in done.stderr
+
+
+def test_help_shows_every_option() -> None:
+    done = tiny("--help")
+    assert done.returncode == 0
+    for option in ("--config", "--root", "--sides", "--broker.host", "--port", "--broker.tls.ca_file", "--log.level"):
+        assert option in done.stdout
+    assert "--recorder.speed" in done.stdout
+    assert "Boards a second." in done.stdout

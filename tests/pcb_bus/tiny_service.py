@@ -1,0 +1,50 @@
+"""The smallest service there is, for tests that need a process: `python tests/pcb_bus/tiny_service.py --help`."""
+
+import sys
+import threading
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from pcb_bus.node import Identity, Node
+from pcb_bus.service import run_service
+from pcb_bus.settings import LineSettings, Section
+
+
+class TinySection(Section):
+    """What the tiny service does."""
+
+    speed: Annotated[int, Field(ge=1, le=9)] = 5
+    """Boards a second."""
+    dies: bool = False
+    """A worker thread of it dies at once."""
+
+
+class TinySettings(LineSettings):
+    """A service for tests."""
+
+    shortcuts: ClassVar[dict[str, str]] = {**LineSettings.shortcuts, "recorder.speed": "speed"}
+
+    recorder: TinySection = TinySection()
+
+
+class TinyService:
+    def __init__(self, settings: TinySettings) -> None:
+        self._node = Node(Identity("recorder", "recorder"), settings)
+        self._worker = threading.Thread(target=self._work, args=(settings.recorder.dies,), name="worker")
+
+    def start(self) -> None:
+        self._node.start()
+        self._worker.start()
+
+    def stop(self) -> None:
+        self._node.stop()
+
+    @staticmethod
+    def _work(dies: bool) -> None:
+        if dies:
+            raise RuntimeError("the worker's last words")
+
+
+if __name__ == "__main__":
+    sys.exit(run_service(TinySettings, TinyService, lambda _: "recorder", program="tiny"))
