@@ -55,5 +55,5 @@ class Source(Protocol):
         ...
 
     def close(self) -> None:
-        """Release the device. Called once."""
+        """Release the device. May come again, or while `read` blocks, which then raises as soon as it can."""
         ...

@@ -41,8 +41,16 @@ class Capture:
         self._raw = raw
         self._busy = threading.Lock()
         self._closed = False
+        self._peeked: Picture | None = None
+
+    def peek(self) -> None:
+        """Read a picture ahead, to see that there is one; raises CameraGone as `read` does."""
+        self._peeked = self.read()
 
     def read(self) -> Picture:
+        if self._peeked is not None:
+            peeked, self._peeked = self._peeked, None
+            return peeked
         for _ in range(_MAX_BROKEN):
             buffer, captured_at = self._grab()
             picture = self._picture(buffer, captured_at)
@@ -94,7 +102,7 @@ def open_device(device: Device) -> Capture:
     capture.close()
     passing = _open(device, raw=True)
     try:
-        passing.read()
+        passing.peek()
     except CameraGone:
         passing.close()
         return _open(device)

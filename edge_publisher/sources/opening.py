@@ -1,9 +1,14 @@
 """From what the configuration says to an open source."""
 
+import os
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import cv2
 
 from edge_publisher.sources.base import CaptureRequest, Source
 from edge_publisher.sources.capture import open_camera, open_stream
@@ -47,14 +52,42 @@ def find_source(spec: str, request: CaptureRequest) -> Opener:
     raise ConfigError(f"edge.source: no such camera, file or folder: {spec!r}; schemes: {_known(_drivers())}")
 
 
+def without_password(spec: str) -> str:
+    """`spec` fit for logs and events."""
+    return re.sub(r"(?<=://)[^/@]*@", "", spec)
+
+
+def quiet_opencv() -> None:
+    """Leave the console to our own log, unless the environment asks OpenCV or FFmpeg to speak."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    if "OPENCV_LOG_LEVEL" not in os.environ:
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
 def _find_by_scheme(spec: str, request: CaptureRequest) -> Opener:
     scheme, drivers = urlsplit(spec).scheme, _drivers()
     if scheme in {"rtsp", "rtsps"}:
         return lambda: open_stream(spec, request)
     if scheme not in drivers:
-        raise ConfigError(f"edge.source: unknown scheme {scheme!r} in {spec!r}; schemes: {_known(drivers)}")
+        raise ConfigError(
+            f"edge.source: unknown scheme {scheme!r} in {without_password(spec)!r}; schemes: {_known(drivers)}"
+        )
     factory = _load(drivers[scheme])
-    return lambda: factory(spec, request)
+    return _OpenedEarly(lambda: factory(spec, request))
+
+
+class _OpenedEarly:
+    """Only a driver knows what its `spec` may be: it is opened at once, so that a wrong one is found at the start."""
+
+    def __init__(self, opener: Opener) -> None:
+        self._opener = opener
+        self._first: Source | None = None
+        with suppress(OSError):  # gone now, perhaps here later
+            self._first = opener()
+
+    def __call__(self) -> Source:
+        first, self._first = self._first, None
+        return first or self._opener()
 
 
 def _load(driver: EntryPoint) -> Callable[[str, CaptureRequest], Source]:

@@ -1,0 +1,132 @@
+"""A camera that is kept alive: one thread reads it, and what dies or freezes is opened again."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from edge_publisher import metrics
+from edge_publisher.backoff import Backoff
+from edge_publisher.sources import Picture, Source
+
+_STABLE_S = 5.0  # so long without a fault, and the next outage begins with the short delays again
+_MAX_STUCK = 3
+
+
+class CameraListener(Protocol):
+    """Who is told. All three are called on the camera's thread, `on_lost` also on that of `check`."""
+
+    def on_picture(self, picture: Picture) -> None: ...
+
+    def on_lost(self, detail: str) -> None:
+        """No pictures for now; called once for an outage."""
+        ...
+
+    def on_back(self) -> None:
+        """Pictures flow again, or for the first time."""
+        ...
+
+
+@dataclass(eq=False, slots=True)
+class _Reading:
+    """One life of the reading thread. When it is over, whatever it still reads is ignored."""
+
+    over: threading.Event = field(default_factory=threading.Event)
+    thread: threading.Thread | None = None
+    source: Source | None = None
+    alive_at: float | None = None
+    """Monotonic seconds of the last sign of life; None between two tries."""
+
+    def end(self) -> None:
+        self.over.set()
+        source = self.source
+        if source is not None:
+            source.close()
+
+
+class Camera:
+    """Reads pictures from what `opener` opens, for ever.
+
+    Args:
+        opener: opens the source; an `OSError` (`CameraGone` is one) means to try again later.
+        stall_s: silence, in seconds, after which `check` gives up on the source.
+    """
+
+    def __init__(
+        self, opener: Callable[[], Source], listener: CameraListener, stall_s: float, backoff: Backoff | None = None
+    ) -> None:
+        self._opener = opener
+        self._listener = listener
+        self._stall_s = stall_s
+        self._backoff = backoff or Backoff()
+        self._lock = threading.Lock()
+        self._up: bool | None = None
+        self._stuck: list[_Reading] = []
+        self._reading = _Reading()
+
+    def start(self) -> None:
+        reading = self._reading = _Reading()
+        reading.thread = threading.Thread(target=self._run, args=(reading,), name="camera", daemon=True)
+        reading.thread.start()
+
+    def stop(self, timeout: float = 1.0) -> None:
+        self._reading.end()
+        if self._reading.thread is not None:
+            self._reading.thread.join(timeout)
+
+    def check(self) -> None:
+        """Give up on a source that hangs, and begin anew. Call it now and then."""
+        reading, now = self._reading, time.monotonic()
+        if reading.alive_at is None or now - reading.alive_at < self._stall_s:
+            return
+        reading.alive_at = now
+        self._lost(reading, "frozen", f"no picture for {self._stall_s:g} s")
+        # A thread that hangs in a driver cannot be ended; a few are left behind, but not one every few seconds.
+        self._stuck = [each for each in self._stuck if each.thread and each.thread.is_alive()]
+        if len(self._stuck) < _MAX_STUCK:
+            self._stuck.append(reading)
+            reading.end()
+            self.start()
+
+    def _run(self, reading: _Reading) -> None:
+        while not reading.over.is_set():
+            reading.alive_at = time.monotonic()
+            try:
+                self._read_until_gone(reading)
+            except OSError as error:
+                self._lost(reading, "gone", str(error))
+            reading.alive_at = None
+            reading.over.wait(self._backoff.next_s())
+
+    def _read_until_gone(self, reading: _Reading) -> None:
+        source = reading.source = self._opener()
+        opened = time.monotonic()
+        try:
+            while not reading.over.is_set():
+                self._take(reading, source.read())
+                if time.monotonic() - opened > _STABLE_S:
+                    self._backoff.reset()
+        finally:
+            reading.source = None
+            source.close()
+
+    def _take(self, reading: _Reading, picture: Picture) -> None:
+        reading.alive_at = time.monotonic()
+        with self._lock:
+            if reading.over.is_set():
+                return
+            if self._up is not True:
+                self._up = True
+                self._listener.on_back()
+            metrics.PICTURES.inc()
+            self._listener.on_picture(picture)
+
+    def _lost(self, reading: _Reading, reason: str, detail: str) -> None:
+        with self._lock:
+            if reading.over.is_set():
+                return
+            metrics.CAMERA_LOST.labels(reason).inc()
+            if self._up is not False:
+                self._up = False
+                self._listener.on_lost(detail)

@@ -1,0 +1,112 @@
+"""The edge put together: camera → ring → mode → frames and live view."""
+
+import threading
+
+from edge_publisher.camera import Camera
+from edge_publisher.encoder import Encoder
+from edge_publisher.free_run import FreeRun
+from edge_publisher.mode import Mode
+from edge_publisher.on_trigger import OnTrigger
+from edge_publisher.outgoing import FrameSender
+from edge_publisher.pacer import Pacer
+from edge_publisher.picker import PickRules
+from edge_publisher.ring import PictureRing
+from edge_publisher.settings import EdgeLineSettings, EdgeSettings, configured_side, node_name
+from edge_publisher.sources import Picture
+from edge_publisher.sources.opening import find_source, without_password
+from pcb_bus.clock import NS_PER_S, ms_to_ns, now_ns
+from pcb_bus.node import Identity, Node
+
+
+class EdgeService:
+    """One camera on the bus.
+
+    Raises:
+        ConfigError: the side, the source or the credentials cannot be used.
+    """
+
+    def __init__(self, settings: EdgeLineSettings) -> None:
+        edge, side = settings.edge, configured_side(settings)
+        opener = find_source(edge.source, edge.request)
+        self._source_name = without_password(edge.source)
+        self._node = Node(Identity("edge_publisher", node_name(settings)), settings)
+        self._encoder = Encoder(edge.jpeg_quality, edge.max_side)
+        self._ring = PictureRing(edge.ring_s)
+        self._bell = threading.Event()
+        self._stopping = threading.Event()
+        self._mode = self._make_mode(edge, side)
+        self._preview = Preview(self._node, side, self._encoder, edge.preview_fps)
+        self._camera = Camera(opener, self, max(edge.stall_s, 3 / edge.fps))
+        self._worker = threading.Thread(target=self._run, name="edge", daemon=True)
+        self._outage = False
+
+    def start(self) -> None:
+        self._node.set_state("degraded", "waiting for the first picture")
+        self._node.start()
+        self._worker.start()
+        self._camera.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._bell.set()
+        self._camera.stop()
+        self._worker.join(timeout=2)
+        self._node.stop()
+
+    # What the camera tells, on its thread
+
+    def on_picture(self, picture: Picture) -> None:
+        self._ring.add(picture)
+        self._bell.set()
+
+    def on_lost(self, detail: str) -> None:
+        self._outage = True
+        self._node.set_state("degraded", f"no camera: {detail}")
+        self._node.event("error", "the camera is gone", source=self._source_name, reason=detail)
+
+    def on_back(self) -> None:
+        self._node.set_state("online")
+        if self._outage:
+            self._outage = False
+            self._node.event("info", "the camera is back", source=self._source_name)
+
+    # The worker
+
+    def _make_mode(self, edge: EdgeSettings, side: str) -> Mode:
+        topic, session = self._node.topics.frame(side), self._node.session
+        sender = FrameSender(side, self._encoder, lambda payload: session.publish(topic, payload, qos=0))
+        if edge.trigger == "mqtt":
+            rules = PickRules(ms_to_ns(edge.trigger_window_ms), round(NS_PER_S / edge.fps))
+            return OnTrigger(self._node, sender, rules, self._bell.set)
+        return FreeRun(sender, edge.fps)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._bell.clear()
+            pictures = self._ring.pictures()
+            wait_s = self._mode.step(pictures, now_ns())
+            if pictures:
+                self._preview.show(pictures[-1])
+            self._camera.check()
+            self._bell.wait(wait_s)
+
+
+class Preview:
+    """The live view: bare JPEGs at a low rate, 0 for none."""
+
+    def __init__(self, node: Node, side: str, encoder: Encoder, fps: float) -> None:
+        self._session = node.session
+        self._topic = node.topics.preview(side)
+        self._encoder = encoder
+        self._pacer = Pacer(fps) if fps > 0 else None
+        self._last: Picture | None = None
+
+    def show(self, picture: Picture) -> None:
+        """Publish it, if it is new and the time for one has come."""
+        if self._pacer is None or picture is self._last or not self._session.connected:
+            return
+        self._last = picture
+        if self._pacer.due(picture.captured_at):
+            encoded = self._encoder.encode(picture)
+            if encoded is not None:
+                self._session.publish(self._topic, encoded.jpeg, qos=0)
