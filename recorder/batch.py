@@ -1,0 +1,80 @@
+"""What is committed together: the rows of many messages by table, each key once. Pure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from pcb_bus.messages import Recorded
+from recorder.rows import Row
+
+_IDS_A_MESSAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictRecord:
+    """A verdict: its row, and those of the sides that were seen."""
+
+    row: Row
+    sides: list[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class ActuationRecord:
+    """A report of the actuator."""
+
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """A picture that is on disk."""
+
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """An event."""
+
+    row: Row
+
+
+Record = VerdictRecord | ActuationRecord | ImageRecord | LogRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows by the key of their table. Of two with the same key the first stands, as in the database."""
+
+    verdicts: dict[str, VerdictRecord] = field(default_factory=dict)
+    actuations: dict[tuple[str, str], Row] = field(default_factory=dict)
+    images: dict[tuple[str, str], Row] = field(default_factory=dict)
+    logs: dict[str, Row] = field(default_factory=dict)
+
+
+def group(records: Iterable[Record]) -> Batch:
+    batch = Batch()
+    for record in records:
+        row = record.row
+        match record:
+            case VerdictRecord():
+                batch.verdicts.setdefault(row["verdict_id"], record)
+            case ActuationRecord():
+                batch.actuations.setdefault((row["verdict_id"], row["outcome"]), row)
+            case ImageRecord():
+                batch.images.setdefault((row["verdict_id"], row["camera_id"]), row)
+            case LogRecord():
+                batch.logs.setdefault(row["digest"], row)
+    return batch
+
+
+def recorded_messages(records: Sequence[Record]) -> Iterator[Recorded]:
+    """What to say on `pcb/recorded` once `records` are committed; cut so that each message stays small."""
+    verdicts = _ids(record.row for record in records if isinstance(record, VerdictRecord))
+    actuations = _ids(record.row for record in records if isinstance(record, ActuationRecord))
+    for start in range(0, max(len(verdicts), len(actuations)), _IDS_A_MESSAGE):
+        part = slice(start, start + _IDS_A_MESSAGE)
+        yield Recorded(verdicts=verdicts[part], actuations=actuations[part])
+
+
+def _ids(rows: Iterable[Row]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(row["verdict_id"] for row in rows))

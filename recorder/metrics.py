@@ -1,0 +1,11 @@
+"""Prometheus metrics of the recorder."""
+
+from prometheus_client import Counter, Histogram
+
+COMMITTED = Counter("boardline_recorder_committed", "Messages committed to the database, repeats too")
+COMMIT_SECONDS = Histogram("boardline_recorder_commit_seconds", "Time to commit one batch")
+BATCH_MESSAGES = Histogram(
+    "boardline_recorder_batch_messages", "Messages in one batch", buckets=(1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
+)
+WRITE_FAILED = Counter("boardline_recorder_write_failed", "Batches that the database did not take")
+IMAGES_LOST = Counter("boardline_recorder_images_lost", "Evidence pictures that the disk did not take")

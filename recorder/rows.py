@@ -1,0 +1,104 @@
+"""From messages to rows. Pure: no clock, no database, no disk."""
+
+import hashlib
+from typing import Any
+
+from pcb_bus.clock import to_datetime
+from pcb_bus.messages import Actuation, Event, Evidence, SideResult, Verdict
+from recorder.images import StoredImage
+
+Row = dict[str, Any]
+BOTH = "both"
+
+
+def deciding_camera(verdict: Verdict) -> str:
+    """The side whose category is the board's; `both` if there is not exactly one."""
+    deciding = [side.camera_id for side in _seen(verdict) if side.category == verdict.category]
+    return deciding[0] if len(deciding) == 1 else BOTH
+
+
+def inspection_row(verdict: Verdict, received_at: int) -> Row:
+    signal = verdict.gpio_signal
+    return {
+        "verdict_id": verdict.verdict_id,
+        "board_id": verdict.board_id,
+        "serial": verdict.serial,
+        "camera_id": deciding_camera(verdict),
+        "defect_type": verdict.final_defect_type,
+        "category": verdict.category,
+        "confidence": verdict.confidence,
+        "inspection_time": to_datetime(verdict.captured_at),
+        "boxes": [box for side in _seen(verdict) for box in _boxes(side)],
+        "gpio_pin": signal and signal.pin,
+        "gpio_duration_ms": signal and signal.duration_ms,
+        "status": verdict.status,
+        "judged_at": to_datetime(verdict.judged_at),
+        "received_at": to_datetime(received_at),
+        "latency_ms": verdict.latency_ms,
+        "model": verdict.model.name,
+        "model_sha256": verdict.model.sha256,
+    }
+
+
+def side_rows(verdict: Verdict) -> list[Row]:
+    """One row for each side that was seen; the store adds the `inspection_id`."""
+    return [
+        {
+            "camera_id": side.camera_id,
+            "frame_id": side.frame_id,
+            "captured_at": to_datetime(side.captured_at),
+            "defect_type": side.defect_type,
+            "category": side.category,
+            "confidence": side.confidence,
+            "anomaly_score": side.anomaly_score,
+            "inference_time_ms": side.inference_time_ms,
+        }
+        for side in {side.camera_id: side for side in _seen(verdict)}.values()
+    ]
+
+
+def actuation_row(report: Actuation, received_at: int) -> Row:
+    return {
+        "verdict_id": report.verdict_id,
+        "board_id": report.board_id,
+        "category": report.category,
+        "pin": report.pin,
+        "outcome": report.outcome,
+        "fired_at": None if report.fired_at is None else to_datetime(report.fired_at),
+        "duration_ms": report.duration_ms,
+        "latency_ms": report.latency_ms,
+        "received_at": to_datetime(received_at),
+    }
+
+
+def image_row(evidence: Evidence, image: StoredImage, received_at: int) -> Row:
+    return {
+        "verdict_id": evidence.verdict_id,
+        "board_id": evidence.board_id,
+        "camera_id": evidence.side,
+        "sha256": image.sha256,
+        "path": image.path,
+        "width": image.info.width,
+        "height": image.info.height,
+        "size_bytes": len(evidence.jpeg),
+        "received_at": to_datetime(received_at),
+    }
+
+
+def log_row(event: Event, payload: bytes) -> Row:
+    return {
+        "digest": hashlib.sha256(payload).hexdigest(),
+        "level": event.level,
+        "source": event.source,
+        "message": event.message,
+        "details": event.details,
+        "logged_at": to_datetime(event.at),
+    }
+
+
+def _seen(verdict: Verdict) -> list[SideResult]:
+    return [side for side in verdict.sides.values() if side is not None]
+
+
+def _boxes(side: SideResult) -> list[Row]:
+    return [{"camera_id": side.camera_id, **box.model_dump(by_alias=True)} for box in side.boxes]

@@ -1,0 +1,216 @@
+"""The tables, as the code sees them. The migrations make them; a test holds the two together.
+
+Times are UTC with milliseconds. Ids compare byte by byte on every database (`utf8mb4_bin`), for a collation that takes
+`a` for `A` would take two boards for one.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects import mysql
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+_ON_MYSQL = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
+_Id = String(128)
+_BigId = BigInteger().with_variant(Integer, "sqlite")
+_LongText = Text().with_variant(mysql.MEDIUMTEXT(), "mysql")
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A timezone-aware datetime; DATETIME(3) on MySQL and MariaDB. Cut, not rounded, to milliseconds."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        kind: TypeEngine[Any] = mysql.DATETIME(fsp=3) if dialect.name == "mysql" else DateTime()
+        return dialect.type_descriptor(kind)
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None, microsecond=utc.microsecond // 1000 * 1000)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value and value.replace(tzinfo=UTC)
+
+
+class Base(DeclarativeBase):
+    """Root of the tables."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcTime, float: Double}
+
+
+class User(Base):
+    """A person who may log in."""
+
+    __tablename__ = "users"
+    __table_args__ = (UniqueConstraint("username"), _ON_MYSQL)
+
+    id: Mapped[int] = mapped_column(_BigId, primary_key=True)
+    username: Mapped[str] = mapped_column(String(64))
+    password_hash: Mapped[str] = mapped_column(String(255))
+    role: Mapped[str] = mapped_column(String(16))
+    active: Mapped[bool]
+    created_at: Mapped[datetime]
+    last_login_at: Mapped[datetime | None]
+
+
+class Inspection(Base):
+    """One pass of one board. `inspection_time` is when its pictures were taken; `camera_id` the side that decided.
+
+    The two indexes on the time serve a page of rows, newest first, and counts by `defect_type` between two dates.
+    """
+
+    __tablename__ = "inspections"
+    __table_args__ = (
+        UniqueConstraint("verdict_id"),
+        Index(None, "inspection_time"),
+        Index(None, "inspection_time", "defect_type"),
+        Index(None, "board_id"),
+        Index(None, "serial"),
+        _ON_MYSQL,
+    )
+
+    id: Mapped[int] = mapped_column(_BigId, primary_key=True)
+    verdict_id: Mapped[str] = mapped_column(_Id)
+    board_id: Mapped[str] = mapped_column(_Id)
+    serial: Mapped[str | None] = mapped_column(_Id)
+    camera_id: Mapped[str] = mapped_column(String(64))
+    defect_type: Mapped[str] = mapped_column(_Id)
+    category: Mapped[str] = mapped_column(String(16))
+    confidence: Mapped[float]
+    inspection_time: Mapped[datetime]
+    image_path: Mapped[str | None] = mapped_column(String(255))
+    boxes: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    gpio_pin: Mapped[int | None]
+    gpio_duration_ms: Mapped[int | None]
+    status: Mapped[str] = mapped_column(String(16))
+    judged_at: Mapped[datetime | None]
+    received_at: Mapped[datetime]
+    latency_ms: Mapped[float | None]
+    model: Mapped[str | None] = mapped_column(_Id)
+    model_sha256: Mapped[str | None] = mapped_column(String(64))
+    user_id: Mapped[int | None] = mapped_column(_BigId, ForeignKey("users.id", ondelete="SET NULL"))
+    notes: Mapped[str | None] = mapped_column(Text)
+
+
+class InspectionSide(Base):
+    """What was found on one side. Its boxes stand in `inspections.boxes`, each with its `camera_id`."""
+
+    __tablename__ = "inspection_sides"
+    __table_args__ = (UniqueConstraint("inspection_id", "camera_id"), _ON_MYSQL)
+
+    id: Mapped[int] = mapped_column(_BigId, primary_key=True)
+    inspection_id: Mapped[int] = mapped_column(_BigId, ForeignKey("inspections.id", ondelete="CASCADE"))
+    camera_id: Mapped[str] = mapped_column(String(64))
+    frame_id: Mapped[str] = mapped_column(_Id)
+    captured_at: Mapped[datetime]
+    defect_type: Mapped[str] = mapped_column(_Id)
+    category: Mapped[str] = mapped_column(String(16))
+    confidence: Mapped[float]
+    anomaly_score: Mapped[float | None]
+    inference_time_ms: Mapped[float]
+
+
+class Actuation(Base):
+    """What became of a verdict at the gates: one row for each outcome that was reported."""
+
+    __tablename__ = "actuations"
+    __table_args__ = (UniqueConstraint("verdict_id", "outcome"), Index(None, "received_at"), _ON_MYSQL)
+
+    id: Mapped[int] = mapped_column(_BigId, primary_key=True)
+    verdict_id: Mapped[str] = mapped_column(_Id)
+    board_id: Mapped[str] = mapped_column(_Id)
+    category: Mapped[str] = mapped_column(_Id)
+    pin: Mapped[int | None]
+    outcome: Mapped[str] = mapped_column(String(16))
+    fired_at: Mapped[datetime | None]
+    duration_ms: Mapped[int | None]
+    latency_ms: Mapped[float | None]
+    received_at: Mapped[datetime]
+
+
+class DefectImage(Base):
+    """A picture on disk. It may come before its verdict. `path` is relative to the folder of images."""
+
+    __tablename__ = "defect_images"
+    __table_args__ = (UniqueConstraint("verdict_id", "camera_id"), Index(None, "sha256"), _ON_MYSQL)
+
+    id: Mapped[int] = mapped_column(_BigId, primary_key=True)
+    verdict_id: Mapped[str] = mapped_column(_Id)
+    board_id: Mapped[str] = mapped_column(_Id)
+    camera_id: Mapped[str] = mapped_column(String(64))
+    sha256: Mapped[str] = mapped_column(String(64))
+    path: Mapped[str] = mapped_column(String(255))
+    width: Mapped[int]
+    height: Mapped[int]
+    size_bytes: Mapped[int]
+    received_at: Mapped[datetime]
+
+
+class SystemLog(Base):
+    """An event of a node. `digest` is the payload's SHA-256, so that a repeated delivery is one row."""
+
+    __tablename__ = "system_logs"
+    __table_args__ = (UniqueConstraint("digest"), Index(None, "logged_at"), _ON_MYSQL)
+
+    id: Mapped[int] = mapped_column(_BigId, primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64))
+    level: Mapped[str] = mapped_column(String(16))
+    source: Mapped[str] = mapped_column(String(64))
+    message: Mapped[str] = mapped_column(_LongText)
+    details: Mapped[dict[str, Any]] = mapped_column(JSON)
+    logged_at: Mapped[datetime]
+
+
+class SystemConfig(Base):
+    """A value that the services read while they run."""
+
+    __tablename__ = "system_config"
+    __table_args__ = (_ON_MYSQL,)
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[Any] = mapped_column(JSON)
+    updated_at: Mapped[datetime]
+    user_id: Mapped[int | None] = mapped_column(_BigId, ForeignKey("users.id", ondelete="SET NULL"))
+
+
+class Alert(Base):
+    """Something that a person has to look at, about `subject` (a node, a board, a disk), until it is resolved."""
+
+    __tablename__ = "alerts"
+    __table_args__ = (Index(None, "kind", "subject"), Index(None, "raised_at"), Index(None, "resolved_at"), _ON_MYSQL)
+
+    id: Mapped[int] = mapped_column(_BigId, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(64))
+    subject: Mapped[str] = mapped_column(_Id)
+    level: Mapped[str] = mapped_column(String(16))
+    message: Mapped[str] = mapped_column(Text)
+    details: Mapped[dict[str, Any]] = mapped_column(JSON)
+    raised_at: Mapped[datetime]
+    resolved_at: Mapped[datetime | None]
+    user_id: Mapped[int | None] = mapped_column(_BigId, ForeignKey("users.id", ondelete="SET NULL"))

@@ -1,0 +1,126 @@
+"""Messages to record, and the two databases to record them in."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import URL, Engine
+
+from pcb_bus.clock import NS_PER_MS
+from pcb_bus.codec import encode_json
+from pcb_bus.messages import Actuation, Box, Evidence, GpioSignal, ModelRef, SideResult, Verdict
+from pcb_bus.session import Delivery
+from recorder.database import bring_up_to_date, database_url, make_engine
+
+MakeVerdict = Callable[..., Verdict]
+AT = 1_795_248_000_123_000_000  # 2026-11-21T08:00:00.123Z
+
+
+@pytest.fixture
+def make_side() -> Callable[..., SideResult]:
+    def make(camera_id: str, category: str = "normal", **changes: Any) -> SideResult:
+        boxes = () if category == "normal" else (Box(x1=1, y1=2, x2=30, y2=40, confidence=0.9, class_name="short"),)
+        fields = {
+            "camera_id": camera_id,
+            "frame_id": f"frame-{camera_id}",
+            "captured_at": AT,
+            "defect_type": "정상" if category == "normal" else "납땜불량",
+            "category": category,
+            "confidence": 0.9,
+            "boxes": boxes,
+            "anomaly_score": None,
+            "inference_time_ms": 14.2,
+        }
+        return SideResult(**(fields | changes))
+
+    return make
+
+
+@pytest.fixture
+def make_verdict(make_side: Callable[..., SideResult]) -> MakeVerdict:
+    def make(name: str = "1", left: str = "solder", right: str = "normal", **changes: Any) -> Verdict:
+        fields = {
+            "verdict_id": f"verdict-{name}",
+            "board_id": f"board-{name}",
+            "status": "ok",
+            "final_defect_type": "납땜불량",
+            "category": "solder",
+            "confidence": 0.9,
+            "gpio_signal": GpioSignal(pin=27, action="HIGH", duration_ms=500),
+            "sides": {"left": make_side("left", left), "right": make_side("right", right)},
+            "captured_at": AT,
+            "judged_at": AT + 41 * NS_PER_MS,
+            "deadline_at": AT + 2000 * NS_PER_MS,
+            "latency_ms": 41.3,
+            "model": ModelRef(name="starter", sha256="0" * 64),
+        }
+        return Verdict(**(fields | changes))
+
+    return make
+
+
+@pytest.fixture
+def make_actuation() -> Callable[..., Actuation]:
+    def make(name: str = "1", outcome: str = "fired", **changes: Any) -> Actuation:
+        fields = {
+            "verdict_id": f"verdict-{name}",
+            "board_id": f"board-{name}",
+            "category": "solder",
+            "pin": 27,
+            "outcome": outcome,
+            "fired_at": AT + 50 * NS_PER_MS,
+            "duration_ms": 500,
+            "latency_ms": 1.5,
+        }
+        return Actuation(**(fields | changes))
+
+    return make
+
+
+@pytest.fixture
+def make_jpeg() -> Callable[..., bytes]:
+    """The least that says it is a JPEG of a size; `salt` makes one differ from another."""
+
+    def make(salt: bytes = b"", width: int = 640, height: int = 480) -> bytes:
+        header = b"\xff\xc0\x00\x0b\x08" + height.to_bytes(2) + width.to_bytes(2) + b"\x01\x11\x00\x00"
+        return b"\xff\xd8" + header + salt + b"\xff\xd9"
+
+    return make
+
+
+@pytest.fixture
+def make_evidence(make_jpeg: Callable[..., bytes]) -> Callable[..., Evidence]:
+    def make(name: str = "1", side: str = "left") -> Evidence:
+        jpeg = make_jpeg(f"{name} {side}".encode())
+        return Evidence(verdict_id=f"verdict-{name}", board_id=f"board-{name}", side=side, jpeg=jpeg)
+
+    return make
+
+
+@pytest.fixture
+def deliver() -> Callable[..., Delivery]:
+    """A delivery that nobody waits for an acknowledgement of."""
+
+    def make(message: Any, topic: str = "pcb/verdict") -> Delivery:
+        payload = message if isinstance(message, bytes) else encode_json(message)
+        return Delivery(topic, payload, False, AT, None, None, ack=lambda: None)
+
+    return make
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
+    """An empty database of each kind."""
+    if request.param == "mariadb":
+        return database_url(request.getfixturevalue("mariadb_url"))
+    return database_url(f"sqlite:///{tmp_path / 'records.db'}")
+
+
+@pytest.fixture
+def engine(url: URL) -> Iterator[Engine]:
+    """The same with its tables."""
+    bring_up_to_date(url)
+    engine = make_engine(url)
+    yield engine
+    engine.dispose()
