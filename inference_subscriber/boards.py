@@ -1,0 +1,132 @@
+"""Boards under way, shared by the threads of the service: carries out what the joiner decides."""
+
+import logging
+import threading
+import time
+
+from inference_subscriber import metrics
+from inference_subscriber.board import Board, Inspected, Receipt
+from inference_subscriber.busy import BusyLog
+from inference_subscriber.joiner import Action, AskResend, Close, Joiner, Repeated
+from inference_subscriber.judge import Judge, Judged, wants_evidence
+from inference_subscriber.sender import VerdictSender
+from pcb_bus.clock import NS_PER_S, now_ns, ns_to_ms
+from pcb_bus.codec import encode_json, encode_msgpack
+from pcb_bus.messages import Command, Evidence, Frame, Trigger, Verdict
+from pcb_bus.session import MqttSession
+from pcb_bus.topics import Topics
+
+log = logging.getLogger(__name__)
+
+_RETRY_NS = NS_PER_S
+
+
+class Boards:
+    """One lock around the joiner and what follows from it, so that actions happen in the order they were decided."""
+
+    def __init__(
+        self, joiner: Joiner, judge: Judge, sender: VerdictSender, session: MqttSession, topics: Topics, evidence: float
+    ) -> None:
+        self._joiner = joiner
+        self._judge = judge
+        self._sender = sender
+        self._session = session
+        self._topics = topics
+        self._evidence_share = evidence
+        self._busy = BusyLog()
+        self._changed = threading.Condition()
+        self._wakes_at = 0
+        self._stopped = False
+
+    def announce(self, trigger: Trigger, receipt: Receipt, received_at: int) -> None:
+        """A trigger came; `receipt` acknowledges it once its board's verdict is with the broker."""
+        with self._changed:
+            self._joiner.trigger(trigger, receipt, received_at=received_at, now=time.monotonic_ns())
+            self._act()
+
+    def admit(self, frame: Frame, received_at: int) -> bool:
+        """Whether to inspect this frame; then `deliver` or `lose` must follow."""
+        with self._changed:
+            reason = self._joiner.offer(frame, received_at=received_at, now=time.monotonic_ns())
+            self._act()
+        if reason is not None:
+            metrics.FRAMES_DROPPED.labels(reason).inc()
+        return reason is None
+
+    def deliver(self, results: list[tuple[Frame, Inspected]], started_at: int, ended_at: int) -> None:
+        """The engine ran from `started_at` to `ended_at` (monotonic ns) and found this."""
+        with self._changed:
+            self._busy.add(started_at, ended_at)
+            for frame, inspected in results:
+                if not self._joiner.inspected(frame, inspected):
+                    metrics.FRAMES_DROPPED.labels("inspected_late").inc()
+            self._act()
+
+    def lose(self, frame: Frame) -> None:
+        """A frame that was admitted cannot be inspected."""
+        with self._changed:
+            self._joiner.lost(frame)
+            self._act()
+
+    def run_clock(self) -> None:
+        """Do what falls due as time passes, until `stop`."""
+        with self._changed:
+            while not self._stopped:
+                self._wakes_at = self._next_wake()
+                self._changed.wait((self._wakes_at - time.monotonic_ns()) / NS_PER_S)
+                self._sender.retry()
+                self._act()
+
+    def stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    # Inside, with the lock held
+
+    def _next_wake(self) -> int:
+        due_at = self._joiner.next_due()
+        regular = time.monotonic_ns() + _RETRY_NS
+        return regular if due_at is None else min(due_at, regular)
+
+    def _act(self) -> None:
+        for action in self._joiner.due(time.monotonic_ns()):
+            self._carry_out(action)
+        metrics.OPEN_BOARDS.set(len(self._joiner))
+        metrics.UNSENT_VERDICTS.set(len(self._sender))
+        if self._next_wake() < self._wakes_at:
+            self._changed.notify_all()
+
+    def _carry_out(self, action: Action) -> None:
+        match action:
+            case Close(board):
+                self._conclude(board)
+            case AskResend():
+                self._ask(action)
+            case Repeated(key, receipt):
+                self._sender.acknowledge(self._judge.verdict_id(key), receipt)
+
+    def _conclude(self, board: Board) -> None:
+        since, until = board.first_seen_at, time.monotonic_ns()
+        inference_ns = 0 if since is None else self._busy.within(since, until)
+        verdict = self._judge.verdict(board, Judged(now_ns(), ns_to_ms(inference_ns)))
+        self._sender.send(verdict, board.receipts)
+        metrics.VERDICTS.labels(verdict.category, verdict.status).inc()
+        metrics.LATENCY_MS.observe(verdict.latency_ms)
+        log.info(
+            "board %s: %s (%s) after %.0f ms", verdict.board_id, verdict.category, verdict.status, verdict.latency_ms
+        )
+        if wants_evidence(verdict, self._evidence_share):
+            self._publish_evidence(verdict, board)
+
+    def _publish_evidence(self, verdict: Verdict, board: Board) -> None:
+        for side, sighting in board.sightings.items():
+            evidence = Evidence(
+                verdict_id=verdict.verdict_id, board_id=verdict.board_id, side=side, jpeg=sighting.frame.jpeg
+            )
+            self._session.publish(self._topics.evidence(side), encode_msgpack(evidence))
+
+    def _ask(self, ask: AskResend) -> None:
+        metrics.RESENDS.labels(ask.side).inc()
+        command = Command(command="resend", params={"board_id": ask.board_id, "triggered_at": ask.triggered_at})
+        self._session.publish(self._topics.command(f"edge-{ask.side}"), encode_json(command))

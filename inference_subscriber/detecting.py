@@ -1,0 +1,78 @@
+"""The stage that runs the network on whatever waits."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from inference_subscriber import metrics
+from inference_subscriber.board import Inspected
+from inference_subscriber.boards import Boards
+from inference_subscriber.engines.base import Engine, Findings, Image
+from inference_subscriber.errors import EngineFault
+from pcb_bus.clock import ns_to_ms
+from pcb_bus.inbox import Inbox
+from pcb_bus.messages import Frame
+
+log = logging.getLogger(__name__)
+
+_FATAL_FAILURES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An admitted frame and its pixels."""
+
+    frame: Frame
+    image: Image
+
+
+class DetectStage:
+    """Takes waiting pictures as one micro-batch. One that the network fails on does not take the others with it.
+
+    Raises (from `run`):
+        EngineFault: twenty images in a row failed: a broken device only heals in a fresh process.
+    """
+
+    def __init__(self, engine: Engine, inbox: Inbox[Picture], boards: Boards, max_batch: int) -> None:
+        self._engine = engine
+        self._inbox = inbox
+        self._boards = boards
+        self._max_batch = min(max_batch, engine.best_batch)
+        self._failures = 0
+
+    def run(self) -> None:
+        """Inspect until the inbox is closed and empty."""
+        while pictures := self._inbox.take_many(self._max_batch):
+            self._inspect(pictures)
+
+    def _inspect(self, pictures: Sequence[Picture]) -> None:
+        started_at = time.monotonic_ns()
+        found = self._detect([picture.image for picture in pictures])
+        ended_at = time.monotonic_ns()
+        took_ms = ns_to_ms(ended_at - started_at)
+        metrics.BATCH_SIZE.observe(len(pictures))
+        metrics.INFERENCE_MS.observe(took_ms)
+        pairs = list(zip(pictures, found, strict=True))
+        results = [(picture.frame, Inspected(each, took_ms)) for picture, each in pairs if each is not None]
+        self._boards.deliver(results, started_at, ended_at)
+        for picture in (picture for picture, each in pairs if each is None):
+            self._boards.lose(picture.frame)
+
+    def _detect(self, images: Sequence[Image]) -> Sequence[Findings | None]:
+        try:
+            found = self._engine.detect(images)
+        except EngineFault as fault:
+            if len(images) > 1:
+                return [one for image in images for one in self._detect([image])]
+            self._count_failure(fault)
+            return [None]
+        self._failures = 0
+        return found
+
+    def _count_failure(self, fault: EngineFault) -> None:
+        metrics.IMAGES_FAILED.inc()
+        self._failures += 1
+        log.error("the network failed on an image: %s", fault)
+        if self._failures >= _FATAL_FAILURES:
+            raise fault

@@ -1,0 +1,37 @@
+"""Detectors: one interface, several engines, chosen by the model's file and the device."""
+
+import hashlib
+from pathlib import Path
+
+from inference_subscriber.engines.base import DetectOptions
+from inference_subscriber.engines.network import NetworkEngine
+from pcb_bus.errors import ConfigError
+from pcb_bus.messages import ModelRef
+
+
+def open_engine(path: Path, device: str, threads: int | None, options: DetectOptions) -> NetworkEngine:
+    """Load a model. `.pt` runs in PyTorch; `.onnx` and `.xml` in OpenVINO, `.onnx` with device cuda in ONNX Runtime.
+
+    Raises:
+        ConfigError: the file is missing, unreadable or no detector, or the device or a package is missing.
+    """
+    model = _reference(path)
+    try:
+        if path.suffix == ".pt":
+            from inference_subscriber.engines.torch_engine import TorchEngine
+
+            return TorchEngine(path, model, device, threads, options)
+        from inference_subscriber.engines.openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine(path, model, device, threads, options)
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"inference.model: {path.name} needs the package {error.name}, which is missing") from None
+
+
+def _reference(path: Path) -> ModelRef:
+    if path.suffix not in {".pt", ".onnx", ".xml"}:
+        raise ConfigError(f"inference.model: {path} is none of .onnx, .xml, .pt")
+    try:
+        return ModelRef(name=path.stem, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    except OSError as error:
+        raise ConfigError(f"inference.model: cannot read {path}: {error.strerror}") from None

@@ -1,0 +1,82 @@
+"""What every detector looks like from outside."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pcb_bus.messages import ModelRef
+
+Image = npt.NDArray[np.uint8]
+"""Height x width x 3, blue, green, red."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One defect, in pixels of the image; x2, y2 lie outside."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    confidence: float
+    class_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What one image shows: boxes in falling order of confidence, and how unlike a good board it is, if known."""
+
+    detections: tuple[Detection, ...] = ()
+    anomaly_score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Least confidence of a defect: one for all classes, and exceptions by class."""
+
+    default: float = 0.25
+    by_class: Mapping[str, float] = field(default_factory=dict)
+
+    def of(self, class_name: str) -> float:
+        return self.by_class.get(class_name, self.default)
+
+
+@dataclass(frozen=True, slots=True)
+class DetectOptions:
+    """How an image is fitted to the network, and which of its boxes count.
+
+    Args:
+        thresholds: least confidence, by class.
+        iou: overlap above which two boxes of one class are one defect.
+        max_input: pixels of the longer side at the network's input; larger images are scaled down.
+    """
+
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    iou: float = 0.5
+    max_input: int = 640
+
+
+class Engine(Protocol):
+    """Runs one detector. Not for several threads at once."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes that it knows."""
+
+    @property
+    def model(self) -> ModelRef:
+        """Which weights it runs."""
+
+    @property
+    def best_batch(self) -> int:
+        """How many images at once are worth while."""
+
+    def detect(self, images: Sequence[Image]) -> list[Findings]:
+        """The findings of each image, in the same order.
+
+        Raises:
+            EngineFault: the network failed on one of them.
+        """

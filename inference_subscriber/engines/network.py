@@ -1,0 +1,65 @@
+"""The part that all engines share: fit the images, run the bare network, read its output."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from inference_subscriber.engines.base import DetectOptions, Findings, Image
+from inference_subscriber.engines.letterbox import fit, to_batch
+from inference_subscriber.engines.yolo import YoloReader
+from inference_subscriber.errors import EngineFault
+from pcb_bus.errors import ConfigError
+from pcb_bus.messages import ModelRef
+
+
+class NetworkEngine(ABC):
+    """An engine around a network that maps (n, height, width, 3) bytes to (n, 4 + classes, anchors)."""
+
+    best_batch = 1
+
+    def __init__(self, names: tuple[str, ...], model: ModelRef, options: DetectOptions) -> None:
+        self.names = names
+        self.model = model
+        self._max_input = options.max_input
+        self._reader = YoloReader(names, options.thresholds, options.iou)
+
+    @abstractmethod
+    def run(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Run the network. The array may be overwritten by the next run.
+
+        Raises:
+            EngineFault: it failed.
+        """
+
+    def detect(self, images: Sequence[Image]) -> list[Findings]:
+        """See `Engine`. Images of one input shape run together."""
+        fits = [fit(image.shape[1], image.shape[0], self._max_input) for image in images]
+        found: dict[int, Findings] = {}
+        for shape in {each.input_shape for each in fits}:
+            members = [index for index, each in enumerate(fits) if each.input_shape == shape]
+            output = self.run(to_batch([images[index] for index in members], [fits[index] for index in members]))
+            for index, rows in zip(members, output, strict=True):
+                found[index] = Findings(self._reader.read(rows, fits[index]))
+        return [found[index] for index in range(len(images))]
+
+    def warm_up(self, shapes: Iterable[tuple[int, int]], most: int) -> None:
+        """Run blank images of these heights and widths, in batches up to `most`, so that no board pays for set-up.
+
+        Raises:
+            ConfigError: the network is not a plain detector of its classes.
+        """
+        for height, width in shapes:
+            for count in range(1, min(most, self.best_batch) + 1):
+                self._try(np.zeros((count, height, width, 3), np.uint8))
+
+    def _try(self, batch: npt.NDArray[np.uint8]) -> None:
+        try:
+            output = self.run(batch)
+        except EngineFault as fault:
+            raise ConfigError(f"inference.model: {self.model.name} does not run: {fault}") from None
+        if output.ndim != 3 or output.shape[1] != 4 + len(self.names):
+            wanted = f"{len(batch)} x {4 + len(self.names)} x anchors"
+            shape = " x ".join(map(str, output.shape))
+            raise ConfigError(f"inference.model: {self.model.name} gives {shape} numbers, a detector gives {wanted}")

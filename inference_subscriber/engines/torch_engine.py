@@ -1,0 +1,71 @@
+"""PyTorch, for the checkpoints of Ultralytics: FP16 on CUDA, FP32 on the CPU."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from inference_subscriber.engines.base import DetectOptions
+from inference_subscriber.engines.network import NetworkEngine
+from inference_subscriber.errors import EngineFault
+from pcb_bus.errors import ConfigError
+from pcb_bus.messages import ModelRef
+
+
+class TorchEngine(NetworkEngine):
+    """Runs the bare network of a checkpoint. A checkpoint is a pickle: load only what you trust.
+
+    Raises:
+        ConfigError: the file or the device cannot be used.
+    """
+
+    def __init__(self, path: Path, model: ModelRef, device: str, threads: int | None, options: DetectOptions) -> None:
+        self._device = _device(device)
+        if threads is not None:
+            torch.set_num_threads(threads)
+        network = _load(path)
+        names = network.names
+        super().__init__(tuple(str(names[index]) for index in sorted(names)), model, options)
+        on_cuda = self._device.type == "cuda"
+        self.best_batch = 64 if on_cuda else 2
+        self._dtype = torch.float16 if on_cuda else torch.float32
+        self._network = network.to(self._device, self._dtype).eval()
+
+    @torch.inference_mode()
+    def run(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        try:
+            pixels = torch.from_numpy(batch).to(self._device)
+            planes = pixels.flip(3).permute(0, 3, 1, 2).to(self._dtype).div_(255)
+            output = self._network(planes)
+            first = output[0] if isinstance(output, tuple | list) else output
+            result: npt.NDArray[np.float32] = first.float().cpu().numpy()
+        except RuntimeError as error:
+            raise EngineFault(str(error).splitlines()[0]) from error
+        return result
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"inference.device: PyTorch cannot use {name}: {str(error).splitlines()[0]}") from None
+    return device
+
+
+def _load(path: Path) -> Any:
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=False)
+        network = (checkpoint.get("ema") or checkpoint["model"]).float().fuse(verbose=False)
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"inference.model: {path} needs the package {error.name}") from None
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, AttributeError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"inference.model: {path} is not an Ultralytics checkpoint ({type(error).__name__})"
+        ) from None
+    return network

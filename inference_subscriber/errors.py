@@ -1,0 +1,12 @@
+"""The errors of this room, beside those of the contract.
+
+BoardlineError
+ ├─ ConfigError   (ValueError)    a model that cannot be used: names `inference.model` or `inference.device`
+ └─ EngineFault   (RuntimeError)  the network could not be run on these images
+"""
+
+from pcb_bus.errors import BoardlineError
+
+
+class EngineFault(BoardlineError, RuntimeError):
+    """The network could not be run on these images."""

@@ -1,0 +1,75 @@
+"""From the payload of a frame to its picture. Pure: bytes in, a value or `MessageRejected` out."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from inference_subscriber.engines.base import Image
+from pcb_bus.codec import decode_msgpack
+from pcb_bus.errors import MessageRejected
+from pcb_bus.identity import new_id
+from pcb_bus.jpeg import START, inspect_jpeg
+from pcb_bus.messages import Frame
+
+# An EXIF turn would put the boxes elsewhere than on the published frame.
+_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+
+
+@dataclass(frozen=True, slots=True)
+class FrameLimits:
+    """What a frame may be."""
+
+    sides: frozenset[str]
+    max_pixels: int
+
+
+def read_frame(side: str, payload: bytes, received_at: int, limits: FrameLimits) -> Frame:
+    """The frame in the payload of `pcb/frame/<side>`: a MessagePack map, or a bare JPEG captured at `received_at` (ns).
+
+    Nothing is decoded yet; the picture is whole, of a sane size, and as large as the frame says.
+
+    Raises:
+        MessageRejected: `unknown_side`, `side_mismatch`, `size_mismatch`, or what codec and `inspect_jpeg` find.
+    """
+    if side not in limits.sides:
+        raise MessageRejected("unknown_side", f"{side!r}; the line has {', '.join(sorted(limits.sides))}")
+    if payload.startswith(START):
+        return _bare_frame(side, payload, received_at, limits)
+    frame = decode_msgpack(Frame, payload)
+    if frame.side != side:
+        raise MessageRejected("side_mismatch", f"frame of {frame.side!r} on the topic of {side!r}")
+    info = inspect_jpeg(frame.jpeg, max_pixels=limits.max_pixels)
+    if (info.width, info.height) != (frame.width, frame.height):
+        said, found = f"{frame.width}x{frame.height}", f"{info.width}x{info.height}"
+        raise MessageRejected("size_mismatch", f"the frame says {said}, its JPEG {found}")
+    return frame
+
+
+def decode_picture(frame: Frame) -> Image:
+    """The pixels of the frame.
+
+    Raises:
+        MessageRejected: `undecodable_jpeg`.
+    """
+    try:
+        image = cv2.imdecode(np.frombuffer(frame.jpeg, np.uint8), _FLAGS)
+    except cv2.error as error:
+        raise MessageRejected("undecodable_jpeg", error.err) from None
+    if image is None or image.shape != (frame.height, frame.width, 3):
+        raise MessageRejected("undecodable_jpeg", f"{len(frame.jpeg)} bytes without a picture")
+    return np.asarray(image, np.uint8)
+
+
+def _bare_frame(side: str, jpeg: bytes, received_at: int, limits: FrameLimits) -> Frame:
+    info = inspect_jpeg(jpeg, max_pixels=limits.max_pixels)
+    return Frame(
+        side=side,
+        board_id=None,
+        triggered_at=None,
+        frame_id=new_id(),
+        captured_at=received_at,
+        width=info.width,
+        height=info.height,
+        jpeg=jpeg,
+    )

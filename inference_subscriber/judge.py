@@ -1,0 +1,135 @@
+"""From what was found to the one verdict of a board. Pure: the taxonomy decides, no class name stands here."""
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from inference_subscriber.board import Board, BoardKey, Sighting
+from inference_subscriber.engines.base import Findings
+from pcb_bus.clock import ms_to_ns, ns_to_ms
+from pcb_bus.identity import free_run_verdict_id, verdict_id
+from pcb_bus.messages import Box, Category, Frame, GpioSignal, ModelRef, SideResult, Timing, Verdict
+from pcb_bus.taxonomy import Taxonomy
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """When a verdict was made (ns since the epoch), and how long the engine was busy meanwhile (ms)."""
+
+    at: int
+    inference_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Judges boards of one line.
+
+    Args:
+        root: root of the line's topics, part of every verdict's id.
+        sides: the sides that a whole board has.
+        taxonomy: which class means what.
+        model: the weights that the verdicts name.
+        deadline_ns: how long after the board was ready a gate may act.
+    """
+
+    root: str
+    sides: tuple[str, ...]
+    taxonomy: Taxonomy
+    model: ModelRef
+    deadline_ns: int
+
+    def verdict(self, board: Board, judged: Judged) -> Verdict:
+        """The worst category of any side wins. A board of which a side is unknown is never normal, but unjudged."""
+        results = {side: self._side_result(board.sightings.get(side)) for side in self.sides}
+        seen = [result for result in results.values() if result is not None]
+        category = self._category(seen, whole=len(seen) == len(self.sides))
+        frames = [board.sightings[result.camera_id].frame for result in seen]
+        captured_at = min((frame.captured_at for frame in frames), default=board.triggered_at or judged.at)
+        ready_at = _ready_at(frames, board.triggered_at, judged.at)
+        board_id, identity = self.name(board)
+        return Verdict(
+            verdict_id=identity,
+            board_id=board_id,
+            serial=next((frame.serial for frame in frames if frame.serial is not None), None),
+            status="ok" if len(seen) == len(self.sides) else "incomplete",
+            final_defect_type=self.taxonomy.label(category),
+            category=category,
+            confidence=_confidence(category, seen),
+            gpio_signal=self._gpio_signal(category),
+            sides=results,
+            captured_at=captured_at,
+            judged_at=judged.at,
+            deadline_at=ready_at + self.deadline_ns,
+            latency_ms=ns_to_ms(max(0, judged.at - captured_at)),
+            model=self.model,
+            timing=Timing(ready_at=ready_at, inference_ms=judged.inference_ms),
+        )
+
+    def name(self, board: Board) -> tuple[str, str]:
+        """`board_id` and `verdict_id`. In free run both come from the frames, the first side's first."""
+        if board.key is not None:
+            return board.key.board_id, self.verdict_id(board.key)
+        frame_ids = [board.sightings[side].frame.frame_id for side in self.sides if side in board.sightings]
+        return f"free-{frame_ids[0]}"[:128], free_run_verdict_id(self.root, frame_ids)
+
+    def verdict_id(self, key: BoardKey) -> str:
+        triggered_at = None if key.triggered_ms is None else ms_to_ns(key.triggered_ms)
+        return verdict_id(self.root, key.board_id, triggered_at)
+
+    def _category(self, seen: list[SideResult], *, whole: bool) -> Category:
+        worst = self.taxonomy.worst(result.category for result in seen)
+        return "unjudged" if worst == "normal" and not whole else worst
+
+    def _side_result(self, sighting: Sighting | None) -> SideResult | None:
+        if sighting is None or sighting.inspected is None:
+            return None
+        findings = sighting.inspected.findings
+        boxes = [(self.taxonomy.category_of(each.class_name), each.confidence) for each in findings.detections]
+        category = self.taxonomy.worst(each for each, _ in boxes)
+        deciding = [confidence for each, confidence in boxes if each == category != "normal"]
+        return SideResult(
+            camera_id=sighting.frame.side,
+            frame_id=sighting.frame.frame_id,
+            captured_at=sighting.frame.captured_at,
+            defect_type=self.taxonomy.label(category),
+            category=category,
+            confidence=_highest(deciding),
+            boxes=_boxes(findings),
+            anomaly_score=findings.anomaly_score,
+            inference_time_ms=sighting.inspected.inference_ms,
+        )
+
+    def _gpio_signal(self, category: Category) -> GpioSignal | None:
+        rule = self.taxonomy.categories[category]
+        if rule.pin is None or rule.duration_ms is None:
+            return None
+        return GpioSignal(pin=rule.pin, action="HIGH", duration_ms=rule.duration_ms)
+
+
+def wants_evidence(verdict: Verdict, share: float) -> bool:
+    """Whether to keep its frames: always, unless normal; of those a share that depends on the id alone."""
+    return verdict.category != "normal" or uuid.UUID(verdict.verdict_id).int % 10_000 < share * 10_000
+
+
+def _highest(confidences: Iterable[float]) -> float:
+    """That of the surest box; 1.0 where no box speaks against a normal side, be there minor defects or none."""
+    return max(confidences, default=1.0)
+
+
+def _confidence(category: Category, seen: list[SideResult]) -> float:
+    if category == "unjudged":
+        return 0.0
+    return _highest(result.confidence for result in seen if result.category == category)
+
+
+def _ready_at(frames: list[Frame], triggered_at: int | None, judged_at: int) -> int:
+    """When the last side was both captured and triggered; never after the verdict, whatever a wrong clock says."""
+    times = [max(frame.captured_at, triggered_at or 0) for frame in frames] or [triggered_at or judged_at]
+    return min(max(times), judged_at)
+
+
+def _boxes(findings: Findings) -> tuple[Box, ...]:
+    return tuple(
+        Box(x1=each.x1, y1=each.y1, x2=each.x2, y2=each.y2, confidence=each.confidence, class_name=each.class_name)
+        for each in findings.detections
+    )

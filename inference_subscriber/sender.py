@@ -1,0 +1,86 @@
+"""Sees each verdict through to the broker, and only then acknowledges the trigger that asked for it.
+
+A durable outbox belongs here: it would write in `send`, and clear when the recorder names the verdict.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from inference_subscriber import metrics
+from inference_subscriber.board import Receipt
+from pcb_bus.codec import encode_json
+from pcb_bus.messages import Verdict
+
+_RETRIED_AT_ONCE = 50
+
+Publish = Callable[[bytes, Callable[[bool], None]], bool]
+"""Hands a payload over at QoS 1 and says whether it was taken; calls back once the broker has answered."""
+
+
+@dataclass(slots=True)
+class _Pending:
+    payload: bytes
+    receipts: list[Receipt] = field(default_factory=list)
+    handed_over: bool = False
+
+
+class VerdictSender:
+    """Keeps verdicts until the broker has accepted them: at most `capacity`, the oldest give way.
+
+    `publish` is never called with the lock held: it may call back at once, from this thread or the network's.
+    """
+
+    def __init__(self, publish: Publish, capacity: int = 1000) -> None:
+        self._publish = publish
+        self._capacity = capacity
+        self._pending: OrderedDict[str, _Pending] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def send(self, verdict: Verdict, receipts: list[Receipt]) -> None:
+        """Publish; call `receipts` once the broker has accepted."""
+        with self._lock:
+            self._pending[verdict.verdict_id] = _Pending(encode_json(verdict), list(receipts))
+            if len(self._pending) > self._capacity:
+                # Its trigger stays unacknowledged: the broker brings it back to the next session.
+                self._pending.popitem(last=False)
+                metrics.VERDICTS_GIVEN_UP.inc()
+        self._hand_over(verdict.verdict_id)
+
+    def acknowledge(self, verdict_id: str, receipt: Receipt) -> None:
+        """Call `receipt` once that verdict is accepted; at once if it was."""
+        with self._lock:
+            pending = self._pending.get(verdict_id)
+            if pending is not None:
+                pending.receipts.append(receipt)
+        if pending is None:
+            receipt()
+
+    def retry(self) -> None:
+        """Hand over again what was refused, oldest first."""
+        with self._lock:
+            refused = [identity for identity, pending in self._pending.items() if not pending.handed_over]
+        for identity in refused[:_RETRIED_AT_ONCE]:
+            self._hand_over(identity)
+
+    def _hand_over(self, identity: str) -> None:
+        with self._lock:
+            pending = self._pending.get(identity)
+            if pending is None:
+                return
+            pending.handed_over = True
+        if not self._publish(pending.payload, lambda accepted: self._answered(identity, accepted)):
+            self._answered(identity, accepted=False)
+
+    def _answered(self, identity: str, accepted: bool) -> None:
+        with self._lock:
+            pending = self._pending.pop(identity, None) if accepted else self._pending.get(identity)
+            if pending is None:
+                return
+            pending.handed_over = accepted
+        for receipt in pending.receipts if accepted else ():
+            receipt()

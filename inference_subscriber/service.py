@@ -1,0 +1,118 @@
+"""Puts the parts together: network thread -> read and decode -> detect -> join and judge -> publish."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+import cv2
+
+from inference_subscriber.boards import Boards
+from inference_subscriber.detecting import DetectStage, Picture
+from inference_subscriber.engines import open_engine
+from inference_subscriber.engines.base import Engine
+from inference_subscriber.joiner import Joiner
+from inference_subscriber.judge import Judge
+from inference_subscriber.metrics import FRAMES_DROPPED
+from inference_subscriber.receiving import FrameStage, TriggerStage
+from inference_subscriber.sender import VerdictSender
+from inference_subscriber.settings import InferenceLine
+from pcb_bus.clock import ms_to_ns
+from pcb_bus.errors import ConfigError
+from pcb_bus.inbox import Inbox
+from pcb_bus.node import Identity, Node
+from pcb_bus.session import Delivery, SessionOptions, Subscription
+from pcb_bus.taxonomy import Taxonomy, load_taxonomy
+from pcb_bus.topics import exactly
+
+log = logging.getLogger(__name__)
+
+_WAITING_FRAMES = 32
+_WAITING_TRIGGERS = 2000  # more than the broker sends ahead of their acknowledgement
+_WARM_SHAPES = ((480, 640), (640, 640))
+_STOP_S = 1.0
+
+
+class InferenceService:
+    """One thread for each stage; the queues between them are bounded, and the newest frames win."""
+
+    def __init__(self, settings: InferenceLine, engine: Engine, taxonomy: Taxonomy) -> None:
+        chosen = settings.inference
+        self._node = Node(Identity("inference", chosen.node), settings, SessionOptions(durable=True))
+        self._triggers: Inbox[Delivery] = Inbox(_WAITING_TRIGGERS)
+        self._frames: Inbox[Delivery] = Inbox(_WAITING_FRAMES, lambda _: _count_overload())
+        self._pictures: Inbox[Picture] = Inbox(_WAITING_FRAMES, self._give_way)
+        self._boards = _make_boards(settings, self._node, engine, taxonomy)
+        stages: dict[str, Callable[[], None]] = {
+            "triggers": TriggerStage(self._node, self._triggers, self._boards).run,
+            "frames": FrameStage(self._node, self._frames, self._boards, self._pictures, settings.frame_limits).run,
+            "detect": DetectStage(engine, self._pictures, self._boards, chosen.max_batch).run,
+            "clock": self._boards.run_clock,
+        }
+        self._threads = [threading.Thread(target=run, name=name, daemon=True) for name, run in stages.items()]
+        self._subscribe()
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+        self._node.start()
+
+    def stop(self) -> None:
+        """Finish the frames that wait. Boards that stay open keep their triggers unacknowledged, and come back."""
+        for inbox in (self._triggers, self._frames):
+            inbox.close()
+        self._join("triggers", "frames")
+        self._pictures.close()
+        self._join("detect")
+        self._boards.stop()
+        self._join("clock")
+        self._node.stop()
+
+    def _subscribe(self) -> None:
+        topics, session = self._node.topics, self._node.session
+        session.subscribe(Subscription(exactly(topics.trigger), self._triggers.put, manual_ack=True))
+        session.subscribe(Subscription(topics.frames, self._frames.put, qos=0))
+
+    def _give_way(self, picture: Picture) -> None:
+        _count_overload()
+        self._boards.lose(picture.frame)
+
+    def _join(self, *names: str) -> None:
+        for thread in self._threads:
+            if thread.name in names and thread is not threading.current_thread():
+                thread.join(_STOP_S)
+
+
+def build(settings: InferenceLine) -> InferenceService:
+    """Load taxonomy and model, and put the service together.
+
+    Raises:
+        ConfigError: the taxonomy or the model cannot be used, or they do not fit together.
+    """
+    chosen = settings.inference
+    taxonomy = load_taxonomy(settings.taxonomy)
+    engine = open_engine(chosen.model, chosen.device, chosen.threads, settings.detect_options)
+    unknown = taxonomy.unknown_classes(engine.names)
+    if unknown:
+        raise ConfigError(
+            f"inference.model: {chosen.model} has classes that {settings.taxonomy} lacks: {', '.join(unknown)}"
+        )
+    stray = sorted(chosen.class_confidence.keys() - set(engine.names))
+    if stray:
+        raise ConfigError(f"inference.class_confidence: the model does not know {', '.join(stray)}")
+    engine.warm_up(_WARM_SHAPES, chosen.max_batch)
+    log.info("%s on %s: %s", engine.model.name, type(engine).__name__, ", ".join(engine.names))
+    cv2.setNumThreads(1)  # frames are small, and the cores have an engine to run
+    return InferenceService(settings, engine, taxonomy)
+
+
+def _make_boards(settings: InferenceLine, node: Node, engine: Engine, taxonomy: Taxonomy) -> Boards:
+    session, topics = node.session, node.topics
+    joiner = Joiner(settings.sides, settings.join_options)
+    deadline_ns = ms_to_ns(settings.inference.deadline_ms)
+    judge = Judge(settings.root, settings.sides, taxonomy, engine.model, deadline_ns)
+    sender = VerdictSender(lambda payload, on_done: session.publish(topics.verdict, payload, on_done=on_done))
+    return Boards(joiner, judge, sender, session, topics, settings.inference.evidence_share)
+
+
+def _count_overload() -> None:
+    FRAMES_DROPPED.labels("overload").inc()

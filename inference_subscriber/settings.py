@@ -1,0 +1,85 @@
+"""The `inference` section of the line's settings."""
+
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from inference_subscriber.engines.base import DetectOptions, Thresholds
+from inference_subscriber.intake import FrameLimits
+from inference_subscriber.joiner import JoinOptions
+from pcb_bus.clock import ms_to_ns
+from pcb_bus.messages import Name
+from pcb_bus.settings import LineSettings, Section
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class InferenceSettings(Section):
+    """Detect, join, judge."""
+
+    node: Name = "inference"
+    """Name of this node: its login, and the last level of its status topic."""
+    model: Path = Path("models/starter/boardline-starter.onnx")
+    """Weights: .onnx or .xml runs in OpenVINO, .pt in PyTorch."""
+    device: Annotated[str, Field(min_length=1)] = "auto"
+    """auto, cpu, cuda, cuda:1, or a device of OpenVINO (GPU, NPU)."""
+    threads: Annotated[int, Field(ge=1, le=256)] | None = None
+    """CPU threads of the engine; none: its own choice."""
+    max_input: Annotated[int, Field(ge=32, le=8192)] = 640
+    """Pixels of a frame's longer side at the network's input; larger frames are scaled down."""
+    confidence: Share = 0.25
+    """Least confidence of a defect."""
+    class_confidence: dict[Name, Share] = Field(default_factory=dict)
+    """The same for single classes."""
+    iou: Share = 0.5
+    """Boxes of one class that overlap more than this are one defect."""
+    max_batch: Annotated[int, Field(ge=1, le=64)] = 8
+    """Most frames in one run of the network; an engine for which batches gain nothing takes fewer."""
+    join_timeout_ms: Annotated[int, Field(ge=10, le=60_000)] = 600
+    """A board whose sides are not all there by then is judged on what was seen."""
+    pair_window_ms: Annotated[int, Field(ge=1, le=10_000)] = 60
+    """Free run: frames of different sides captured this close together are one board."""
+    max_frame_age_ms: Annotated[int, Field(ge=50, le=600_000)] = 2_000
+    """Older frames are dropped unseen."""
+    deadline_ms: Annotated[int, Field(ge=10, le=600_000)] = 1_000
+    """A gate may act on a verdict for so long after the board was ready."""
+    evidence_share: Share = 0.05
+    """Share of the normal boards whose frames are kept as well."""
+    max_pixels: Positive = 25_000_000
+    """Frames of more pixels are rejected."""
+    max_open_boards: Annotated[int, Field(ge=2, le=10_000)] = 200
+    """Boards under way; one more, and the oldest is judged at once."""
+
+
+class InferenceLine(LineSettings):
+    """Detects defects in frames, joins the sides of each board, and publishes one verdict for it."""
+
+    shortcuts: ClassVar[dict[str, str]] = {
+        **LineSettings.shortcuts,
+        "inference.model": "model",
+        "inference.device": "device",
+    }
+
+    inference: InferenceSettings = InferenceSettings()
+
+    @property
+    def detect_options(self) -> DetectOptions:
+        chosen = self.inference
+        thresholds = Thresholds(chosen.confidence, chosen.class_confidence)
+        return DetectOptions(thresholds, chosen.iou, chosen.max_input)
+
+    @property
+    def join_options(self) -> JoinOptions:
+        chosen = self.inference
+        return JoinOptions(
+            timeout_ns=ms_to_ns(chosen.join_timeout_ms),
+            pair_window_ns=ms_to_ns(chosen.pair_window_ms),
+            max_frame_age_ns=ms_to_ns(chosen.max_frame_age_ms),
+            max_open=chosen.max_open_boards,
+        )
+
+    @property
+    def frame_limits(self) -> FrameLimits:
+        return FrameLimits(frozenset(self.sides), self.inference.max_pixels)
