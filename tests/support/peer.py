@@ -1,0 +1,55 @@
+"""A session of ours against the real broker, and ways to wait for it without sleeping."""
+
+import threading
+from collections.abc import Callable
+
+from broker import Broker
+from pcb_bus.inbox import Inbox
+from pcb_bus.node import with_credentials
+from pcb_bus.session import MqttSession, SessionOptions, Subscription
+from pcb_bus.settings import BrokerSettings
+
+WAIT_S = 10.0
+
+
+class Peer:
+    """A started session; `settings` with the login of `role`."""
+
+    def __init__(
+        self, role: str, settings: BrokerSettings, options: SessionOptions | None = None, *interests: Subscription
+    ) -> None:
+        self.role = role
+        self.session = MqttSession(f"pcb-{role}", settings, options)
+        for each in interests:
+            self.session.subscribe(each)
+        self._ups: Inbox[bool] = Inbox(100)
+        self.session.on_up(lambda: self._ups.put(True))
+        self.session.start()
+
+    def wait_up(self) -> None:
+        """Wait for the next connect, and until the broker has read the subscriptions that were sent with it."""
+        if not self._ups.take(WAIT_S) or not self.publish(f"pcb/event/{self.role}", b"here"):
+            raise TimeoutError(f"{self.role} is not connected")
+
+    def publish(self, topic: str, payload: bytes, qos: int = 1) -> bool | None:
+        """What the broker said of it; None when the session did not take it, or nothing was said."""
+        answers: Inbox[bool] = Inbox(1)
+        taken = self.session.publish(topic, payload, qos=qos, on_done=answers.put)
+        return answers.take(WAIT_S) if taken else None
+
+
+def broker_settings(broker: Broker, role: str) -> BrokerSettings:
+    """How to reach the broker, with the login of `role`."""
+    return with_credentials(
+        BrokerSettings(host=broker.host, port=broker.port, credentials=broker.credentials_folder), role
+    )
+
+
+def until(condition: Callable[[], bool], timeout: float = WAIT_S) -> None:
+    """Wait for something that tells nobody when it happens."""
+    tick = threading.Event()
+    for _ in range(round(timeout / 0.005)):
+        if condition():
+            return
+        tick.wait(0.005)
+    raise TimeoutError("it did not happen")
