@@ -97,7 +97,8 @@ def log_row(event: Event, payload: bytes) -> Row:
 
 
 def _seen(verdict: Verdict) -> list[SideResult]:
-    return [side for side in verdict.sides.values() if side is not None]
+    # The wire has no order of sides.
+    return sorted(filter(None, verdict.sides.values()), key=lambda side: side.camera_id)
 
 
 def _boxes(side: SideResult) -> list[Row]:

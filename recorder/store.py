@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
-from sqlalchemy import Connection, Engine, Insert, Table, case, select, update
+from sqlalchemy import Connection, Engine, Insert, Table, func, select, update
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase
@@ -83,11 +83,8 @@ def _link_images(connection: Connection, fresh: set[str], pictured: set[str]) ->
         pictured = pictured | set(connection.scalars(earlier))
     if not pictured:
         return
-    best = (
-        select(DefectImage.path)
-        .where(DefectImage.verdict_id == Inspection.verdict_id)
-        .order_by(case((DefectImage.camera_id == Inspection.camera_id, 0), else_=1), DefectImage.camera_id)
-        .limit(1)
-        .scalar_subquery()
-    )
+    pictures = select(DefectImage.path).where(DefectImage.verdict_id == Inspection.verdict_id)
+    deciding = pictures.where(DefectImage.camera_id == Inspection.camera_id).scalar_subquery()
+    first = pictures.order_by(DefectImage.camera_id).limit(1).scalar_subquery()
+    best = func.coalesce(deciding, first)
     connection.execute(update(Inspection).where(Inspection.verdict_id.in_(pictured)).values(image_path=best))

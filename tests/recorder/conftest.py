@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 from sqlalchemy import URL, Engine
+from support.mariadb import MariaDb
 
 from pcb_bus.clock import NS_PER_MS
 from pcb_bus.codec import encode_json
 from pcb_bus.messages import Actuation, Box, Evidence, GpioSignal, ModelRef, SideResult, Verdict
 from pcb_bus.session import Delivery
 from recorder.database import bring_up_to_date, database_url, make_engine
+from recorder.tables import Base
 
 MakeVerdict = Callable[..., Verdict]
 AT = 1_795_248_000_123_000_000  # 2026-11-21T08:00:00.123Z
@@ -118,9 +120,34 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
 
 
 @pytest.fixture
-def engine(url: URL) -> Iterator[Engine]:
+def migrated(url: URL) -> Iterator[Engine]:
     """The same with its tables."""
     bring_up_to_date(url)
     engine = make_engine(url)
     yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def _mariadb_with_tables(_mariadb_server: MariaDb) -> URL:
+    _mariadb_server.start()
+    url = database_url(_mariadb_server.fresh_database())
+    bring_up_to_date(url)
+    return url
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """Empty tables in each kind of database. Those in MariaDB are made once, for that takes a second."""
+    if request.param == "mariadb":
+        request.getfixturevalue("mariadb")
+        url = request.getfixturevalue("_mariadb_with_tables")
+    else:
+        url = database_url(f"sqlite:///{tmp_path / 'records.db'}")
+        bring_up_to_date(url)
+    engine = make_engine(url)
+    yield engine
+    with engine.begin() as connection:
+        for table in reversed(Base.metadata.sorted_tables):
+            connection.execute(table.delete())
     engine.dispose()

@@ -1,0 +1,87 @@
+"""The migrations, up and down, on both databases."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import URL, Engine, inspect, text
+
+from recorder.database import bring_up_to_date, database_url, make_engine
+from recorder.schema import downgrade, upgrade
+from recorder.tables import Base
+
+PAGE = (
+    "SELECT id, camera_id, defect_type, confidence, inspection_time, image_path FROM inspections"
+    " ORDER BY inspection_time DESC LIMIT 50"
+)
+COUNTS = (
+    "SELECT defect_type, COUNT(*) FROM inspections"
+    " WHERE inspection_time >= '2026-11-01' AND inspection_time < '2026-12-01' GROUP BY defect_type"
+)
+
+
+def tables(engine: Engine) -> set[str]:
+    return set(inspect(engine).get_table_names()) - {"alembic_version"}
+
+
+def test_migrated_tables_are_those_of_the_code(migrated: Engine) -> None:
+    with migrated.connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_down_and_up_again(migrated: Engine) -> None:
+    downgrade(migrated, "base")
+    assert tables(migrated) == set()
+    upgrade(migrated)
+    assert tables(migrated) == set(Base.metadata.tables)
+
+
+def test_up_to_date_stays_as_it_is(url: URL, migrated: Engine) -> None:
+    bring_up_to_date(url)
+    assert tables(migrated) == set(Base.metadata.tables)
+
+
+def test_any_working_directory_serves(url: URL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    bring_up_to_date(url)
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize(("query", "index"), [(PAGE, "inspection_time"), (COUNTS, "inspection_time_defect_type")])
+def test_a_table_reader_is_served_by_an_index(migrated: Engine, query: str, index: str) -> None:
+    assert f"ix_inspections_{index}" in plan(migrated, query)
+
+
+def plan(engine: Engine, query: str) -> str:
+    explain = "EXPLAIN QUERY PLAN" if engine.dialect.name == "sqlite" else "EXPLAIN"
+    with engine.connect() as connection:
+        rows: Iterable[object] = connection.execute(text(f"{explain} {query}"))
+        return "\n".join(map(str, rows))
+
+
+def test_sqlite_is_durable_and_shared(tmp_path: Path) -> None:
+    url = URL.create("sqlite+pysqlite", database=str(tmp_path / "deep" / "er" / "records.db"))
+    bring_up_to_date(url)
+    engine = make_engine(url)
+    with engine.connect() as connection:
+        pragmas = ("journal_mode", "synchronous", "foreign_keys")
+        values = [connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() for pragma in pragmas]
+    engine.dispose()
+    assert values == ["wal", 2, 1]
+
+
+def test_mariadb_compares_ids_byte_by_byte(mariadb_url: str) -> None:
+    url = database_url(mariadb_url)
+    bring_up_to_date(url)
+    engine = make_engine(url)
+    collations = (
+        "SELECT DISTINCT table_collation FROM information_schema.tables"
+        " WHERE table_schema = DATABASE() AND table_name <> 'alembic_version'"
+    )
+    with engine.connect() as connection:
+        assert connection.scalars(text(collations)).all() == ["utf8mb4_bin"]
+    engine.dispose()

@@ -1,0 +1,316 @@
+"""The recorder on a real broker: what it records, what it says, and what it does when something fails."""
+
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from prometheus_client import REGISTRY
+from sqlalchemy import URL, func, select
+from sqlalchemy.orm import DeclarativeBase
+from support.mariadb import MariaDb
+from support.probe import Probe, Received
+
+from broker import Broker
+from pcb_bus.codec import encode_json, encode_msgpack
+from pcb_bus.messages import Actuation, Event, Evidence, Verdict
+from pcb_bus.settings import BrokerSettings
+from recorder import tables
+from recorder.database import database_url, make_engine
+from recorder.service import RecorderService, build
+from recorder.settings import RecorderLine, RecorderSettings
+
+OpenProbe = Callable[..., Probe]
+StartRecorder = Callable[..., RecorderService]
+AT = 1_795_248_000_123_000_000
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "records.db"
+
+
+@pytest.fixture
+def start_recorder(broker: Broker, tmp_path: Path, database: Path) -> Iterator[StartRecorder]:
+    """Starts recorders; what still runs at the end of the test is stopped."""
+    with ExitStack() as running:
+
+        def start(url: str = f"sqlite:///{database}") -> RecorderService:
+            service = build(
+                RecorderLine(
+                    broker=BrokerSettings(host=broker.host, port=broker.port, credentials=broker.credentials_folder),
+                    recorder=RecorderSettings(database_url=url, images=tmp_path / "images", batch_ms=10),
+                )
+            )
+            service.start()
+            running.callback(service.stop)
+            return service
+
+        yield start
+
+
+@pytest.fixture
+def viewer(mqtt_probe: OpenProbe) -> Probe:
+    probe = mqtt_probe("viewer")
+    probe.subscribe("pcb/recorded", "pcb/status/recorder", "pcb/event/recorder")
+    return probe
+
+
+def wait_state(viewer: Probe, state: str, after: int = 0) -> int:
+    """Waits for a status; how many messages had come when it was there."""
+
+    def later(message: Received) -> bool:
+        return message in viewer.messages[after:] and json.loads(message.payload)["state"] == state
+
+    return viewer.messages.index(viewer.wait_for("pcb/status/recorder", later)) + 1
+
+
+def wait_recorded(viewer: Probe, *names: str, kind: str = "verdicts") -> None:
+    """Waits until each verdict id was named on `pcb/recorded`."""
+    for name in names:
+        viewer.wait_for("pcb/recorded", lambda message, name=name: name in json.loads(message.payload)[kind])
+
+
+def count(url: URL, kind: type[DeclarativeBase]) -> int:
+    engine = make_engine(url)
+    with engine.connect() as connection:
+        number = connection.execute(select(func.count()).select_from(kind)).scalar_one()
+    engine.dispose()
+    return number
+
+
+@contextmanager
+def locked(database: Path) -> Iterator[None]:
+    """Within the block another program holds the database."""
+    connection = sqlite3.connect(database, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+        connection.close()
+
+
+def test_everything_of_a_board_is_recorded_and_named(
+    start_recorder: StartRecorder,
+    viewer: Probe,
+    mqtt_probe: OpenProbe,
+    database: Path,
+    tmp_path: Path,
+    make_verdict: Callable[..., Verdict],
+    make_actuation: Callable[..., Actuation],
+    make_evidence: Callable[..., Evidence],
+) -> None:
+    start_recorder()
+    wait_state(viewer, "online")
+    inference, actuator = mqtt_probe("inference"), mqtt_probe("actuator")
+    event = Event(level="warning", source="inference", message="late side", details={}, at=AT)
+    inference.publish("pcb/event/inference", encode_json(event))
+    inference.publish("pcb/evidence/left", encode_msgpack(make_evidence()))
+    actuator.publish("pcb/actuation", encode_json(make_actuation()))
+    inference.publish("pcb/verdict", encode_json(make_verdict()))
+    wait_recorded(viewer, "verdict-1")
+    wait_recorded(viewer, "verdict-1", kind="actuations")
+    url = database_url(f"sqlite:///{database}")
+    kinds = (tables.Inspection, tables.InspectionSide, tables.Actuation, tables.DefectImage, tables.SystemLog)
+    assert [count(url, kind) for kind in kinds] == [1, 2, 1, 1, 1]
+    with sqlite3.connect(database) as connection:
+        (path,) = connection.execute("SELECT image_path FROM inspections").fetchone()
+    connection.close()
+    assert (tmp_path / "images" / path).read_bytes() == make_evidence().jpeg
+
+
+def test_what_goes_out_again_is_recorded_like_the_first(
+    start_recorder: StartRecorder,
+    viewer: Probe,
+    mqtt_probe: OpenProbe,
+    make_verdict: Callable[..., Verdict],
+    make_actuation: Callable[..., Actuation],
+) -> None:
+    start_recorder()
+    wait_state(viewer, "online")
+    mqtt_probe("inference").publish("pcb/resend/verdict", encode_json(make_verdict()))
+    mqtt_probe("actuator").publish("pcb/resend/actuation", encode_json(make_actuation()))
+    wait_recorded(viewer, "verdict-1")
+    wait_recorded(viewer, "verdict-1", kind="actuations")
+
+
+def test_a_repeat_is_named_again_and_one_row(
+    start_recorder: StartRecorder,
+    viewer: Probe,
+    mqtt_probe: OpenProbe,
+    database: Path,
+    make_verdict: Callable[..., Verdict],
+) -> None:
+    start_recorder()
+    wait_state(viewer, "online")
+    inference = mqtt_probe("inference")
+    for times in (1, 2):
+        inference.publish("pcb/verdict", encode_json(make_verdict()))
+        viewer.wait_for_count("pcb/recorded", times)
+    assert count(database_url(f"sqlite:///{database}"), tables.Inspection) == 1
+
+
+def test_poison_is_counted_and_gone_and_harms_nothing(
+    start_recorder: StartRecorder,
+    viewer: Probe,
+    mqtt_probe: OpenProbe,
+    database: Path,
+    make_verdict: Callable[..., Verdict],
+    make_actuation: Callable[..., Actuation],
+) -> None:
+    service = start_recorder()
+    wait_state(viewer, "online")
+    inference, actuator = mqtt_probe("inference"), mqtt_probe("actuator")
+    before = rejected()
+    inference.publish("pcb/verdict", b"not JSON")
+    inference.publish("pcb/evidence/left", b"\xc1")
+    inference.publish("pcb/event/inference", b"[]")
+    actuator.publish("pcb/actuation", encode_json(make_actuation("fine")))
+    actuator.publish("pcb/actuation", encode_json(make_actuation("huge", duration_ms=10**30)))
+    actuator.publish("pcb/actuation", encode_json(make_actuation("also-fine")))
+    inference.publish("pcb/verdict", encode_json(make_verdict("fine")))
+    wait_recorded(viewer, "verdict-fine")
+    wait_recorded(viewer, "verdict-fine", "verdict-also-fine", kind="actuations")
+    assert rejected() - before == 4
+    service.stop()
+    after = wait_state(viewer, "offline")
+    start_recorder()
+    wait_state(viewer, "online", after)
+    inference.publish("pcb/verdict", encode_json(make_verdict("next")))
+    wait_recorded(viewer, "verdict-next")
+    assert rejected() - before == 4
+    assert count(database_url(f"sqlite:///{database}"), tables.Actuation) == 2
+
+
+def rejected() -> float:
+    samples = (sample for metric in REGISTRY.collect() for sample in metric.samples)
+    return sum(sample.value for sample in samples if sample.name == "boardline_messages_rejected_total")
+
+
+def test_killed_before_the_commit_it_gets_the_verdict_again(
+    broker: Broker,
+    start_recorder: StartRecorder,
+    viewer: Probe,
+    mqtt_probe: OpenProbe,
+    database: Path,
+    tmp_path: Path,
+    make_verdict: Callable[..., Verdict],
+) -> None:
+    process = run_recorder(broker, database, tmp_path)
+    try:
+        seen = wait_state(viewer, "online")
+        with locked(database):
+            mqtt_probe("inference").publish("pcb/verdict", encode_json(make_verdict()))
+            seen = wait_state(viewer, "degraded", seen)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    finally:
+        process.kill()
+        process.wait()
+    assert count(database_url(f"sqlite:///{database}"), tables.Inspection) == 0
+    assert viewer.received("pcb/recorded") == []
+    start_recorder()
+    wait_recorded(viewer, "verdict-1")
+    assert count(database_url(f"sqlite:///{database}"), tables.Inspection) == 1
+
+
+def run_recorder(broker: Broker, database: Path, folder: Path) -> "subprocess.Popen[bytes]":
+    command = [
+        *(sys.executable, "-m", "recorder", "--broker.host", broker.host, "--broker.port", str(broker.port)),
+        *("--broker.credentials", str(broker.credentials_folder), "--database_url", f"sqlite:///{database}"),
+    ]
+    return subprocess.Popen(command, cwd=folder, env={"PYTHONPATH": str(Path.cwd()), "PATH": ""})
+
+
+def test_sqlite_locked_for_a_while(
+    start_recorder: StartRecorder,
+    viewer: Probe,
+    mqtt_probe: OpenProbe,
+    database: Path,
+    make_verdict: Callable[..., Verdict],
+) -> None:
+    start_recorder()
+    seen = wait_state(viewer, "online")
+    inference = mqtt_probe("inference")
+    with locked(database):
+        for name in "abc":
+            inference.publish("pcb/verdict", encode_json(make_verdict(name)))
+        seen = wait_state(viewer, "degraded", seen)
+        assert viewer.received("pcb/recorded") == []
+    wait_state(viewer, "online", seen)
+    wait_recorded(viewer, "verdict-a", "verdict-b", "verdict-c")
+    levels = [json.loads(each.payload)["level"] for each in viewer.wait_for_count("pcb/event/recorder", 2)]
+    assert levels == ["error", "info"]
+    assert count(database_url(f"sqlite:///{database}"), tables.Inspection) == 3
+
+
+def test_mariadb_killed_for_a_while(
+    start_recorder: StartRecorder,
+    viewer: Probe,
+    mqtt_probe: OpenProbe,
+    mariadb: MariaDb,
+    mariadb_url: str,
+    make_verdict: Callable[..., Verdict],
+) -> None:
+    start_recorder(mariadb_url)
+    seen = wait_state(viewer, "online")
+    inference = mqtt_probe("inference")
+    inference.publish("pcb/verdict", encode_json(make_verdict("before")))
+    wait_recorded(viewer, "verdict-before")
+    mariadb.kill()
+    inference.publish("pcb/verdict", encode_json(make_verdict("while")))
+    seen = wait_state(viewer, "degraded", seen)
+    mariadb.start()
+    wait_state(viewer, "online", seen)
+    wait_recorded(viewer, "verdict-while")
+    assert count(database_url(mariadb_url), tables.Inspection) == 2
+
+
+def test_mariadb_that_starts_after_the_recorder(
+    start_recorder: StartRecorder,
+    viewer: Probe,
+    mqtt_probe: OpenProbe,
+    mariadb: MariaDb,
+    mariadb_url: str,
+    make_verdict: Callable[..., Verdict],
+) -> None:
+    mariadb.stop()
+    start_recorder(mariadb_url)
+    seen = wait_state(viewer, "degraded")
+    mqtt_probe("inference").publish("pcb/verdict", encode_json(make_verdict()))
+    mariadb.start()
+    wait_state(viewer, "online", seen)
+    wait_recorded(viewer, "verdict-1")
+
+
+def test_a_disk_that_takes_no_pictures_costs_no_record(
+    start_recorder: StartRecorder,
+    viewer: Probe,
+    mqtt_probe: OpenProbe,
+    database: Path,
+    tmp_path: Path,
+    make_verdict: Callable[..., Verdict],
+    make_evidence: Callable[..., Evidence],
+) -> None:
+    start_recorder()
+    seen = wait_state(viewer, "online")
+    (tmp_path / "images").rmdir()
+    (tmp_path / "images").write_text("a file stands where the folder should be")
+    inference = mqtt_probe("inference")
+    for name in ("1", "2"):
+        inference.publish("pcb/evidence/left", encode_msgpack(make_evidence(name)))
+        inference.publish("pcb/verdict", encode_json(make_verdict(name)))
+    seen = wait_state(viewer, "degraded", seen)
+    wait_recorded(viewer, "verdict-1", "verdict-2")
+    (tmp_path / "images").unlink()
+    inference.publish("pcb/evidence/left", encode_msgpack(make_evidence("3")))
+    wait_state(viewer, "online", seen)
+    levels = [json.loads(each.payload)["level"] for each in viewer.wait_for_count("pcb/event/recorder", 2)]
+    assert levels == ["error", "info"]
+    assert count(database_url(f"sqlite:///{database}"), tables.Inspection) == 2
