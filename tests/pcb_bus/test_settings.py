@@ -124,6 +124,14 @@ def test_the_environment_is_checked_too(monkeypatch: pytest.MonkeyPatch) -> None
     assert refusal({}).startswith("broker.prot: unknown key")
 
 
+def test_none_can_be_said_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load({}).log.directory == Path("var/log")
+    assert load({"log": {"directory": None}}).log.directory is None
+    assert load({}, "--log.directory", "none").log.directory is None
+    monkeypatch.setenv("PCB_LOG__DIRECTORY", "none")
+    assert load({}).log.directory is None
+
+
 def test_a_password_is_never_shown() -> None:
     settings = load({"broker": {"password": "s3cret"}})
     assert "s3cret" not in repr(settings)
