@@ -31,11 +31,12 @@ class Pulses(Protocol):
     def add(self, pulse: Pulse) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _UnderWay:
     verdict: Verdict
     shot: Shot
     received_at: int
+    repeats: int = 0
 
 
 class Keeper:
@@ -79,6 +80,8 @@ class Keeper:
             report = not_fired(subject, result.outcome)
         log.info("board %s (%s): %s, pin %s", subject.board_id, subject.category, report.outcome, report.pin)
         self._reporter.report([report], self._clock.wall())
+        for _ in range(under_way.repeats):
+            self._reporter.mention(not_fired(subject, "duplicate"))
 
     def _fire(self, under_way: _UnderWay, now: int) -> None:
         verdict, shot = under_way.verdict, under_way.shot
@@ -98,10 +101,13 @@ class Keeper:
     def _refuse(self, subject: Subject, decision: Decision) -> None:
         log.info("board %s (%s): %s, %s", subject.board_id, subject.category, decision.outcome, decision.reason)
         report = not_fired(subject, decision.outcome)
-        if decision.outcome == "duplicate":
-            self._reporter.mention(report)
-        else:
+        if decision.outcome != "duplicate":
             self._reporter.report([report], self._clock.wall())
+        elif subject.verdict_id in self._under_way:
+            # A reader shall hear of the verdict's own outcome first.
+            self._under_way[subject.verdict_id].repeats += 1
+        else:
+            self._reporter.mention(report)
 
     def _broken_decision(self, broken: Broken, subject: Subject) -> Decision:
         if self._ledger.knows(subject.verdict_id):

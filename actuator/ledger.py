@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS verdicts (
     seen_at INTEGER NOT NULL,
     firing INTEGER NOT NULL,
     report BLOB
-) WITHOUT ROWID;
+);
 CREATE INDEX IF NOT EXISTS verdicts_by_age ON verdicts (seen_at);
 CREATE INDEX IF NOT EXISTS verdicts_unreported ON verdicts (seen_at) WHERE report IS NOT NULL;
 CREATE TABLE IF NOT EXISTS arming (one INTEGER PRIMARY KEY CHECK (one = 1), armed INTEGER NOT NULL);

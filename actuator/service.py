@@ -64,6 +64,10 @@ class ActuatorService:
         self._node.start()
         self._audit.start()
 
+    def wait_heard(self, timeout: float) -> bool:
+        """Whether both sessions hear of verdicts, within `timeout` seconds each."""
+        return self._node.session.wait_connected(timeout) and self._audit.wait_connected(timeout)
+
     def stop(self) -> None:
         """Pulses that run may end; what waits is reported as disarmed; every pin is off afterwards."""
         try:
