@@ -2,7 +2,7 @@
 
 import sys
 
-from edge_publisher.service import EdgeService
+from edge_publisher.service import build
 from edge_publisher.settings import EdgeLineSettings, node_name
 from edge_publisher.sources.opening import quiet_opencv
 from pcb_bus.service import run_service
@@ -10,7 +10,7 @@ from pcb_bus.service import run_service
 
 def main(argv: list[str] | None = None) -> int:
     quiet_opencv()
-    return run_service(EdgeLineSettings, EdgeService, node_name, argv, program="edge_publisher")
+    return run_service(EdgeLineSettings, build, node_name, argv, program="edge_publisher")
 
 
 if __name__ == "__main__":

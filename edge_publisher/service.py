@@ -13,21 +13,25 @@ from edge_publisher.picker import PickRules
 from edge_publisher.ring import PictureRing
 from edge_publisher.settings import EdgeLineSettings, EdgeSettings, configured_side, node_name
 from edge_publisher.sources import Picture
-from edge_publisher.sources.opening import find_source, without_password
+from edge_publisher.sources.opening import Opener, find_source, without_password
 from pcb_bus.clock import NS_PER_S, ms_to_ns, now_ns
 from pcb_bus.node import Identity, Node
 
 
+def build(settings: EdgeLineSettings) -> "EdgeService":
+    """The edge with the source that is configured; raises ConfigError if it, or anything else, cannot be used."""
+    return EdgeService(settings, find_source(settings.edge.source, settings.edge.request))
+
+
 class EdgeService:
-    """One camera on the bus.
+    """One camera, which `opener` opens, on the bus.
 
     Raises:
-        ConfigError: the side, the source or the credentials cannot be used.
+        ConfigError: the side or the credentials cannot be used.
     """
 
-    def __init__(self, settings: EdgeLineSettings) -> None:
+    def __init__(self, settings: EdgeLineSettings, opener: Opener) -> None:
         edge, side = settings.edge, configured_side(settings)
-        opener = find_source(edge.source, edge.request)
         self._source_name = without_password(edge.source)
         self._node = Node(Identity("edge_publisher", node_name(settings)), settings)
         self._encoder = Encoder(edge.jpeg_quality, edge.max_side)

@@ -12,12 +12,14 @@ class HandFed:
     """A `Source`, and what opens it: delivers the pictures that it is given, and dies when told to."""
 
     def __init__(self) -> None:
-        self._given: queue.SimpleQueue[Picture | Exception] = queue.SimpleQueue()
+        self._given: queue.SimpleQueue[Picture | Exception | None] = queue.SimpleQueue()
         self.opened = 0
         self.closed = 0
+        self._open = False
 
     def __call__(self) -> "HandFed":
         self.opened += 1
+        self._open = True
         return self
 
     def give(self, picture: Picture) -> None:
@@ -27,14 +29,19 @@ class HandFed:
         self._given.put(CameraGone(reason))
 
     def read(self) -> Picture:
-        given = self._given.get()
-        if isinstance(given, Exception):
-            raise given
-        return given
+        while True:
+            given = self._given.get()
+            if isinstance(given, Exception):
+                raise given
+            if given is not None:
+                return given
+            if not self._open:
+                raise CameraGone("closed")
 
     def close(self) -> None:
         self.closed += 1
-        self._given.put(CameraGone("closed"))
+        self._open = False
+        self._given.put(None)  # wakes a read that waits
 
 
 def picture(captured_at: int, width: int = 64, height: int = 48, shade: int = 90) -> Picture:

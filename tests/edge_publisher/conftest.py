@@ -1,0 +1,33 @@
+"""An edge that looks through a camera in the test's hand."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from support.hand_fed import HandFed
+
+from broker import Broker
+from edge_publisher.service import EdgeService
+from edge_publisher.settings import EdgeLineSettings, EdgeSettings
+from pcb_bus.settings import BrokerSettings
+
+StartEdge = Callable[..., HandFed]
+
+
+@pytest.fixture
+def start_edge(broker: Broker) -> Iterator[StartEdge]:
+    """Starts the left edge with keys of its section; gives its camera."""
+
+    def start(**edge: object) -> HandFed:
+        settings = EdgeLineSettings(
+            broker=BrokerSettings(port=broker.port, credentials=broker.credentials_folder),
+            edge=EdgeSettings.model_validate({"side": "left", **edge}),
+        )
+        camera = HandFed()
+        service = EdgeService(settings, camera)
+        stack.callback(service.stop)
+        service.start()
+        return camera
+
+    with ExitStack() as stack:
+        yield start

@@ -1,0 +1,52 @@
+"""Pictures to JPEG."""
+
+import cv2
+import numpy as np
+from support.hand_fed import jpeg_of, picture
+
+from edge_publisher.encoder import Encoded, Encoder
+from edge_publisher.sources import Picture
+from pcb_bus.jpeg import inspect_jpeg
+
+
+def encode(given: Picture, max_side: int = 1920) -> Encoded:
+    encoded = Encoder(85, max_side).encode(given)
+    assert encoded is not None
+    info = inspect_jpeg(encoded.jpeg, max_pixels=10**8)
+    assert (encoded.width, encoded.height) == (info.width, info.height)
+    return encoded
+
+
+def test_pixels_are_encoded_in_their_own_size() -> None:
+    assert (encode(picture(0, 64, 48)).width, encode(picture(0, 64, 48)).height) == (64, 48)
+
+
+def test_quality_is_that_of_the_setting() -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    given = Picture(0, 64, 48, image=noise)
+    expected = cv2.imencode(".jpg", noise, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+    assert encode(given).jpeg == expected
+
+
+def test_a_jpeg_passes_through_untouched() -> None:
+    jpeg = jpeg_of(64, 48)
+    assert encode(Picture(0, 64, 48, jpeg=jpeg)).jpeg is jpeg
+
+
+def test_what_is_too_big_is_scaled_down_and_not_stretched() -> None:
+    scaled = encode(picture(0, 400, 200), max_side=100)
+    assert (scaled.width, scaled.height) == (100, 50)
+    from_jpeg = encode(Picture(0, 90, 300, jpeg=jpeg_of(90, 300)), max_side=100)
+    assert (from_jpeg.width, from_jpeg.height) == (30, 100)
+
+
+def test_what_cannot_be_encoded_is_no_frame() -> None:
+    encoder = Encoder(85, 100)
+    assert encoder.encode(Picture(0, 0, 0, image=np.zeros((0, 0, 3), np.uint8))) is None
+    assert encoder.encode(Picture(0, 5, 5, image=np.zeros((5, 5, 7), np.uint8))) is None
+    assert encoder.encode(Picture(0, 300, 300, jpeg=jpeg_of(300, 300)[:200])) is None
+
+
+def test_the_same_picture_is_encoded_once() -> None:
+    encoder, given = Encoder(85, 1920), picture(0)
+    assert encoder.encode(given) is encoder.encode(given)
