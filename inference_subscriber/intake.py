@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from inference_subscriber.engines.base import Image
-from pcb_bus.codec import decode_msgpack
+from pcb_bus.codec import MAX_BINARY_BYTES, decode_msgpack
 from pcb_bus.errors import MessageRejected
 from pcb_bus.identity import new_id
 from pcb_bus.jpeg import START, inspect_jpeg
@@ -62,6 +62,8 @@ def decode_picture(frame: Frame) -> Image:
 
 
 def _bare_frame(side: str, jpeg: bytes, received_at: int, limits: FrameLimits) -> Frame:
+    if len(jpeg) > MAX_BINARY_BYTES:
+        raise MessageRejected("too_large", f"{len(jpeg)} bytes, the limit is {MAX_BINARY_BYTES}")
     info = inspect_jpeg(jpeg, max_pixels=limits.max_pixels)
     return Frame(
         side=side,

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from inference_subscriber import metrics
 from inference_subscriber.board import Receipt
 from pcb_bus.codec import encode_json
+from pcb_bus.inbox import Inbox
 from pcb_bus.messages import Verdict
 
 _RETRIED_AT_ONCE = 50
+_RECEIPTS = 10_000  # more than the broker sends ahead of their acknowledgement
 
 Publish = Callable[[bytes, Callable[[bool], None]], bool]
 """Hands a payload over at QoS 1 and says whether it was taken; calls back once the broker has answered."""
@@ -29,20 +31,22 @@ class _Pending:
 class VerdictSender:
     """Keeps verdicts until the broker has accepted them: at most `capacity`, the oldest give way.
 
-    `publish` is never called with the lock held: it may call back at once, from this thread or the network's.
+    `publish` may call back at once, from this thread or from the network's with paho's locks held. So it is never
+    called with the lock held, and what the broker has accepted is acknowledged by `run`, on a thread of its own.
     """
 
     def __init__(self, publish: Publish, capacity: int = 1000) -> None:
         self._publish = publish
         self._capacity = capacity
         self._pending: OrderedDict[str, _Pending] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
+        self._accepted: Inbox[Receipt] = Inbox(_RECEIPTS)
 
     def __len__(self) -> int:
         return len(self._pending)
 
     def send(self, verdict: Verdict, receipts: list[Receipt]) -> None:
-        """Publish; call `receipts` once the broker has accepted."""
+        """Publish; `receipts` are called once the broker has accepted."""
         with self._lock:
             self._pending[verdict.verdict_id] = _Pending(encode_json(verdict), list(receipts))
             if len(self._pending) > self._capacity:
@@ -52,13 +56,24 @@ class VerdictSender:
         self._hand_over(verdict.verdict_id)
 
     def acknowledge(self, verdict_id: str, receipt: Receipt) -> None:
-        """Call `receipt` once that verdict is accepted; at once if it was."""
+        """`receipt` is called once that verdict is accepted; it may have been long ago."""
         with self._lock:
             pending = self._pending.get(verdict_id)
             if pending is not None:
                 pending.receipts.append(receipt)
         if pending is None:
+            self._accepted.put(receipt)
+
+    def run(self) -> None:
+        """Call the receipts of accepted verdicts, until `stop`."""
+        while (receipt := self._accepted.take()) is not None:
             receipt()
+
+    def stop(self, timeout: float) -> None:
+        """Wait up to `timeout` seconds until every verdict is accepted; then `run` ends with the last receipt."""
+        with self._lock:
+            self._lock.wait_for(lambda: not self._pending, timeout)
+        self._accepted.close()
 
     def retry(self) -> None:
         """Hand over again what was refused, oldest first."""
@@ -82,5 +97,6 @@ class VerdictSender:
             if pending is None:
                 return
             pending.handed_over = accepted
+            self._lock.notify_all()
         for receipt in pending.receipts if accepted else ():
-            receipt()
+            self._accepted.put(receipt)

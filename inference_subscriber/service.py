@@ -41,12 +41,14 @@ class InferenceService:
         self._triggers: Inbox[Delivery] = Inbox(_WAITING_TRIGGERS)
         self._frames: Inbox[Delivery] = Inbox(_WAITING_FRAMES, lambda _: _count_overload())
         self._pictures: Inbox[Picture] = Inbox(_WAITING_FRAMES, self._give_way)
-        self._boards = _make_boards(settings, self._node, engine, taxonomy)
+        self._sender = VerdictSender(self._publish_verdict)
+        self._boards = self._make_boards(settings, engine, taxonomy)
         stages: dict[str, Callable[[], None]] = {
             "triggers": TriggerStage(self._node, self._triggers, self._boards).run,
             "frames": FrameStage(self._node, self._frames, self._boards, self._pictures, settings.frame_limits).run,
             "detect": DetectStage(engine, self._pictures, self._boards, chosen.max_batch).run,
             "clock": self._boards.run_clock,
+            "receipts": self._sender.run,
         }
         self._threads = [threading.Thread(target=run, name=name, daemon=True) for name, run in stages.items()]
         self._subscribe()
@@ -65,12 +67,24 @@ class InferenceService:
         self._join("detect")
         self._boards.stop()
         self._join("clock")
+        self._sender.stop(_STOP_S if self._node.session.connected else 0)
+        self._join("receipts")
         self._node.stop()
 
     def _subscribe(self) -> None:
         topics, session = self._node.topics, self._node.session
         session.subscribe(Subscription(exactly(topics.trigger), self._triggers.put, manual_ack=True))
         session.subscribe(Subscription(topics.frames, self._frames.put, qos=0))
+
+    def _make_boards(self, settings: InferenceLine, engine: Engine, taxonomy: Taxonomy) -> Boards:
+        joiner = Joiner(settings.sides, settings.join_options)
+        deadline_ns = ms_to_ns(settings.inference.deadline_ms)
+        judge = Judge(settings.root, settings.sides, taxonomy, engine.model, deadline_ns)
+        node = self._node
+        return Boards(joiner, judge, self._sender, node.session, node.topics, settings.inference.evidence_share)
+
+    def _publish_verdict(self, payload: bytes, on_done: Callable[[bool], None]) -> bool:
+        return self._node.session.publish(self._node.topics.verdict, payload, on_done=on_done)
 
     def _give_way(self, picture: Picture) -> None:
         _count_overload()
@@ -103,15 +117,6 @@ def build(settings: InferenceLine) -> InferenceService:
     log.info("%s on %s: %s", engine.model.name, type(engine).__name__, ", ".join(engine.names))
     cv2.setNumThreads(1)  # frames are small, and the cores have an engine to run
     return InferenceService(settings, engine, taxonomy)
-
-
-def _make_boards(settings: InferenceLine, node: Node, engine: Engine, taxonomy: Taxonomy) -> Boards:
-    session, topics = node.session, node.topics
-    joiner = Joiner(settings.sides, settings.join_options)
-    deadline_ns = ms_to_ns(settings.inference.deadline_ms)
-    judge = Judge(settings.root, settings.sides, taxonomy, engine.model, deadline_ns)
-    sender = VerdictSender(lambda payload, on_done: session.publish(topics.verdict, payload, on_done=on_done))
-    return Boards(joiner, judge, sender, session, topics, settings.inference.evidence_share)
 
 
 def _count_overload() -> None:

@@ -1,0 +1,167 @@
+"""Frames to inspect, and a detector of red spots that needs no weights."""
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import cv2
+import msgpack
+import numpy as np
+import pytest
+from support.probe import Probe
+
+from broker import Broker
+from inference_subscriber.engines.base import Detection, Findings, Image
+from inference_subscriber.errors import EngineFault
+from inference_subscriber.service import InferenceService
+from inference_subscriber.settings import InferenceLine, InferenceSettings
+from pcb_bus.clock import NS_PER_MS, now_ns, to_rfc3339
+from pcb_bus.messages import Frame, ModelRef
+from pcb_bus.settings import BrokerSettings
+from pcb_bus.taxonomy import Taxonomy, load_taxonomy
+
+MakeFrame = Callable[..., Frame]
+StartService = Callable[..., InferenceService]
+
+
+class RedSpotEngine:
+    """Takes one red spot for a short, and fails on a black image."""
+
+    names = ("short",)
+    model = ModelRef(name="red-spots", sha256="0" * 64)
+    best_batch = 8
+
+    def detect(self, images: Sequence[Image]) -> list[Findings]:
+        return [self._look(image) for image in images]
+
+    def _look(self, image: Image) -> Findings:
+        if image.max() < 20:
+            raise EngineFault("too dark to see")
+        red = (image[..., 2] > 180) & (image[..., 0] < 90) & (image[..., 1] < 90)
+        if not red.any():
+            return Findings()
+        y, x = np.nonzero(red)
+        box = (float(x.min()), float(y.min()), float(x.max() + 1), float(y.max() + 1))
+        return Findings((Detection(*box, confidence=0.9, class_name="short"),))
+
+
+class Line:
+    """What stands around the inference node: cameras, a photo-eye, and a viewer."""
+
+    def __init__(self, open_probe: Callable[..., Probe]) -> None:
+        self.cameras = {side: open_probe(f"edge-{side}") for side in ("left", "right")}
+        self.photo_eye = open_probe("trigger")
+        self.viewer = open_probe("viewer")
+        self.recorder = open_probe("recorder")
+        self.viewer.subscribe("pcb/verdict", "pcb/status/inference")
+        self.recorder.subscribe("pcb/evidence/+")
+        for side, camera in self.cameras.items():
+            camera.subscribe(f"pcb/command/edge-{side}")
+
+    def trigger(self, board_id: str, at: int | None = None) -> int:
+        """Announce a board; gives the time of the trigger (ns)."""
+        triggered_at = (now_ns() if at is None else at) // NS_PER_MS * NS_PER_MS
+        trigger = {"v": 1, "board_id": board_id, "triggered_at": to_rfc3339(triggered_at), "source": "photo-eye"}
+        self.photo_eye.publish("pcb/trigger", json.dumps(trigger))
+        return triggered_at
+
+    def show(self, side: str, jpeg: bytes, /, **fields: Any) -> None:
+        """Publish a frame of 64x48 pixels, in free run unless `board_id` says otherwise."""
+        frame = {
+            "v": 1,
+            "side": side,
+            "board_id": None,
+            "triggered_at": None,
+            "frame_id": uuid.uuid4().hex,
+            "captured_at": time.time_ns(),
+            "width": 64,
+            "height": 48,
+            "jpeg": jpeg,
+            **fields,
+        }
+        self.cameras[side].publish(f"pcb/frame/{side}", msgpack.packb(frame), qos=0)
+
+    def verdicts(self, count: int) -> list[dict[str, Any]]:
+        """The first `count` verdicts, once they are there."""
+        return [json.loads(each.payload) for each in self.viewer.wait_for_count("pcb/verdict", count)]
+
+    def verdict_on(self, board_id: str) -> dict[str, Any]:
+        """The verdict on this board, once it is there."""
+        found = self.viewer.wait_for("pcb/verdict", lambda each: json.loads(each.payload)["board_id"] == board_id)
+        verdict: dict[str, Any] = json.loads(found.payload)
+        return verdict
+
+
+def jpeg_of(image: Image) -> bytes:
+    return cv2.imencode(".jpg", image)[1].tobytes()
+
+
+@pytest.fixture(scope="session")
+def good_jpeg() -> bytes:
+    """A green board of 64x48 pixels."""
+    return jpeg_of(np.full((48, 64, 3), (60, 120, 40), np.uint8))
+
+
+@pytest.fixture(scope="session")
+def short_jpeg() -> bytes:
+    """The same board with a red spot at x 16 to 32, y 8 to 24."""
+    image = np.full((48, 64, 3), (60, 120, 40), np.uint8)
+    image[8:24, 16:32] = (0, 0, 255)
+    return jpeg_of(image)
+
+
+@pytest.fixture(scope="session")
+def black_jpeg() -> bytes:
+    """A picture on which the red spot engine fails."""
+    return jpeg_of(np.zeros((48, 64, 3), np.uint8))
+
+
+@pytest.fixture(scope="session")
+def taxonomy(pytestconfig: pytest.Config) -> Taxonomy:
+    return load_taxonomy(pytestconfig.rootpath / "config" / "pcb_defects.yaml")
+
+
+@pytest.fixture(scope="session")
+def make_frame() -> MakeFrame:
+    """Builds a frame without a picture in it."""
+
+    def make(side: str, board_id: str | None, triggered_at: int | None, captured_at: int, frame_id: str = "") -> Frame:
+        return Frame(
+            side=side,
+            board_id=board_id,
+            triggered_at=triggered_at,
+            frame_id=frame_id or uuid.uuid4().hex,
+            captured_at=captured_at,
+            width=64,
+            height=48,
+            jpeg=b"\xff\xd8",
+        )
+
+    return make
+
+
+@pytest.fixture
+def start_service(broker: Broker, taxonomy: Taxonomy) -> Iterator[StartService]:
+    """Starts the inference node in this process, with the red spot engine and keys of its section."""
+
+    def start(sides: tuple[str, ...] = ("left", "right"), **inference: object) -> InferenceService:
+        settings = InferenceLine(
+            sides=sides,
+            broker=BrokerSettings(port=broker.port, credentials=broker.credentials_folder),
+            inference=InferenceSettings.model_validate(inference),
+        )
+        service = InferenceService(settings, RedSpotEngine(), taxonomy)
+        stack.callback(service.stop)
+        service.start()
+        return service
+
+    with ExitStack() as stack:
+        yield start
+
+
+@pytest.fixture
+def line(mqtt_probe: Callable[..., Probe]) -> Line:
+    return Line(mqtt_probe)

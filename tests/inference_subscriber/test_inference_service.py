@@ -1,0 +1,251 @@
+"""The node against a real broker: what goes in, and which one verdict comes out."""
+
+import json
+import logging
+import socket
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+import msgpack
+import pytest
+from prometheus_client import REGISTRY
+from support.probe import Probe
+
+from broker import Broker
+from inference_subscriber.service import InferenceService
+from pcb_bus.codec import decode_json, decode_msgpack
+from pcb_bus.identity import verdict_id
+from pcb_bus.messages import Command, Evidence, Verdict
+
+StartService = Callable[..., InferenceService]
+Line = Any  # see conftest
+
+
+@pytest.fixture
+def running(line: Line, start_service: StartService) -> Line:
+    """A line of two sides with the node up."""
+    start_service(evidence_share=0)
+    wait_online(line)
+    return line
+
+
+def wait_online(line: Line) -> None:
+    line.viewer.wait_for("pcb/status/inference", lambda each: json.loads(each.payload)["state"] == "online")
+
+
+def rejected(reason: str, kind: str = "frame") -> float:
+    return REGISTRY.get_sample_value("boardline_messages_rejected_total", {"kind": kind, "reason": reason}) or 0.0
+
+
+def show_both(line: Line, board_id: str, at: int, left: bytes, right: bytes) -> None:
+    for side, jpeg in (("left", left), ("right", right)):
+        line.show(side, jpeg, board_id=board_id, triggered_at=at)
+
+
+def test_both_sides_give_one_verdict_that_matches_the_contract(
+    running: Line, good_jpeg: bytes, short_jpeg: bytes
+) -> None:
+    at = running.trigger("b1")
+    show_both(running, "b1", at, good_jpeg, short_jpeg)
+    payload = running.viewer.wait_for("pcb/verdict").payload
+    verdict = decode_json(Verdict, payload)
+    assert (verdict.category, verdict.status, verdict.confidence) == ("solder", "ok", 0.9)
+    assert verdict.verdict_id == verdict_id("pcb", "b1", at)
+    assert verdict.timing is not None
+    assert 0 <= verdict.timing.inference_ms <= verdict.latency_ms
+    raw = json.loads(payload)
+    (box,) = raw["right"]["boxes"]
+    assert raw["left"]["boxes"] == []
+    assert box["class"] == "short"
+    assert [box[corner] for corner in ("x1", "y1", "x2", "y2")] == pytest.approx([16, 8, 32, 24], abs=2)
+
+
+def test_frames_of_a_bad_board_are_kept_as_evidence_and_of_a_good_one_not(
+    running: Line, good_jpeg: bytes, short_jpeg: bytes
+) -> None:
+    show_both(running, "good", running.trigger("good"), good_jpeg, good_jpeg)
+    show_both(running, "bad", running.trigger("bad"), good_jpeg, short_jpeg)
+    received = running.recorder.wait_for_count("pcb/evidence/+", 2)
+    evidence = {each.side: each for each in (decode_msgpack(Evidence, each.payload) for each in received)}
+    assert {side: each.board_id for side, each in evidence.items()} == {"left": "bad", "right": "bad"}
+    assert evidence["right"].jpeg == short_jpeg
+    assert evidence["right"].verdict_id == running.verdict_on("bad")["verdict_id"]
+
+
+def test_a_missing_side_is_asked_for_and_joins(running: Line, good_jpeg: bytes) -> None:
+    at = running.trigger("b1")
+    running.show("left", good_jpeg, board_id="b1", triggered_at=at)
+    asked = running.cameras["right"].wait_for("pcb/command/edge-right")
+    command = decode_json(Command, asked.payload)
+    assert (command.command, command.params) == ("resend", {"board_id": "b1", "triggered_at": at})
+    running.show("right", good_jpeg, board_id="b1", triggered_at=at)
+    assert running.verdict_on("b1")["status"] == "ok"
+
+
+def test_a_board_that_no_camera_saw_is_unjudged(running: Line) -> None:
+    running.trigger("b1")
+    verdict = running.verdict_on("b1")
+    assert (verdict["category"], verdict["status"], verdict["gpio_signal"]) == ("unjudged", "incomplete", None)
+    assert (verdict["left"], verdict["right"]) == (None, None)
+
+
+def test_half_a_board_that_is_bad_stays_bad(running: Line, short_jpeg: bytes) -> None:
+    running.show("left", short_jpeg, board_id="b1", triggered_at=running.trigger("b1"))
+    verdict = running.verdict_on("b1")
+    assert (verdict["category"], verdict["status"]) == ("solder", "incomplete")
+
+
+def test_free_run_pairs_frames_by_their_time(running: Line, good_jpeg: bytes, short_jpeg: bytes) -> None:
+    running.show("left", good_jpeg, frame_id="f1")
+    running.show("right", short_jpeg, frame_id="f2")
+    (verdict,) = running.verdicts(1)
+    assert (verdict["board_id"], verdict["category"], verdict["status"]) == ("free-f1", "solder", "ok")
+
+
+def test_a_line_of_one_side_judges_every_frame(line: Line, start_service: StartService, good_jpeg: bytes) -> None:
+    start_service(sides=("left",))
+    wait_online(line)
+    for number in range(3):
+        line.show("left", good_jpeg, frame_id=f"f{number}")
+    assert [verdict["status"] for verdict in line.verdicts(3)] == ["ok"] * 3
+
+
+def test_a_repeated_trigger_and_repeated_frames_give_no_second_verdict(running: Line, good_jpeg: bytes) -> None:
+    for _ in range(3):
+        at = running.trigger("b1", 1_790_000_000_000_000_000)
+    for _ in range(2):
+        at = running.trigger("b2")
+        show_both(running, "b2", at, good_jpeg, good_jpeg)
+        show_both(running, "b2", at, good_jpeg, good_jpeg)
+        running.verdict_on("b2")
+    running.trigger("last")
+    running.verdict_on("last")
+    ids = [verdict["board_id"] for verdict in running.verdicts(3)]
+    assert ids.count("b1") == 1
+    assert len({verdict["verdict_id"] for verdict in running.verdicts(len(ids))}) == len(ids)
+
+
+BAD_FRAMES: dict[str, Callable[[bytes], bytes]] = {
+    "not_msgpack": lambda jpeg: b"\xc1 this is no MessagePack",
+    "schema": lambda jpeg: msgpack.packb({"v": 1, "side": "left"}),
+    "truncated_jpeg": lambda jpeg: jpeg[:-100],
+    "empty_image": lambda jpeg: with_size(jpeg, 0, 0),
+    "too_many_pixels": lambda jpeg: with_size(jpeg, 10_000, 10_000),
+    "undecodable_jpeg": lambda jpeg: jpeg[: jpeg.index(b"\xff\xc4")] + b"\xff\xd9",
+}
+
+
+def with_size(jpeg: bytes, width: int, height: int) -> bytes:
+    at = jpeg.index(b"\xff\xc0") + 5
+    return jpeg[:at] + height.to_bytes(2) + width.to_bytes(2) + jpeg[at + 4 :]
+
+
+@pytest.mark.parametrize("reason", BAD_FRAMES)
+def test_a_bad_frame_is_counted_and_does_not_harm_the_next(
+    running: Line, good_jpeg: bytes, caplog: pytest.LogCaptureFixture, reason: str
+) -> None:
+    before = rejected(reason)
+    with caplog.at_level(logging.WARNING):
+        running.cameras["left"].publish("pcb/frame/left", BAD_FRAMES[reason](good_jpeg), qos=0)
+        show_both(running, "good", running.trigger("good"), good_jpeg, good_jpeg)
+        assert running.verdict_on("good")["category"] == "normal"
+    assert rejected(reason) == before + 1
+    assert sum(f"rejected a frame message: {reason}" in record.message for record in caplog.records) == 1
+
+
+def test_wrong_side_wrong_size_and_foreign_pictures_are_counted(running: Line, good_jpeg: bytes) -> None:
+    reasons = ("side_mismatch", "size_mismatch", "not_jpeg")
+    before = [rejected(reason) for reason in reasons]
+    running.show("left", good_jpeg, side="right")
+    running.show("left", good_jpeg, width=65)
+    running.show("left", b"GIF89a")
+    show_both(running, "good", running.trigger("good"), good_jpeg, good_jpeg)
+    assert running.verdict_on("good")["category"] == "normal"
+    assert [rejected(reason) for reason in reasons] == [count + 1 for count in before]
+
+
+def test_a_frame_of_a_side_that_the_line_lacks_is_counted(
+    line: Line, start_service: StartService, good_jpeg: bytes
+) -> None:
+    start_service(sides=("left",))
+    wait_online(line)
+    before = rejected("unknown_side")
+    line.show("right", good_jpeg)
+    line.show("left", good_jpeg)
+    assert len(line.verdicts(1)) == 1
+    line.show("left", good_jpeg)
+    line.verdicts(2)
+    assert rejected("unknown_side") == before + 1
+
+
+@pytest.mark.parametrize("payload", ["no JSON", "{}", '{"v": 1, "board_id": 7, "triggered_at": "now", "source": ""}'])
+def test_a_bad_trigger_is_counted_and_not_delivered_again(running: Line, payload: str) -> None:
+    reason = "not_json" if payload == "no JSON" else "schema"
+    before = rejected(reason, "trigger")
+    running.photo_eye.publish("pcb/trigger", payload)
+    running.trigger("good")
+    assert running.verdict_on("good")["category"] == "unjudged"
+    assert rejected(reason, "trigger") == before + 1
+
+
+def test_a_picture_that_the_network_fails_on_does_not_take_others_with_it(
+    running: Line, good_jpeg: bytes, black_jpeg: bytes
+) -> None:
+    dark_at, good_at = running.trigger("dark"), running.trigger("good")
+    show_both(running, "dark", dark_at, good_jpeg, black_jpeg)
+    show_both(running, "good", good_at, good_jpeg, good_jpeg)
+    assert running.verdict_on("good")["category"] == "normal"
+    dark = running.verdict_on("dark")
+    assert (dark["category"], dark["status"], dark["right"]) == ("unjudged", "incomplete", None)
+
+
+def test_a_broker_that_restarts_gets_the_verdicts_all_the_same(
+    running: Line, broker: Broker, mqtt_probe: Callable[..., Probe], good_jpeg: bytes
+) -> None:
+    running.trigger("under-way")
+    broker.stop()
+    broker.start()
+    with Probe(broker, "viewer") as viewer:
+        viewer.subscribe("pcb/verdict")
+        found = viewer.wait_for("pcb/verdict", timeout=20)
+    assert json.loads(found.payload)["board_id"] == "under-way"
+
+
+def test_a_foreign_publisher_of_ten_lines_is_inspected(
+    line: Line, start_service: StartService, broker: Broker, good_jpeg: bytes, tmp_path: Any
+) -> None:
+    start_service(sides=("left",))
+    wait_online(line)
+    picture = tmp_path / "board.jpg"
+    picture.write_bytes(good_jpeg)
+    login = broker.credentials("edge-left")
+    program = f"""
+        import time, msgpack, paho.mqtt.client as mqtt
+        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        client.username_pw_set({login.username!r}, {login.password!r})
+        client.connect("127.0.0.1", {broker.port})
+        client.loop_start()
+        frame = dict(v=1, side="left", board_id="foreign", triggered_at=None, frame_id="1", captured_at=time.time_ns(),
+                     width=64, height=48, jpeg=open({str(picture)!r}, "rb").read())
+        client.publish("pcb/frame/left", msgpack.packb(frame), qos=1).wait_for_publish()
+        client.disconnect()
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, timeout=30)
+    verdict = line.verdict_on("foreign")
+    assert (verdict["category"], verdict["left"]["frame_id"]) == ("normal", "1")
+
+
+def test_a_bare_jpeg_on_a_line_of_two_sides_is_inspected(running: Line, short_jpeg: bytes) -> None:
+    running.cameras["left"].publish("pcb/frame/left", short_jpeg, qos=0)
+    (verdict,) = running.verdicts(1)
+    assert (verdict["category"], verdict["status"]) == ("solder", "incomplete")
+    assert verdict["left"]["boxes"][0]["class"] == "short"
+    assert verdict["board_id"].startswith("free-")
+
+
+def test_the_node_name_is_on_the_bus(running: Line) -> None:
+    status = json.loads(running.viewer.wait_for("pcb/status/inference").payload)
+    assert (status["service"], status["host"]) == ("inference", socket.gethostname())
