@@ -113,8 +113,7 @@ class LineSettings(BaseSettings):
         cli_avoid_json=True,
         cli_implicit_flags=True,
         cli_hide_none_type=True,
-        cli_parse_none_str="none",
-        env_parse_none_str="none",
+        env_parse_none_str="none",  # on the command line too
     )
     shortcuts: ClassVar[dict[str, str]] = {"broker.port": "port"}
 

@@ -93,6 +93,22 @@ def test_after_an_outage_a_node_says_how_it_is_now(
     late.wait_for("pcb/status/edge-left", lambda each: state(each) == "degraded")
 
 
+@pytest.fixture
+def _quick_heart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pcb_bus.node._HEARTBEAT_S", 0.05)
+
+
+@pytest.mark.usefixtures("_quick_heart")
+def test_a_node_that_is_asked_all_the_time_still_says_that_it_lives(
+    node: Node, requester: Requester, viewer: Probe
+) -> None:
+    def beats() -> int:
+        requester.ask("edge-left", "ping")
+        return len(viewer.received("pcb/status/edge-left"))
+
+    assert any(beats() >= 4 for _ in range(2000))
+
+
 def test_goodbye_is_an_offline_status(settings: LineSettings, viewer: Probe) -> None:
     node = Node(Identity("edge_publisher", "edge-left"), settings)
     node.start()

@@ -4,6 +4,7 @@ import logging
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -303,6 +304,33 @@ def test_a_dead_network_thread_is_started_again(
     assert deaths == [b"poison"]
     assert "the network thread died; starting it again" in caplog.text
     for each in left_open_by_paho:
+        each.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_acknowledgement_that_finds_the_connection_dead_returns(
+    peer: OpenPeer, mqtt_probe: OpenProbe, inbox: Inbox[Delivery], broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pcb_bus.session._WATCHDOG_S", 60)
+    recorder = peer("recorder", Subscription(exactly(TOPICS.trigger), inbox.put, manual_ack=True))
+    client = recorder.session._client
+    mqtt_probe("trigger").publish("pcb/trigger", b"board")
+    delivery = taken(inbox)
+
+    def die(*_: object) -> None:
+        raise LookupError("the last words of a network thread")
+
+    client.on_message = die
+    mqtt_probe("trigger").publish("pcb/trigger", b"poison")
+    until(lambda: client._thread is None)
+    broker.kill()
+    for _ in range(3):  # without a network thread, paho writes on ours, and notices here
+        worker = threading.Thread(target=delivery.ack, daemon=True)
+        worker.start()
+        worker.join(WAIT_S)
+        assert not worker.is_alive()
+    assert not recorder.session.connected
+    for each in (client._sockpairR, client._sockpairW):
         each.close()
 
 
