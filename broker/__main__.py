@@ -22,7 +22,7 @@ class ServerSettings(LineSettings):
     directory: Path = Path("var/broker")
     """Folder of logins, stored sessions and configuration."""
     listen: str | None = None
-    """Address to listen on; none: every interface."""
+    """Address to listen on; none: every interface. Websockets know 127.0.0.1 or every interface only."""
     websocket_port: Port | None = 9001
     """Port for MQTT over websockets, which browsers speak; none: not served."""
 

@@ -36,6 +36,6 @@ def _listener_lines(listeners: Listeners) -> list[str]:
     lines = [f"listener {listeners.port}{address}"]
     if listeners.websocket_port is not None:
         lines += ["", f"listener {listeners.websocket_port}{address}", "protocol websockets"]
-        # Mosquitto 2.0.11 ignores a websockets listener's address.
-        lines += ["bind_interface lo"] if listeners.address == LOOPBACK else []
+        # Mosquitto 2.0.11 ignores a websockets listener's address, and over IPv6 its interface too.
+        lines += ["bind_interface lo", "socket_domain ipv4"] if listeners.address == LOOPBACK else []
     return lines

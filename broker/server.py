@@ -62,6 +62,14 @@ def _refuse_taken(port: int, address: str | None) -> None:
             raise PortTaken(port) from None
 
 
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
 class Broker:
     """One Mosquitto process. It can be stopped, killed and started again on the same port with the same sessions.
 
@@ -130,7 +138,7 @@ class Broker:
         self.wait_ready(timeout)
 
     def wait_ready(self, timeout: float = READY_TIMEOUT_S) -> None:
-        """Wait until it accepts connections.
+        """Wait until it accepts connections on every port.
 
         Raises:
             BrokerDied: it ended, or the time is over.
@@ -182,11 +190,7 @@ class Broker:
         return self.log_path.open("ab")
 
     def _accepts(self) -> bool:
-        try:
-            with socket.create_connection((self.host, self.port), timeout=1):
-                return self.pid is not None
-        except OSError:
-            return False
+        return all(_answers(self.host, port) for port in self._listeners.ports) and self.pid is not None
 
     def _last_words(self) -> str:
         lines = self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -1,7 +1,8 @@
-"""Free TCP ports."""
+"""TCP ports of the loopback interface: free ones, and those that a program is to open."""
 
 import random
 import socket
+import time
 
 # Below the range out of which the kernel takes the ports of outgoing connections.
 CANDIDATES = range(20_000, 32_000)
@@ -17,3 +18,19 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
+
+
+def wait_until_open(port: int, timeout: float = 10.0) -> None:
+    """Wait until a program listens on the port.
+
+    Raises:
+        TimeoutError: none does.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"nobody listens on port {port} after {timeout:g} s") from None
+            time.sleep(0.02)
