@@ -12,14 +12,14 @@ from pcb_bus.service import EXIT_CONFIG, EXIT_OK, run_service
 from pcb_bus.settings import load_settings
 
 _PROGRAM = "actuator"
-_SWITCH_INTERVAL_S = 0.0005
+SWITCH_INTERVAL_S = 0.0005
 
 
 def main(argv: list[str]) -> int:
     if argv[:1] == ["off"]:
         return switch_off(argv[1:])
     # A busy thread gives way to the one that times the pins after this, not after Python's 5 ms.
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     return run_service(ActuatorLineSettings, build, lambda _: NODE, argv, program=_PROGRAM)
 
 

@@ -4,6 +4,7 @@ The gate session has no memory at the broker, so that nothing old can reach a pi
 published while the actuator was away comes through it.
 """
 
+import logging
 from collections import deque
 from dataclasses import dataclass
 
@@ -13,27 +14,24 @@ from actuator.ledger import Ledger
 from actuator.reading import Broken, Subject, read_verdict, subject_of
 from actuator.reporter import Reporter, not_fired
 from pcb_bus.clock import NS_PER_S
-from pcb_bus.messages import Actuation, Outcome
+from pcb_bus.messages import Outcome
 from pcb_bus.session import Delivery
 
+log = logging.getLogger(__name__)
+
 HOLD_NS = 2 * NS_PER_S
+_LOOK_S = 0.5
 _TOGETHER = 20
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    until: int
+class _Missed:
     subject: Subject
     outcome: Outcome
-    delivery: Delivery
-
-    @property
-    def report(self) -> Actuation:
-        return not_fired(self.subject, self.outcome)
 
 
 class Auditor:
-    """Used by one thread. Holds each delivery back for `hold_ns`, so that the gate session goes first.
+    """`hear` may be called by any thread, all else by one. Each delivery is held for `hold_ns`: the gates go first.
 
     A delivery is acknowledged once its verdict is in the ledger: whatever happens before, it comes again.
     """
@@ -43,32 +41,37 @@ class Auditor:
         self._reporter = reporter
         self._clock = clock
         self._hold_ns = hold_ns
-        self._held: deque[_Held] = deque()
+        self._held: deque[tuple[int, Delivery]] = deque()
 
     def hear(self, delivery: Delivery) -> None:
-        """Note one delivery of the audit session."""
-        subject, outcome = _missed(delivery)
-        if subject is None or self._ledger.knows(subject.verdict_id):
+        """Note one delivery of the audit session; nobody is woken, for a fresh verdict may be on its way to a gate."""
+        self._held.append((self._clock.monotonic() + self._hold_ns, delivery))
+
+    def settle(self) -> float:
+        """Report some of what the gates had time to hear of and did not; returns in how many seconds to call again."""
+        due = self._take_due(self._clock.monotonic())
+        missed = {found.subject.verdict_id: found for found in map(_read, due) if found is not None}
+        reports = [
+            not_fired(each.subject, each.outcome)
+            for verdict_id, each in missed.items()
+            if not self._ledger.knows(verdict_id)
+        ]
+        if reports:
+            log.info("%d verdicts never reached the gates", len(reports))
+            self._reporter.report(reports, self._clock.wall())
+        for delivery in due:
             delivery.ack()
-        else:
-            self._held.append(_Held(self._clock.monotonic() + self._hold_ns, subject, outcome, delivery))
+        return 0.0 if len(due) == _TOGETHER else _LOOK_S
 
-    def settle(self) -> float | None:
-        """Report some of what the gates had time to hear of and did not; returns the seconds until the next is due."""
-        now = self._clock.monotonic()
-        due: list[_Held] = []
-        while self._held and self._held[0].until <= now and len(due) < _TOGETHER:
-            due.append(self._held.popleft())
-        missed = {each.subject.verdict_id: each for each in due if not self._ledger.knows(each.subject.verdict_id)}
-        if missed:
-            self._reporter.report([each.report for each in missed.values()], self._clock.wall())
-        for each in due:
-            each.delivery.ack()
-        return max(0.0, (self._held[0].until - now) / NS_PER_S) if self._held else None
+    def _take_due(self, now: int) -> list[Delivery]:
+        due: list[Delivery] = []
+        while self._held and self._held[0][0] <= now and len(due) < _TOGETHER:
+            due.append(self._held.popleft()[1])
+        return due
 
 
-def _missed(delivery: Delivery) -> tuple[Subject | None, Outcome]:
+def _read(delivery: Delivery) -> _Missed | None:
     reading = read_verdict(delivery.payload)
     if isinstance(reading, Broken):
-        return reading.subject, "rejected"
-    return subject_of(reading), decide_missed(reading, retained=delivery.retain).outcome
+        return None if reading.subject is None else _Missed(reading.subject, "rejected")
+    return _Missed(subject_of(reading), decide_missed(reading, retained=delivery.retain).outcome)

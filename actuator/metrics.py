@@ -3,7 +3,7 @@
 from prometheus_client import Counter, Gauge, Histogram
 
 _MS = 0.001
-_BUCKETS = tuple(ms * _MS for ms in (0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 500, 2000))
+_BUCKETS = tuple(ms * _MS for ms in (0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20, 50, 200, 2000))
 
 OUTCOMES = Counter("boardline_actuator_outcomes", "What became of verdicts", ["outcome"])
 ARMED = Gauge("boardline_actuator_armed", "1 while gates may fire")

@@ -26,7 +26,7 @@ from pcb_bus.topics import exactly
 log = logging.getLogger(__name__)
 
 _MAX_BACKLOG = 2000
-_AUDIT_AHEAD = 200
+_AUDIT_AHEAD = 1000
 _NAMED_IN_EVENT = 20
 
 
@@ -64,8 +64,8 @@ class ActuatorService:
         self._node.start()
         self._audit.start()
 
-    def wait_heard(self, timeout: float) -> bool:
-        """Whether both sessions hear of verdicts, within `timeout` seconds each."""
+    def wait_connected(self, timeout: float) -> bool:
+        """Whether both sessions are connected, within `timeout` seconds each."""
         return self._node.session.wait_connected(timeout) and self._audit.wait_connected(timeout)
 
     def stop(self) -> None:
@@ -90,7 +90,7 @@ class ActuatorService:
     def _listen(self) -> None:
         verdicts = exactly(self._node.topics.verdict)
         self._node.session.subscribe(Subscription(verdicts, self._on_verdict))
-        self._audit.subscribe(Subscription(verdicts, self._on_audit, manual_ack=True))
+        self._audit.subscribe(Subscription(verdicts, self._auditor.hear, manual_ack=True))
         self._node.session.on_up(lambda: self._worker.do(self._reporter.resend))
         self._node.on_command("arm", lambda _: self._set_armed(True))
         self._node.on_command("disarm", lambda _: self._set_armed(False))
@@ -101,9 +101,6 @@ class ActuatorService:
             bus_metrics.DROPPED.labels("verdict", "backlog").inc()
         else:
             self._worker.do(lambda: self._keeper.judge(delivery))
-
-    def _on_audit(self, delivery: Delivery) -> None:
-        self._worker.do(lambda: self._auditor.hear(delivery))
 
     def _on_pulse(self, result: PulseResult) -> None:
         self._worker.do(lambda: self._keeper.pulsed(result))
@@ -123,7 +120,7 @@ class ActuatorService:
                 verdict_ids=silent[:_NAMED_IN_EVENT],
             )
 
-    def _on_idle(self) -> float | None:
+    def _on_idle(self) -> float:
         self._reporter.flush()
         lost = self._ledger.prune(now_ns())
         if lost:

@@ -12,10 +12,10 @@ class Worker:
 
     Args:
         name: of the thread.
-        on_idle: runs whenever nothing waits; returns after how many seconds it wants to run again, None: not by itself.
+        on_idle: runs whenever nothing waits; returns in how many seconds to run again.
     """
 
-    def __init__(self, name: str, on_idle: Callable[[], float | None]) -> None:
+    def __init__(self, name: str, on_idle: Callable[[], float]) -> None:
         self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._on_idle = on_idle
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)

@@ -25,6 +25,10 @@ TAXONOMY = Path(__file__).parents[2] / "config" / "pcb_defects.yaml"
 PINS = (17, 22, 23, 27)
 
 
+def is_birth(received: Received) -> bool:
+    return b'"offline"' not in received.payload
+
+
 class Line:
     """A broker, foreign clients beside it, and an actuator that may be started more than once."""
 
@@ -44,11 +48,11 @@ class Line:
     @contextmanager
     def actuator(self) -> Iterator[ActuatorService]:
         service = ActuatorService(self.settings, GateBank(PINS, self.pins, active_low=False))
-        statuses = len(self.viewer.received("pcb/status/actuator"))
+        births = sum(map(is_birth, self.viewer.received("pcb/status/actuator")))
         service.start()
         try:
-            self.viewer.wait_for_count("pcb/status/actuator", statuses + 1)
-            assert service.wait_heard(timeout=10)
+            self.viewer.wait_for_count("pcb/status/actuator", births + 1, is_birth)
+            assert service.wait_connected(timeout=10)
             yield service
         finally:
             service.stop()
@@ -163,15 +167,29 @@ def test_fires_again_after_the_broker_was_away(line: Line, broker: Broker, make_
         assert line.outcomes(1) == ["fired"]
         broker.stop()
         broker.start()
-        assert service.wait_heard(timeout=10)
+        assert service.wait_connected(timeout=10)
         with Probe(broker, "viewer") as viewer, Probe(broker, "inference") as inference:
             viewer.subscribe("pcb/actuation")
+            wait_for_answer(broker)
             inference.publish("pcb/verdict", encode_json(make_verdict("after")))
             after = viewer.wait_for("pcb/actuation", lambda each: b'"after"' in each.payload)
     assert decode_json(Actuation, after.payload).outcome == "fired"
 
 
-def ask(operator: Probe, command: str) -> dict[str, Any]:
+def wait_for_answer(broker: Broker) -> None:
+    """Its subscriptions are restored once it hears commands again."""
+    with Probe(broker, "operator") as operator:
+        operator.subscribe("pcb/reply/operator/#")
+        for _ in range(50):
+            try:
+                ask(operator, "ping", timeout=0.2)
+                return
+            except TimeoutError:
+                continue
+    raise TimeoutError("the actuator does not come back")
+
+
+def ask(operator: Probe, command: str, timeout: float = 5.0) -> dict[str, Any]:
     correlation = uuid.uuid4().bytes
 
     def is_answer(received: Received) -> bool:
@@ -181,7 +199,7 @@ def ask(operator: Probe, command: str) -> dict[str, Any]:
     operator.publish(
         "pcb/command/actuator", payload, ResponseTopic="pcb/reply/operator/test", CorrelationData=correlation
     )
-    answer: dict[str, Any] = json.loads(operator.wait_for("pcb/reply/operator/test", is_answer).payload)
+    answer: dict[str, Any] = json.loads(operator.wait_for("pcb/reply/operator/test", is_answer, timeout).payload)
     return answer
 
 
