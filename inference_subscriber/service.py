@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 _WAITING_FRAMES = 32
 _WAITING_TRIGGERS = 2000  # more than the broker sends ahead of their acknowledgement
-_WARM_SHAPES = ((480, 640), (640, 640))
+_USUAL_FRAMES = ((640, 480), (640, 640))
 _STOP_S = 1.0
 
 
@@ -104,7 +104,7 @@ def build(settings: InferenceLine) -> InferenceService:
     """
     chosen = settings.inference
     taxonomy = load_taxonomy(settings.taxonomy)
-    engine = open_engine(chosen.model, chosen.device, chosen.threads, settings.detect_options)
+    engine = open_engine(chosen.model, settings.placement, settings.detect_options)
     unknown = taxonomy.unknown_classes(engine.names)
     if unknown:
         raise ConfigError(
@@ -113,7 +113,7 @@ def build(settings: InferenceLine) -> InferenceService:
     stray = sorted(chosen.class_confidence.keys() - set(engine.names))
     if stray:
         raise ConfigError(f"inference.class_confidence: the model does not know {', '.join(stray)}")
-    engine.warm_up(_WARM_SHAPES, chosen.max_batch)
+    engine.warm_up(_USUAL_FRAMES, chosen.max_batch)
     log.info("%s on %s: %s", engine.model.name, type(engine).__name__, ", ".join(engine.names))
     cv2.setNumThreads(1)  # frames are small, and the cores have an engine to run
     return InferenceService(settings, engine, taxonomy)

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from inference_subscriber.engines.base import DetectOptions, Thresholds
+from inference_subscriber.engines.base import DetectOptions, Placement, Thresholds
 from inference_subscriber.intake import FrameLimits
 from inference_subscriber.joiner import JoinOptions
 from pcb_bus.clock import ms_to_ns
@@ -27,6 +27,8 @@ class InferenceSettings(Section):
     """auto, cpu, cuda, cuda:1, or a device of OpenVINO (GPU, NPU)."""
     threads: Annotated[int, Field(ge=1, le=256)] | None = None
     """CPU threads of the engine; none: its own choice."""
+    exact: bool = False
+    """Reckon in FP32 although the device has a faster half precision (BF16 on newer CPUs, FP16 on GPUs)."""
     max_input: Annotated[int, Field(ge=32, le=8192)] = 640
     """Pixels of a frame's longer side at the network's input; larger frames are scaled down."""
     confidence: Share = 0.25
@@ -63,6 +65,10 @@ class InferenceLine(LineSettings):
     }
 
     inference: InferenceSettings = InferenceSettings()
+
+    @property
+    def placement(self) -> Placement:
+        return Placement(self.inference.device, self.inference.threads, self.inference.exact)
 
     @property
     def detect_options(self) -> DetectOptions:

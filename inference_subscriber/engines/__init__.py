@@ -3,13 +3,13 @@
 import hashlib
 from pathlib import Path
 
-from inference_subscriber.engines.base import DetectOptions
+from inference_subscriber.engines.base import DetectOptions, Placement
 from inference_subscriber.engines.network import NetworkEngine
 from pcb_bus.errors import ConfigError
 from pcb_bus.messages import ModelRef
 
 
-def open_engine(path: Path, device: str, threads: int | None, options: DetectOptions) -> NetworkEngine:
+def open_engine(path: Path, placement: Placement, options: DetectOptions) -> NetworkEngine:
     """Load a model. `.pt` runs in PyTorch; `.onnx` and `.xml` in OpenVINO, `.onnx` with device cuda in ONNX Runtime.
 
     Raises:
@@ -20,10 +20,10 @@ def open_engine(path: Path, device: str, threads: int | None, options: DetectOpt
         if path.suffix == ".pt":
             from inference_subscriber.engines.torch_engine import TorchEngine
 
-            return TorchEngine(path, model, device, threads, options)
+            return TorchEngine(path, model, placement, options)
         from inference_subscriber.engines.openvino_engine import OpenVinoEngine
 
-        return OpenVinoEngine(path, model, device, threads, options)
+        return OpenVinoEngine(path, model, placement, options)
     except ModuleNotFoundError as error:
         raise ConfigError(f"inference.model: {path.name} needs the package {error.name}, which is missing") from None
 

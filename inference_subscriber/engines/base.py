@@ -59,6 +59,21 @@ class DetectOptions:
     max_input: int = 640
 
 
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where and how exactly a network runs.
+
+    Args:
+        device: auto, cpu, cuda, cuda:1, or a device of OpenVINO.
+        threads: CPU threads; None: the engine's own choice.
+        exact: reckon in FP32 although the device has a faster half precision.
+    """
+
+    device: str = "auto"
+    threads: int | None = None
+    exact: bool = False
+
+
 class Engine(Protocol):
     """Runs one detector. Not for several threads at once."""
 

@@ -44,15 +44,21 @@ class NetworkEngine(ABC):
                 found[index] = Findings(self._reader.read(rows, fits[index]))
         return [found[index] for index in range(len(images))]
 
-    def warm_up(self, shapes: Iterable[tuple[int, int]], most: int) -> None:
-        """Run blank images of these heights and widths, in batches up to `most`, so that no board pays for set-up.
+    @abstractmethod
+    def prepare(self, count: int, height: int, width: int) -> None:
+        """Batches of `count` inputs of this size will come."""
+
+    def warm_up(self, frame_sizes: Iterable[tuple[int, int]], most: int) -> None:
+        """Run blank frames of these widths and heights, in batches up to `most`, so that no board pays for set-up.
 
         Raises:
             ConfigError: the network is not a plain detector of its classes.
         """
-        for height, width in shapes:
+        for width, height in frame_sizes:
+            shape = fit(width, height, self._max_input).input_shape
             for count in range(1, min(most, self.best_batch) + 1):
-                self._try(np.zeros((count, height, width, 3), np.uint8))
+                self.prepare(count, *shape)
+                self._try(np.zeros((count, *shape, 3), np.uint8))
 
     def _try(self, batch: npt.NDArray[np.uint8]) -> None:
         try:

@@ -1,4 +1,4 @@
-"""PyTorch, for the checkpoints of Ultralytics: FP16 on CUDA, FP32 on the CPU."""
+"""PyTorch, for the checkpoints of Ultralytics: FP16 on CUDA unless it must be exact, FP32 on the CPU."""
 
 import pickle
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from inference_subscriber.engines.base import DetectOptions
+from inference_subscriber.engines.base import DetectOptions, Placement
 from inference_subscriber.engines.network import NetworkEngine
 from inference_subscriber.errors import EngineFault
 from pcb_bus.errors import ConfigError
@@ -22,17 +22,20 @@ class TorchEngine(NetworkEngine):
         ConfigError: the file or the device cannot be used.
     """
 
-    def __init__(self, path: Path, model: ModelRef, device: str, threads: int | None, options: DetectOptions) -> None:
-        self._device = _device(device)
-        if threads is not None:
-            torch.set_num_threads(threads)
+    def __init__(self, path: Path, model: ModelRef, placement: Placement, options: DetectOptions) -> None:
+        self._device = _device(placement.device)
+        if placement.threads is not None:
+            torch.set_num_threads(placement.threads)
         network = _load(path)
         names = network.names
         super().__init__(tuple(str(names[index]) for index in sorted(names)), model, options)
         on_cuda = self._device.type == "cuda"
         self.best_batch = 64 if on_cuda else 2
-        self._dtype = torch.float16 if on_cuda else torch.float32
+        self._dtype = torch.float16 if on_cuda and not placement.exact else torch.float32
         self._network = network.to(self._device, self._dtype).eval()
+
+    def prepare(self, count: int, height: int, width: int) -> None:
+        """Nothing to do: PyTorch takes any size."""
 
     @torch.inference_mode()
     def run(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -67,7 +67,7 @@ def test_triggers_of_a_killed_node_come_back_and_give_one_verdict_each(line: Lin
     began = time.monotonic_ns()
     first = start("--inference.join_timeout_ms", "60000")
     wait_state(line.viewer, "online", began)
-    fresh = line.trigger("fresh")
+    fresh = line.trigger("fresh", now_ns() + 60_000_000_000)  # so that a slow machine cannot make it old
     old = line.trigger("old", now_ns() - 60_000_000_000)
     assert line.verdict_on("old")["category"] == "unjudged"
     first.kill()
@@ -82,7 +82,7 @@ def test_triggers_of_a_killed_node_come_back_and_give_one_verdict_each(line: Lin
     assert json.loads(asked.payload)["params"] == {"board_id": "fresh", "triggered_at": fresh}
     for side in ("left", "right"):
         jpeg = cv2.imencode(".jpg", draw_board(3, 640, 480).image)[1].tobytes()
-        line.show(side, jpeg, board_id="fresh", triggered_at=fresh, captured_at=fresh, width=640, height=480)
+        line.show(side, jpeg, board_id="fresh", triggered_at=fresh, width=640, height=480)
     assert line.verdict_on("fresh")["status"] == "ok"
     assert line.verdict_on("while-away")["category"] == "unjudged"
     line.trigger("last", old - 1)
