@@ -79,8 +79,9 @@ class Worker:
 
     def _run(self) -> None:
         self._patiently(self._prepare)
-        while arrivals := self._gather():
-            self._record(arrivals)
+        recording = True
+        while recording and (arrivals := self._gather()):
+            recording = self._record(arrivals)
 
     def _gather(self) -> list[Arrival]:
         """Up to `batch_size` arrivals, `batch_ms` after the first; none once the inbox is closed and empty."""
@@ -91,15 +92,17 @@ class Worker:
             arrivals += self._inbox.take_many(size - len(arrivals), left)
         return arrivals
 
-    def _record(self, arrivals: Sequence[Arrival]) -> None:
+    def _record(self, arrivals: Sequence[Arrival]) -> bool:
+        """False if asked to stop while the database was down: nothing of it is acknowledged."""
         entries = [entry for entry in map(self._read, arrivals) if entry is not None]
         committed = self._patiently(lambda: self._commit(entries)) if entries else []
         if committed is None:
-            return
+            return False
         for entry in entries:
             entry.arrival.delivery.ack()
         for message in recorded_messages([entry.record for entry in committed]):
             self._node.session.publish(self._node.topics.recorded, encode_json(message))
+        return True
 
     def _read(self, arrival: Arrival) -> Entry | None:
         """None for what cannot become a row: it is counted, logged and acknowledged, or it would come for ever."""

@@ -40,11 +40,13 @@ def start_recorder(broker: Broker, tmp_path: Path, database: Path) -> Iterator[S
     """Starts recorders; what still runs at the end of the test is stopped."""
     with ExitStack() as running:
 
-        def start(url: str = f"sqlite:///{database}") -> RecorderService:
+        def start(url: str = f"sqlite:///{database}", **changes: int) -> RecorderService:
             service = build(
                 RecorderLine(
                     broker=BrokerSettings(host=broker.host, port=broker.port, credentials=broker.credentials_folder),
-                    recorder=RecorderSettings(database_url=url, images=tmp_path / "images", batch_ms=10),
+                    recorder=RecorderSettings(
+                        database_url=url, images=tmp_path / "images", **({"batch_ms": 10} | changes)
+                    ),
                 )
             )
             service.start()
@@ -226,6 +228,47 @@ def run_recorder(broker: Broker, database: Path, folder: Path) -> "subprocess.Po
         *("--broker.credentials", str(broker.credentials_folder), "--database_url", f"sqlite:///{database}"),
     ]
     return subprocess.Popen(command, cwd=folder, env={"PYTHONPATH": str(Path.cwd()), "PATH": ""})
+
+
+def test_a_backlog_is_recorded_whole(
+    start_recorder: StartRecorder,
+    viewer: Probe,
+    mqtt_probe: OpenProbe,
+    database: Path,
+    make_verdict: Callable[..., Verdict],
+) -> None:
+    service = start_recorder(batch_size=10)
+    wait_state(viewer, "online")
+    service.stop()
+    inference = mqtt_probe("inference")
+    sent = [inference.client.publish("pcb/verdict", encode_json(make_verdict(str(number))), 1) for number in range(300)]
+    sent[-1].wait_for_publish(20)
+    start_recorder(batch_size=10)
+    wait_recorded(viewer, "verdict-0", "verdict-299")
+    assert count(database_url(f"sqlite:///{database}"), tables.Inspection) == 300
+
+
+def test_asked_to_stop_it_does_not_wait_for_the_database(
+    broker: Broker,
+    viewer: Probe,
+    mqtt_probe: OpenProbe,
+    database: Path,
+    tmp_path: Path,
+    make_verdict: Callable[..., Verdict],
+) -> None:
+    process = run_recorder(broker, database, tmp_path)
+    try:
+        seen = wait_state(viewer, "online")
+        with locked(database):
+            mqtt_probe("inference").publish("pcb/verdict", encode_json(make_verdict()))
+            seen = wait_state(viewer, "degraded", seen)
+            process.terminate()
+            wait_state(viewer, "offline", seen)
+            assert process.wait(5) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert viewer.received("pcb/recorded") == []
 
 
 def test_sqlite_locked_for_a_while(
