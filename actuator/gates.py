@@ -41,12 +41,12 @@ class GpioGate(Gate):
         self._device.on()
 
     def off(self) -> None:
-        self._device.off()
+        if not self._device.closed:  # closed is off: a command may still come while the service stops
+            self._device.off()
 
     def close(self) -> None:
-        if not self._device.closed:
-            self._device.off()
-            self._device.close()
+        self.off()
+        self._device.close()
 
 
 class GateBank:

@@ -37,7 +37,7 @@ class Worker:
         self.do(done.set)
         return done.wait(timeout)
 
-    def stop(self, timeout: float = 0.5) -> None:
+    def stop(self, timeout: float = 1.0) -> None:
         """Finish what was given, then end."""
         self._tasks.put(None)
         if self._thread.is_alive():

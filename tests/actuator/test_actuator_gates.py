@@ -21,6 +21,7 @@ def test_gates_are_off_once_made_and_off_once_closed(pins: MockFactory) -> None:
     bank.close()
     assert states(pins, 22) == [False, True, False]
     assert states(pins, 27) == [False]
+    bank.off()
     bank.close()
 
 
