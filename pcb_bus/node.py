@@ -63,8 +63,7 @@ class Node:
         self._inbox: Inbox[Delivery] = Inbox(100)
         self._worker = threading.Thread(target=self._serve, name="node", daemon=True)
         self._started_at = now_ns()
-        self._state: NodeState = "online"
-        self._detail = ""
+        self._condition: tuple[NodeState, str] = "online", ""
         self.session.set_will(Will(self.topics.status(identity.node), self._status("offline", "connection lost")))
         self.session.subscribe(Subscription(exactly(self.topics.command(identity.node)), self._inbox.put))
         self.session.on_up(self._publish_status)
@@ -86,8 +85,8 @@ class Node:
 
     def set_state(self, state: NodeState, detail: str = "") -> None:
         """Tell the line how this node is. Says nothing when nothing changed."""
-        if (state, detail) != (self._state, self._detail):
-            self._state, self._detail = state, detail
+        if (state, detail) != self._condition:
+            self._condition = state, detail
             log.log(logging.INFO if state == "online" else logging.WARNING, "%s %s", state, detail)
             self._publish_status()
 
@@ -104,9 +103,11 @@ class Node:
         self.session.complain(f"{kind} {rejection.reason}", f"rejected a {kind} message: {rejection}")
 
     def _publish_status(self) -> None:
-        if self.session.connected:
-            payload = self._status(self._state, self._detail)
-            self.session.publish(self.topics.status(self.identity.node), payload, retain=True)
+        told = None
+        # Another thread may change it meanwhile: the last status told, which the broker retains, must be the true one.
+        while self.session.connected and told is not self._condition:
+            told = self._condition
+            self.session.publish(self.topics.status(self.identity.node), self._status(*told), retain=True)
 
     def _status(self, state: NodeState, detail: str) -> bytes:
         status = NodeStatus(
