@@ -12,9 +12,10 @@ from edge_publisher.__main__ import main
 PROJECT = Path(__file__).parents[2]
 
 
-def run_edge(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run_edge(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "edge_publisher", *arguments]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PCB_")}
+    environment["PCB_LOG__DIRECTORY"] = str(folder)
     return subprocess.run(
         command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False, timeout=30
     )
@@ -31,12 +32,12 @@ def assert_one_line(code: int, stderr: str, key: str) -> None:
     [
         ([], "edge.side"),
         (["--side", "left", "--edge.fps", "0"], "edge.fps"),
-        (["--side", "left", "--source", "no/such/folder", "--log.directory", "none"], "edge.source"),
-        (["--side", "left", "--source", "gopher://camera", "--log.directory", "none"], "edge.source"),
+        (["--side", "left", "--source", "no/such/folder"], "edge.source"),
+        (["--side", "left", "--source", "gopher://camera"], "edge.source"),
     ],
 )
-def test_the_process_ends_with_one_line(arguments: list[str], key: str) -> None:
-    done = run_edge(*arguments)
+def test_the_process_ends_with_one_line(tmp_path: Path, arguments: list[str], key: str) -> None:
+    done = run_edge(tmp_path, *arguments)
     assert_one_line(done.returncode, done.stderr, key)
 
 
