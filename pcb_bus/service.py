@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 from pcb_bus.errors import ConfigError
 from pcb_bus.log import set_up_logging
 from pcb_bus.metrics import serve_metrics
+from pcb_bus.session import NETWORK_THREAD
 from pcb_bus.settings import LineSettings, load_settings
 
 log = logging.getLogger(__name__)
@@ -63,8 +64,11 @@ def _run_until_asked_to_stop(service: Service) -> int:
 
     def on_thread_fault(args: threading.ExceptHookArgs) -> None:
         name = args.thread.name if args.thread else "a thread"
-        faults.append(name)
         exc_info = (args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback)
+        if name.startswith(NETWORK_THREAD):
+            log.critical("%s died; the session's watchdog starts it again", name, exc_info=exc_info)
+            return
+        faults.append(name)
         log.critical("%s died; the service ends so that it can be started afresh", name, exc_info=exc_info)
         stop.set()
 

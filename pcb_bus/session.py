@@ -30,6 +30,7 @@ from pcb_bus.topics import Topic, TopicFilter
 log = logging.getLogger(__name__)
 
 MAX_PACKET_BYTES = 4 * 1024 * 1024
+NETWORK_THREAD = "paho-mqtt-client-"  # what paho's names for its threads begin with
 _MAX_QUEUED = 1000  # QoS 1 messages that paho keeps while the broker is away
 _MAX_UNSENT = 4  # QoS 0 messages that may wait for a slow network: more would be a backlog
 _BACKOFF_S = (0.3, 1.0)
@@ -160,6 +161,8 @@ class MqttSession:
         goodbye = threading.Thread(target=self._client.loop_stop, name="mqtt-goodbye", daemon=True)
         goodbye.start()
         goodbye.join(_GOODBYE_S)
+        if not goodbye.is_alive():
+            self._client.release()
 
     @property
     def connected(self) -> bool:
@@ -232,8 +235,8 @@ class MqttSession:
             return "slow_network"
         return None
 
-    def _make_client(self, client_id: str) -> Client:
-        client = Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5, manual_ack=True)
+    def _make_client(self, client_id: str) -> "_Client":
+        client = _Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5, manual_ack=True)
         if self._broker.username is not None:
             client.username_pw_set(self._broker.username, self._broker.password)
         if self._broker.tls is not None:
@@ -396,6 +399,12 @@ class MqttSession:
                 self._network_thread = None
                 self._mark_down()
                 self._connect()  # afresh: paho would go on with the packet that killed the thread
+
+
+class _Client(Client):
+    def release(self) -> None:
+        """Close the sockets that wake the network thread: paho leaves them to the garbage collector."""
+        self._reset_sockets(sockpair_only=True)
 
 
 def _not_taken(rc: MQTTErrorCode, qos: int) -> str | None:

@@ -183,12 +183,12 @@ def test_a_node_that_is_not_there_does_not_answer(requester: Requester) -> None:
 def test_a_foreign_client_may_ask(node: Node, mqtt_probe: OpenProbe) -> None:
     operator = mqtt_probe("operator")
     operator.subscribe("pcb/reply/operator")
-    asked = {"ResponseTopic": "pcb/reply/operator", "CorrelationData": b"7"}
-    operator.publish("pcb/command/edge-left", b'{"v": 1, "command": "ping"}', **asked)
+    command = b'{"v": 1, "command": "ping"}'
+    operator.publish("pcb/command/edge-left", command, ResponseTopic="pcb/reply/operator", CorrelationData=b"7")
     reply = operator.wait_for("pcb/reply/operator")
     assert json.loads(reply.payload) == {"v": 1, "result": {}, "error": None}
     assert reply.properties is not None
-    assert reply.properties.CorrelationData == b"7"
+    assert reply.properties.json()["CorrelationData"] == b"7".hex()
 
 
 def test_a_command_that_is_nonsense_is_answered(node: Node, mqtt_probe: OpenProbe) -> None:

@@ -27,7 +27,7 @@ def start(tmp_path: Path, free_port: int) -> Iterator[Start]:
 
         def start_service(*argv: str, broker: Broker | None = None) -> subprocess.Popen[str]:
             port, folder = (broker.port, broker.credentials_folder) if broker else (free_port, tmp_path)
-            command = [sys.executable, TINY, "--port", str(port), "--broker.credentials", folder, *argv]
+            command = [sys.executable, str(TINY), "--port", str(port), "--broker.credentials", str(folder), *argv]
             process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
             running.callback(process.communicate)
             running.callback(process.kill)
@@ -99,3 +99,14 @@ def test_a_dead_thread_ends_the_service_with_code_1(start: Start, viewer: Probe,
     assert process.returncode == 1
     assert "worker died; the service ends so that it can be started afresh" in errors
     assert "the worker's last words" in errors
+
+
+def test_a_dead_network_thread_does_not_end_the_service(
+    start: Start, viewer: Probe, broker: Broker, mqtt_probe: OpenProbe
+) -> None:
+    process = start("--recorder.deaf", broker=broker)
+    wait_for(viewer, "online")
+    mqtt_probe("trigger").publish("pcb/trigger", b"{}", qos=0)
+    viewer.wait_for_count("pcb/status/recorder", 2, lambda each: status(each) == ("online", ""))
+    assert seconds_to_stop(process) < 5
+    assert process.returncode == 0

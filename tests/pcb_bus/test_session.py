@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from paho.mqtt.client import MQTTMessage
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.reasoncodes import ReasonCode
 from prometheus_client import REGISTRY
 from support.peer import WAIT_S, Peer, broker_settings, until
 from support.probe import Probe
@@ -54,8 +55,14 @@ def taken(inbox: Inbox[Delivery]) -> Delivery:
     return delivery
 
 
+def wake_up_calls(client: Client) -> list[socket.socket]:
+    """The pair of sockets that paho does not close when its thread dies."""
+    return [each for each in (client._sockpairR, client._sockpairW) if each is not None]
+
+
 def test_small_packets_are_not_held_back(peer: OpenPeer) -> None:
     connection = peer("recorder").session._client.socket()
+    assert isinstance(connection, socket.socket)
     assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
@@ -193,7 +200,12 @@ def test_a_refused_login_is_one_line_and_ever_rarer_attempts(
 ) -> None:
     attempts: list[float] = []
     refused = MqttSession._refused
-    monkeypatch.setattr(MqttSession, "_refused", lambda *args: (attempts.append(time.monotonic()), refused(*args)))
+
+    def note(session: MqttSession, reason: ReasonCode) -> None:
+        attempts.append(time.monotonic())
+        refused(session, reason)
+
+    monkeypatch.setattr(MqttSession, "_refused", note)
     settings = broker_settings(broker, "recorder").model_copy(update={"password": "a guess"})
     session = MqttSession("pcb-recorder", settings)
     before = counted("broker_connect_failed", reason="Not authorized")
@@ -288,11 +300,11 @@ def test_a_dead_network_thread_is_started_again(
 ) -> None:
     recorder = peer("recorder", Subscription(exactly(TOPICS.trigger), inbox.put))
     client = recorder.session._client
-    left_open_by_paho = [client._sockpairR, client._sockpairW]
+    left_open_by_paho = wake_up_calls(client)
     deaths: list[bytes] = []
 
     def die(_client: object, _userdata: object, message: MQTTMessage) -> None:
-        deaths.append(message.payload)
+        deaths.append(bytes(message.payload))
         raise LookupError("the last words of a network thread")
 
     client.on_message = die
@@ -330,7 +342,7 @@ def test_an_acknowledgement_that_finds_the_connection_dead_returns(
         worker.join(WAIT_S)
         assert not worker.is_alive()
     assert not recorder.session.connected
-    for each in (client._sockpairR, client._sockpairW):
+    for each in wake_up_calls(client):
         each.close()
 
 
@@ -392,3 +404,10 @@ def test_two_interests_in_one_message_are_both_served(
     peer("recorder", *handlers)
     mqtt_probe("trigger").publish("pcb/trigger", b"both")
     assert taken(inbox).payload == taken(other).payload == b"both"
+
+
+def test_a_stopped_session_leaves_no_socket_open(peer: OpenPeer) -> None:
+    recorder = peer("recorder")
+    left = wake_up_calls(recorder.session._client)
+    recorder.session.stop()
+    assert [each.fileno() for each in left] == [-1, -1]

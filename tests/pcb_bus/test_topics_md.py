@@ -53,10 +53,10 @@ def test_every_message_has_its_section() -> None:
 def test_every_example_is_a_message(name: str) -> None:
     section = SECTIONS[name]
     if example := blocks("json", section):
-        assert decode_json(CLASSES[name], example[0].encode())
+        assert type(decode_json(CLASSES[name], example[0].encode())) is CLASSES[name]
     else:
         packed = msgpack.packb(ast.literal_eval(blocks("python", section)[0]))
-        assert decode_msgpack(CLASSES[name], packed)
+        assert type(decode_msgpack(CLASSES[name], packed)) is CLASSES[name]
 
 
 @pytest.mark.parametrize("name", CLASSES)

@@ -8,7 +8,9 @@ from pydantic import Field
 
 from pcb_bus.node import Identity, Node
 from pcb_bus.service import run_service
+from pcb_bus.session import Subscription
 from pcb_bus.settings import LineSettings, Section
+from pcb_bus.topics import exactly
 
 
 class TinySection(Section):
@@ -18,6 +20,8 @@ class TinySection(Section):
     """Boards a second."""
     dies: bool = False
     """A worker thread of it dies at once."""
+    deaf: bool = False
+    """A trigger ends its network thread."""
 
 
 class TinySettings(LineSettings):
@@ -31,6 +35,9 @@ class TinySettings(LineSettings):
 class TinyService:
     def __init__(self, settings: TinySettings) -> None:
         self._node = Node(Identity("recorder", "recorder"), settings)
+        if settings.recorder.deaf:
+            self._node.session.subscribe(Subscription(exactly(settings.topics.trigger), lambda _: None))
+            self._node.session._client.on_message = self._die
         self._worker = threading.Thread(target=self._work, args=(settings.recorder.dies,), name="worker")
 
     def start(self) -> None:
@@ -39,6 +46,10 @@ class TinyService:
 
     def stop(self) -> None:
         self._node.stop()
+
+    @staticmethod
+    def _die(*_: object) -> None:
+        raise RuntimeError("the network thread's last words")
 
     @staticmethod
     def _work(dies: bool) -> None:
