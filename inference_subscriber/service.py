@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 import cv2
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 _WAITING_FRAMES = 32
 _WAITING_TRIGGERS = 2000  # more than the broker sends ahead of their acknowledgement
 _USUAL_FRAMES = ((640, 480), (640, 640))
-_STOP_S = 1.0
+_STOP_S = 1.5  # the session takes up to 3.5 s more to say goodbye
 
 
 class InferenceService:
@@ -60,15 +61,15 @@ class InferenceService:
 
     def stop(self) -> None:
         """Finish the frames that wait. Boards that stay open keep their triggers unacknowledged, and come back."""
+        deadline = time.monotonic() + _STOP_S
         for inbox in (self._triggers, self._frames):
             inbox.close()
-        self._join("triggers", "frames")
+        self._join(deadline, "triggers", "frames")
         self._pictures.close()
-        self._join("detect")
+        self._join(deadline, "detect")
         self._boards.stop()
-        self._join("clock")
-        self._sender.stop(_STOP_S if self._node.session.connected else 0)
-        self._join("receipts")
+        self._sender.stop(deadline - time.monotonic() if self._node.session.connected else 0)
+        self._join(deadline, "clock", "receipts")
         self._node.stop()
 
     def _subscribe(self) -> None:
@@ -90,10 +91,10 @@ class InferenceService:
         _count_overload()
         self._boards.lose(picture.frame)
 
-    def _join(self, *names: str) -> None:
+    def _join(self, deadline: float, *names: str) -> None:
         for thread in self._threads:
-            if thread.name in names and thread is not threading.current_thread():
-                thread.join(_STOP_S)
+            if thread.name in names:
+                thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def build(settings: InferenceLine) -> InferenceService:

@@ -1,6 +1,8 @@
 """Detectors: one interface, several engines, chosen by the model's file and the device."""
 
 import hashlib
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from inference_subscriber.engines.base import DetectOptions, Placement
@@ -8,24 +10,35 @@ from inference_subscriber.engines.network import NetworkEngine
 from pcb_bus.errors import ConfigError
 from pcb_bus.messages import ModelRef
 
+EngineType = Callable[[Path, ModelRef, Placement, DetectOptions], NetworkEngine]
+
 
 def open_engine(path: Path, placement: Placement, options: DetectOptions) -> NetworkEngine:
-    """Load a model. `.pt` runs in PyTorch; `.onnx` and `.xml` in OpenVINO, `.onnx` with device cuda in ONNX Runtime.
+    """Load a model: `.pt` in PyTorch, `.onnx` and `.xml` in OpenVINO, `.onnx` on device cuda in ONNX Runtime.
 
     Raises:
         ConfigError: the file is missing, unreadable or no detector, or the device or a package is missing.
     """
     model = _reference(path)
     try:
-        if path.suffix == ".pt":
-            from inference_subscriber.engines.torch_engine import TorchEngine
-
-            return TorchEngine(path, model, placement, options)
-        from inference_subscriber.engines.openvino_engine import OpenVinoEngine
-
-        return OpenVinoEngine(path, model, placement, options)
+        return _engine_for(path, placement.device)(path, model, placement, options)
     except ModuleNotFoundError as error:
         raise ConfigError(f"inference.model: {path.name} needs the package {error.name}, which is missing") from None
+
+
+def _engine_for(path: Path, device: str) -> EngineType:
+    # Each brings a heavy library: only the one that is needed is imported.
+    if path.suffix == ".pt":
+        from inference_subscriber.engines.torch_engine import TorchEngine
+
+        return TorchEngine
+    if path.suffix == ".onnx" and (device.startswith("cuda") or find_spec("openvino") is None):
+        from inference_subscriber.engines.onnxruntime_engine import OnnxRuntimeEngine
+
+        return OnnxRuntimeEngine
+    from inference_subscriber.engines.openvino_engine import OpenVinoEngine
+
+    return OpenVinoEngine
 
 
 def _reference(path: Path) -> ModelRef:

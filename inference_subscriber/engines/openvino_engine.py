@@ -1,6 +1,5 @@
 """OpenVINO on the CPU, or on an Intel GPU or NPU. Reads ONNX as Ultralytics exports it, and OpenVINO's own .xml."""
 
-import ast
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy.typing as npt
 import openvino as ov
 
 from inference_subscriber.engines.base import DetectOptions, Placement
+from inference_subscriber.engines.class_names import no_class_names, parse_class_names
 from inference_subscriber.engines.network import NetworkEngine
 from inference_subscriber.errors import EngineFault
 from pcb_bus.errors import ConfigError
@@ -70,19 +70,8 @@ def _read(core: Any, path: Path) -> Any:
 def _class_names(network: Any, path: Path) -> tuple[str, ...]:
     for where in (["framework", "names"], ["model_info", "labels"]):
         if network.has_rt_info(where):
-            return _parse_names(network.get_rt_info(where).astype(str), path)
-    raise ConfigError(f"inference.model: {path} does not name its classes (metadata `names`)")
-
-
-def _parse_names(text: str, path: Path) -> tuple[str, ...]:
-    """Ultralytics writes a dictionary, OpenVINO's own converter the names between spaces."""
-    if not text.lstrip().startswith("{"):
-        return tuple(text.split())
-    try:
-        names = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        raise ConfigError(f"inference.model: {path} has unreadable class names: {text[:80]}") from None
-    return tuple(str(names[index]) for index in sorted(names))
+            return parse_class_names(network.get_rt_info(where).astype(str), path)
+    raise no_class_names(path)
 
 
 def _properties(device: str, placement: Placement) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Frames to inspect, and a detector of red spots that needs no weights."""
 
 import json
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +35,12 @@ class RedSpotEngine:
     model = ModelRef(name="red-spots", sha256="0" * 64)
     best_batch = 8
 
+    def __init__(self) -> None:
+        self.may_look = threading.Event()
+        self.may_look.set()
+
     def detect(self, images: Sequence[Image]) -> list[Findings]:
+        self.may_look.wait(30)
         return [self._look(image) for image in images]
 
     def _look(self, image: Image) -> Findings:
@@ -144,16 +150,23 @@ def make_frame() -> MakeFrame:
 
 
 @pytest.fixture
+def red_spots() -> RedSpotEngine:
+    return RedSpotEngine()
+
+
+@pytest.fixture
 def start_service(broker: Broker, taxonomy: Taxonomy) -> Iterator[StartService]:
     """Starts the inference node in this process, with the red spot engine and keys of its section."""
 
-    def start(sides: tuple[str, ...] = ("left", "right"), **inference: object) -> InferenceService:
+    def start(
+        sides: tuple[str, ...] = ("left", "right"), engine: RedSpotEngine | None = None, **inference: object
+    ) -> InferenceService:
         settings = InferenceLine(
             sides=sides,
             broker=BrokerSettings(port=broker.port, credentials=broker.credentials_folder),
             inference=InferenceSettings.model_validate(inference),
         )
-        service = InferenceService(settings, RedSpotEngine(), taxonomy)
+        service = InferenceService(settings, engine or RedSpotEngine(), taxonomy)
         stack.callback(service.stop)
         service.start()
         return service

@@ -82,6 +82,13 @@ def test_openvino_and_pytorch_agree(
     assert_same(found, expected, pixels, confidence)
 
 
+def test_onnx_runtime_agrees(starter: Path, pytorch: NetworkEngine, board: DrawnBoard) -> None:
+    module = pytest.importorskip("inference_subscriber.engines.onnxruntime_engine", exc_type=ModuleNotFoundError)
+    engine = module.OnnxRuntimeEngine(starter, pytorch.model, Placement(), DetectOptions())
+    (found,), (expected,) = engine.detect([board.image]), pytorch.detect([board.image])
+    assert_same(found, expected, pixels=1, confidence=0.02)
+
+
 def test_a_fixed_size_gives_what_the_open_one_gives(starter: Path, board: DrawnBoard) -> None:
     engine = open_engine(starter, Placement(exact=True), DetectOptions())
     (expected,) = engine.detect([board.image])

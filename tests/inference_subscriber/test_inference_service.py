@@ -2,7 +2,6 @@
 
 import json
 import logging
-import socket
 import subprocess
 import sys
 import textwrap
@@ -246,6 +245,21 @@ def test_a_bare_jpeg_on_a_line_of_two_sides_is_inspected(running: Line, short_jp
     assert verdict["board_id"].startswith("free-")
 
 
-def test_the_node_name_is_on_the_bus(running: Line) -> None:
-    status = json.loads(running.viewer.wait_for("pcb/status/inference").payload)
-    assert (status["service"], status["host"]) == ("inference", socket.gethostname())
+def test_under_overload_the_newest_frames_win(
+    line: Line, start_service: StartService, red_spots: Any, good_jpeg: bytes
+) -> None:
+    red_spots.may_look.clear()
+    start_service(sides=("left",), engine=red_spots)
+    wait_online(line)
+    for number in range(60):
+        line.show("left", good_jpeg, frame_id=f"f{number}")
+    line.trigger("after-them")
+    line.verdict_on("after-them")
+    red_spots.may_look.set()
+    assert line.verdict_on("free-f59")["category"] == "normal"
+    judged = {verdict["board_id"] for verdict in line.verdicts(33)}
+    assert {f"free-f{number}" for number in range(28, 60)} <= judged
+    assert len(judged) < 60
+    dropped = REGISTRY.get_sample_value("boardline_inference_frames_dropped_total", {"reason": "overload"})
+    assert dropped is not None
+    assert dropped >= 60 - len(judged)

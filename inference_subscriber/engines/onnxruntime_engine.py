@@ -1,0 +1,73 @@
+"""ONNX Runtime, where neither OpenVINO nor PyTorch serves: ONNX on a CUDA device without a checkpoint, other CPUs."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+from onnxruntime.capi.onnxruntime_pybind11_state import (
+    Fail,
+    InvalidArgument,
+    InvalidGraph,
+    InvalidProtobuf,
+    NoSuchFile,
+    RuntimeException,
+)
+
+from inference_subscriber.engines.base import DetectOptions, Placement
+from inference_subscriber.engines.class_names import no_class_names, parse_class_names
+from inference_subscriber.engines.network import NetworkEngine
+from inference_subscriber.errors import EngineFault
+from pcb_bus.errors import ConfigError
+from pcb_bus.messages import ModelRef
+
+_UNREADABLE = (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NoSuchFile, RuntimeException)
+
+
+class OnnxRuntimeEngine(NetworkEngine):
+    """Always FP32, for that is what the file says.
+
+    Raises:
+        ConfigError: the file or the device cannot be used.
+    """
+
+    def __init__(self, path: Path, model: ModelRef, placement: Placement, options: DetectOptions) -> None:
+        provider = _provider(placement.device)
+        self._session = _open(path, provider, placement.threads)
+        names = self._session.get_modelmeta().custom_metadata_map.get("names")
+        if names is None:
+            raise no_class_names(path)
+        super().__init__(parse_class_names(names, path), model, options)
+        self.best_batch = 64 if "CUDA" in str(provider) else 2
+        self._input = self._session.get_inputs()[0].name
+
+    def prepare(self, count: int, height: int, width: int) -> None:
+        """Nothing to do: the file has open sizes."""
+
+    def run(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        planes = batch[..., ::-1].transpose(0, 3, 1, 2).astype(np.float32, order="C") / np.float32(255)
+        try:
+            output: npt.NDArray[np.float32] = self._session.run(None, {self._input: planes})[0]
+        except _UNREADABLE as error:
+            raise EngineFault(str(error).splitlines()[0]) from error
+        return output
+
+
+def _provider(device: str) -> str | tuple[str, dict[str, str]]:
+    if device in {"auto", "cpu"}:
+        return "CPUExecutionProvider"
+    kind, _, number = device.partition(":")
+    if kind != "cuda" or "CUDAExecutionProvider" not in ort.get_available_providers():
+        raise ConfigError(f"inference.device: ONNX Runtime cannot use {device} here")
+    return "CUDAExecutionProvider", {"device_id": number or "0"}
+
+
+def _open(path: Path, provider: str | tuple[str, dict[str, str]], threads: int | None) -> Any:
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads or 0
+    try:
+        return ort.InferenceSession(path, options, providers=[provider])
+    except _UNREADABLE as error:
+        raise ConfigError(f"inference.model: cannot read {path}: {str(error).splitlines()[0]}") from None

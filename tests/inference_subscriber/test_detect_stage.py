@@ -1,0 +1,82 @@
+"""The stage that runs the network, and what it does when the network fails."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from inference_subscriber.boards import Boards
+from inference_subscriber.detecting import DetectStage, Picture
+from inference_subscriber.errors import EngineFault
+from inference_subscriber.joiner import Joiner, JoinOptions
+from inference_subscriber.judge import Judge
+from inference_subscriber.sender import VerdictSender
+from pcb_bus.clock import now_ns
+from pcb_bus.codec import decode_json
+from pcb_bus.inbox import Inbox
+from pcb_bus.messages import Frame, Verdict
+from pcb_bus.session import MqttSession
+from pcb_bus.settings import BrokerSettings
+from pcb_bus.taxonomy import Taxonomy
+from pcb_bus.topics import Topics
+
+MakeFrame = Callable[..., Frame]
+GOOD = np.full((48, 64, 3), 100, np.uint8)
+BLACK = np.zeros((48, 64, 3), np.uint8)
+
+
+class Bench:
+    """A detect stage for a line of one side, with what it makes of pictures."""
+
+    def __init__(self, make_frame: MakeFrame, engine: Any, taxonomy: Taxonomy) -> None:
+        self.verdicts: list[Verdict] = []
+        self._make_frame = make_frame
+        self._inbox: Inbox[Picture] = Inbox(100)
+        judge = Judge("pcb", ("left",), taxonomy, engine.model, deadline_ns=1)
+        joiner = Joiner(("left",), JoinOptions())
+        session = MqttSession("bench", BrokerSettings())
+        self._boards = Boards(joiner, judge, VerdictSender(self._publish), session, Topics(), evidence=0)
+        self._stage = DetectStage(engine, self._inbox, self._boards, max_batch=8)
+
+    def run(self, *images: Any) -> None:
+        """Show these pictures, one board each, and inspect them all."""
+        for number, image in enumerate(images):
+            frame = self._make_frame("left", None, None, now_ns(), f"f{number}")
+            assert self._boards.admit(frame, now_ns())
+            self._inbox.put(Picture(frame, image))
+        self._inbox.close()
+        self._stage.run()
+
+    def _publish(self, payload: bytes, on_done: Callable[[bool], None]) -> bool:
+        self.verdicts.append(decode_json(Verdict, payload))
+        return True
+
+
+@pytest.fixture
+def bench(make_frame: MakeFrame, red_spots: Any, taxonomy: Taxonomy) -> Bench:
+    return Bench(make_frame, red_spots, taxonomy)
+
+
+def test_one_bad_image_does_not_take_its_batch_with_it(bench: Bench) -> None:
+    bench.run(GOOD, BLACK, GOOD)
+    assert [verdict.board_id for verdict in bench.verdicts] == ["free-f0", "free-f2"]
+
+
+def test_an_engine_that_always_fails_ends_the_service(bench: Bench) -> None:
+    with pytest.raises(EngineFault):
+        bench.run(*[BLACK] * 20)
+
+
+def test_a_good_image_in_between_forgives(bench: Bench) -> None:
+    bench.run(*[BLACK] * 19, GOOD, *[BLACK] * 19)
+    assert len(bench.verdicts) == 1
+
+
+def test_the_verdict_tells_how_long_the_engine_was_busy(bench: Bench) -> None:
+    bench.run(GOOD, GOOD)
+    for verdict in bench.verdicts:
+        assert verdict.timing is not None
+        side = verdict.sides["left"]
+        assert side is not None
+        assert verdict.timing.inference_ms == pytest.approx(side.inference_time_ms)
