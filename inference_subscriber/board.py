@@ -36,7 +36,7 @@ class Inspected:
     inference_ms: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Sighting:
     """A frame that was let in. `inspected` is None while it is under way. `seen_at`: monotonic ns."""
 
@@ -45,7 +45,7 @@ class Sighting:
     inspected: Inspected | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Board:
     """Sides as they come in. Times ending in `_at` are monotonic ns, but for `triggered_at` (ns since the epoch).
 
