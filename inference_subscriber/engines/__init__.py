@@ -45,6 +45,14 @@ def _reference(path: Path) -> ModelRef:
     if path.suffix not in {".pt", ".onnx", ".xml"}:
         raise ConfigError(f"inference.model: {path} is none of .onnx, .xml, .pt")
     try:
-        return ModelRef(name=path.stem, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+        return ModelRef(name=path.stem, sha256=_digest(path))
     except OSError as error:
         raise ConfigError(f"inference.model: cannot read {path}: {error.strerror}") from None
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of the weights; OpenVINO keeps them in a second file beside the .xml."""
+    digest = hashlib.sha256(path.read_bytes())
+    if path.suffix == ".xml":
+        digest.update(path.with_suffix(".bin").read_bytes())
+    return digest.hexdigest()

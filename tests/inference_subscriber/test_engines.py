@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnx
+import openvino as ov
 import pytest
 import torch
 
@@ -87,6 +88,18 @@ def test_onnx_runtime_agrees(starter: Path, pytorch: NetworkEngine, board: Drawn
     engine = module.OnnxRuntimeEngine(starter, pytorch.model, Placement(), DetectOptions())
     (found,), (expected,) = engine.detect([board.image]), pytorch.detect([board.image])
     assert_same(found, expected, pixels=1, confidence=0.02)
+
+
+def test_openvinos_own_format_is_read_too(starter: Path, openvino: NetworkEngine, tmp_path: Path) -> None:
+    nameless = renamed_classes(starter, tmp_path / "nameless.onnx", None)
+    network = ov.Core().read_model(nameless)
+    network.set_rt_info(" ".join(openvino.names), ["model_info", "labels"])
+    ov.save_model(network, tmp_path / "own.xml")
+    engine = open_engine(tmp_path / "own.xml", Placement(), DetectOptions())
+    assert engine.names == openvino.names
+    (tmp_path / "own.bin").unlink()
+    with pytest.raises(ConfigError, match=r"inference\.model: cannot read"):
+        open_engine(tmp_path / "own.xml", Placement(), DetectOptions())
 
 
 def test_a_fixed_size_gives_what_the_open_one_gives(starter: Path, board: DrawnBoard) -> None:
