@@ -82,6 +82,9 @@ class Probe:
         """Say goodbye and end the network thread."""
         self.client.disconnect()
         self.client.loop_stop()
+        half_made = self.client.socket()
+        if half_made is not None:  # paho leaves a connection open that it was making just then
+            half_made.close()
 
     def subscribe(self, *filters: str, qos: int = 1) -> None:
         """Subscribe and wait until the broker has granted it."""
