@@ -12,8 +12,8 @@ from pcb_bus.messages import Frame
 
 KEPT = 32
 
-Publish = Callable[[bytes], bool]
-"""Hands a payload to the network; False if it did not take it."""
+Publish = Callable[[bytes], object]
+"""Hands a payload to the network, which counts what it does not take."""
 
 
 class FrameSender:
@@ -51,12 +51,16 @@ class FrameSender:
         return frame.frame_id
 
     def resend(self, board_id: str, triggered_at: int | None) -> str | None:
-        """Send the frame of that pass again, of the board's last pass if `triggered_at` is None; its frame id.
+        """Send the frame of that pass again, of the board's last pass if `triggered_at` is None.
 
-        None if there is no such frame, or the network does not take it.
+        Its frame id; None if there is no such frame.
         """
         kept = self._find(board_id, triggered_at)
-        return kept[0] if kept is not None and self._publish(kept[1]) else None
+        if kept is None:
+            return None
+        frame_id, payload = kept
+        self._publish(payload)
+        return frame_id
 
     def _find(self, board_id: str, triggered_at: int | None) -> tuple[str, bytes] | None:
         if triggered_at is not None:

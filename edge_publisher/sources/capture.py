@@ -76,7 +76,7 @@ class Capture:
 
     def _picture(self, buffer: np.ndarray, captured_at: int) -> Picture | None:
         if self._raw:
-            return picture_from_jpeg(buffer.tobytes(), captured_at)
+            return picture_from_jpeg(whole_jpeg(buffer.tobytes()) or b"", captured_at)
         return picture_from_image(buffer, captured_at)
 
     def _grab(self) -> tuple[np.ndarray, int]:
@@ -138,11 +138,8 @@ def open_stream(spec: str, request: CaptureRequest) -> Capture:
     return open_device(Device(spec, cv2.CAP_FFMPEG, timeouts, settings, name="stream"))
 
 
-def picture_from_jpeg(buffer: bytes, captured_at: int) -> Picture | None:
-    """The picture in `buffer`, undecoded; None if it is not a whole JPEG."""
-    jpeg = whole_jpeg(buffer)
-    if jpeg is None:
-        return None
+def picture_from_jpeg(jpeg: bytes, captured_at: int) -> Picture | None:
+    """The picture, undecoded; None if it is not one whole JPEG."""
     try:
         info = inspect_jpeg(jpeg, max_pixels=_MAX_PIXELS)
     except MessageRejected:

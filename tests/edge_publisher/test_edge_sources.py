@@ -83,6 +83,11 @@ class TestFolder:
         picture = open_source(str(tmp_path), FAST).read()
         assert (picture.width, picture.height) == (30, 60)
 
+    def test_what_stands_behind_a_jpeg_makes_it_a_picture_all_the_same(self, tmp_path: Path) -> None:
+        (tmp_path / "a.jpg").write_bytes(jpeg_of(64, 48) + b"a note of the microscope")
+        picture = open_source(str(tmp_path), FAST).read()
+        assert (picture.width, picture.height, picture.jpeg) == (64, 48, None)
+
     def test_broken_images_are_skipped(self, tmp_path: Path) -> None:
         write_image(tmp_path / "good.png", 50)
         (tmp_path / "cut.jpg").write_bytes(jpeg_of(64, 48)[:30])
