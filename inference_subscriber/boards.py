@@ -8,7 +8,7 @@ from inference_subscriber import metrics
 from inference_subscriber.board import Board, Inspected, Receipt
 from inference_subscriber.busy import BusyLog
 from inference_subscriber.joiner import Action, AskResend, Close, Joiner, Repeated
-from inference_subscriber.judge import Judge, Judged, wants_evidence
+from inference_subscriber.judge import Judge, Judged, ready_time, wants_evidence
 from inference_subscriber.sender import VerdictSender
 from pcb_bus.clock import NS_PER_S, now_ns, ns_to_ms
 from pcb_bus.codec import encode_json, encode_msgpack
@@ -107,9 +107,8 @@ class Boards:
                 self._sender.acknowledge(self._judge.verdict_id(key), receipt)
 
     def _conclude(self, board: Board) -> None:
-        since, until = board.first_seen_at, time.monotonic_ns()
-        inference_ns = 0 if since is None else self._busy.within(since, until)
-        verdict = self._judge.verdict(board, Judged(now_ns(), ns_to_ms(inference_ns)))
+        judged_at = now_ns()
+        verdict = self._judge.verdict(board, Judged(judged_at, ns_to_ms(self._inference_ns(board, judged_at))))
         self._sender.send(verdict, board.receipts)
         metrics.VERDICTS.labels(verdict.category, verdict.status).inc()
         metrics.LATENCY_MS.observe(verdict.latency_ms)
@@ -118,6 +117,14 @@ class Boards:
         )
         if wants_evidence(verdict, self._evidence_share):
             self._publish_evidence(verdict, board)
+
+    def _inference_ns(self, board: Board, judged_at: int) -> int:
+        """Since the board was ready: one side's inference while the other was not yet captured delays nothing."""
+        now = time.monotonic_ns()
+        if board.first_seen_at is None:
+            return 0
+        ready = now - (judged_at - ready_time(board, judged_at))
+        return self._busy.within(max(board.first_seen_at, ready), now)
 
     def _publish_evidence(self, verdict: Verdict, board: Board) -> None:
         for side, sighting in board.sightings.items():

@@ -14,7 +14,7 @@ from pcb_bus.taxonomy import Taxonomy
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """When a verdict was made (ns since the epoch), and how long the engine was busy meanwhile (ms)."""
+    """When a verdict was made (ns since the epoch), and how long the engine was busy since the board was ready (ms)."""
 
     at: int
     inference_ms: float
@@ -43,9 +43,9 @@ class Judge:
         results = {side: self._side_result(board.sightings.get(side)) for side in self.sides}
         seen = [result for result in results.values() if result is not None]
         category = self._category(seen, whole=len(seen) == len(self.sides))
-        frames = [board.sightings[result.camera_id].frame for result in seen]
+        frames = _inspected_frames(board)
         captured_at = min((frame.captured_at for frame in frames), default=board.triggered_at or judged.at)
-        ready_at = _ready_at(frames, board.triggered_at, judged.at)
+        ready_at = ready_time(board, judged.at)
         board_id, identity = self.name(board)
         return Verdict(
             verdict_id=identity,
@@ -106,9 +106,20 @@ class Judge:
         return GpioSignal(pin=rule.pin, action="HIGH", duration_ms=rule.duration_ms)
 
 
+def ready_time(board: Board, judged_at: int) -> int:
+    """When the last side was both captured and triggered; never after the verdict, whatever a wrong clock says."""
+    triggered_at = board.triggered_at
+    times = [max(frame.captured_at, triggered_at or 0) for frame in _inspected_frames(board)]
+    return min(max(times, default=triggered_at or judged_at), judged_at)
+
+
 def wants_evidence(verdict: Verdict, share: float) -> bool:
     """Whether to keep its frames: always, unless normal; of those a share that depends on the id alone."""
     return verdict.category != "normal" or uuid.UUID(verdict.verdict_id).int % 10_000 < share * 10_000
+
+
+def _inspected_frames(board: Board) -> list[Frame]:
+    return [sighting.frame for sighting in board.sightings.values() if sighting.inspected is not None]
 
 
 def _highest(confidences: Iterable[float]) -> float:
@@ -120,12 +131,6 @@ def _confidence(category: Category, seen: list[SideResult]) -> float:
     if category == "unjudged":
         return 0.0
     return _highest(result.confidence for result in seen if result.category == category)
-
-
-def _ready_at(frames: list[Frame], triggered_at: int | None, judged_at: int) -> int:
-    """When the last side was both captured and triggered; never after the verdict, whatever a wrong clock says."""
-    times = [max(frame.captured_at, triggered_at or 0) for frame in frames] or [triggered_at or judged_at]
-    return min(max(times), judged_at)
 
 
 def _boxes(findings: Findings) -> tuple[Box, ...]:
