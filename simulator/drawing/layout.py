@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -72,6 +73,8 @@ def _nets(canvas: Canvas, rules: DesignRules, rng: np.random.Generator) -> Itera
     """Candidate nets, large ones first: what no longer fits is left out by the canvas."""
     if rng.random() < 0.35:
         yield [_area(canvas, rng)]
+    for _ in range(int(rng.integers(0, 4))):
+        yield _serpentine(canvas, rules, rng)
     for _ in range(int(rng.integers(1, 3))):
         yield from _bus(canvas, rules, rng)
     for _ in range(int(rng.integers(1, 3))):
@@ -162,6 +165,17 @@ def _pin(package: Package, pin: int, side: int, rules: DesignRules, rng: np.rand
         yield Track(tuple(path), rules.track)
         if rng.random() < 0.5:
             yield _via(path[-1], rules, rng)
+
+
+def _serpentine(canvas: Canvas, rules: DesignRules, rng: np.random.Generator) -> list[Shape]:
+    """A meander of right angles whose width changes along the way, as in delay lines and printed antennas."""
+    swing, step = int(rng.integers(30, 110)), max(int(rng.integers(24, 80)), rules.pitch + rules.gap)
+    corners = [(step * (i // 2), swing * ((i + 1) // 2 % 2)) for i in range(int(rng.integers(5, 14)))]
+    x0, y0 = _anywhere(canvas, rng)
+    upright = rng.random() < 0.5
+    points = [(x0 + y, y0 + x) if upright else (x0 + x, y0 + y) for x, y in corners]
+    widths = np.maximum(rules.track * rng.choice([0.5, 1.0, 1.0, 1.3], len(points)), 5).astype(int)
+    return [Track(ends, int(width)) for ends, width in zip(pairwise(points), widths, strict=False)]
 
 
 def _link(canvas: Canvas, rules: DesignRules, rng: np.random.Generator) -> list[Shape]:

@@ -1,0 +1,1 @@
+"""What made the starter model: datasets, training, evaluation and export."""

@@ -1,0 +1,87 @@
+"""`python -m training prepare|train|evaluate|export`: the detector's data, training, evaluation and export."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from training import commands
+from training.deeppcb import DatasetError
+from training.loop import TrainSettings
+from training.measure import MeasureSettings
+
+_STARTER = Path("models/starter")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 2 and one line on standard error when its input is wrong."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options, Console()))
+    except (DatasetError, FileNotFoundError) as error:
+        print(f"training: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    subparsers = parser.add_subparsers(required=True, metavar="command")
+    shared = _shared()
+
+    def add(name: str, description: str) -> argparse.ArgumentParser:
+        added = subparsers.add_parser(name, parents=[shared], help=description, description=description)
+        added.set_defaults(command=getattr(commands, name))
+        return added
+
+    add("prepare", "convert DeepPCB into the project's dataset form")
+    _add_train_options(add("train", "train a detector from scratch, or take up an interrupted run"))
+    _add_evaluate_options(add("evaluate", "measure a detector on boards that it was not trained on"))
+    _add_export_options(add("export", "turn the weights of a run into a model folder with a card"))
+    return parser
+
+
+def _shared() -> argparse.ArgumentParser:
+    shared = argparse.ArgumentParser(add_help=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    shared.add_argument(
+        "--data",
+        type=Path,
+        default=Path(os.environ.get("PCB_DATA") or "../shared/data/deeppcb"),
+        help="folder in the DeepPCB layout, or a dataset with a data.yaml (default: $PCB_DATA, else %(default)s)",
+    )
+    shared.add_argument("--work", type=Path, default=Path("var/train"), help="work folder (default: %(default)s)")
+    return shared
+
+
+def _add_train_options(parser: argparse.ArgumentParser) -> None:
+    defaults = TrainSettings()
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--crops", type=int, default=defaults.crops, help="length of the run (default: %(default)s)")
+    parser.add_argument("--round-crops", type=int, default=defaults.round_crops, help="from checkpoint to checkpoint")
+    parser.add_argument("--batch-size", type=int, default=defaults.batch_size, help="default: %(default)s")
+    parser.add_argument("--architecture", default=defaults.architecture, help="default: %(default)s")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="default: one for each core")
+    parser.add_argument("--seed", type=int, default=defaults.seed, help="default: %(default)s")
+
+
+def _add_evaluate_options(parser: argparse.ArgumentParser) -> None:
+    defaults = MeasureSettings()
+    parser.add_argument("--model", type=Path, default=_STARTER / "boardline-starter.onnx", help="default: %(default)s")
+    parser.add_argument("--drawn-boards", type=int, default=defaults.drawn_boards, help="default: %(default)s")
+    parser.add_argument("--confidence", type=float, default=defaults.confidence, help="default: %(default)s")
+    parser.add_argument("--json", type=Path, help="write the figures to this file too")
+
+
+def _add_export_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--weights", type=Path, help="default: the run in the work folder")
+    parser.add_argument("--out", type=Path, default=_STARTER, help="model folder (default: %(default)s)")
+    parser.add_argument("--name", default="boardline-starter", help="default: %(default)s")
+    parser.add_argument("--machine", default="an unnamed machine", help="what it was trained on, for the card")
+    parser.add_argument("--notes", default="", help="a remark on the training, for the card")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

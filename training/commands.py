@@ -1,0 +1,100 @@
+"""The commands behind `python -m training`; each returns the process' exit status."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from training.card import deviation, read_card, read_run, starter_card, write_card
+from training.dataset import locate
+from training.dataset import prepare as prepare_dataset
+from training.evaluate import Report
+from training.measure import Figures, MeasureSettings, measure
+
+#: How far a measured mAP50 may lie from the card's; other processors round differently.
+_TOLERANCE = 0.005
+
+
+def prepare(options: argparse.Namespace, console: Console) -> int:
+    parts = prepare_dataset(options.data, options.work / "dataset")
+    console.print(f"{options.work / 'dataset'}: " + ", ".join(f"{count} {part}" for part, count in parts.items()))
+    return 0
+
+
+def train(options: argparse.Namespace, console: Console) -> int:
+    from training.loop import TrainSettings
+    from training.train import Run
+    from training.train import train as run_training
+
+    names = ("architecture", "crops", "round_crops", "batch_size", "threads", "seed")
+    settings = replace(TrainSettings(), **{name: getattr(options, name) for name in names})
+    dataset = locate(options.data, options.work / "dataset")
+    weights = run_training(dataset, Run(options.work / "run"), settings, options.resume, console)
+    console.print(f"trained: {weights}")
+    return 0
+
+
+def evaluate(options: argparse.Namespace, console: Console) -> int:
+    """Status 1 when the model's own card claims another held-out figure."""
+    settings = MeasureSettings(drawn_boards=options.drawn_boards, confidence=options.confidence)
+    figures = _measure(options.model, options, settings)
+    _show(figures, console)
+    if options.json:
+        options.json.write_text(json.dumps(figures.as_dict(), indent=2) + "\n")
+    return _compare_with_card(options.model, figures, console)
+
+
+def export(options: argparse.Namespace, console: Console) -> int:
+    from training.export import export_onnx
+
+    weights = options.weights or options.work / "run" / "weights.pt"
+    options.out.mkdir(parents=True, exist_ok=True)
+    onnx, checkpoint = (options.out / f"{options.name}{suffix}" for suffix in (".onnx", ".pt"))
+    shutil.copyfile(weights, checkpoint)
+    export_onnx(weights, onnx)
+    figures = _measure(onnx, options, MeasureSettings())
+    run = read_run(options.work / "run")
+    write_card(options.out, starter_card(figures, run, [onnx, checkpoint], options.machine, options.notes))
+    _show(figures, console)
+    return 0
+
+
+def _measure(model: Path, options: argparse.Namespace, settings: MeasureSettings) -> Figures:
+    from training.onnx_network import OnnxNetwork
+
+    network = OnnxNetwork(model)
+    dataset = locate(options.data, options.work / "dataset")
+    return measure(network, network.class_names, dataset, settings)
+
+
+def _show(figures: Figures, console: Console) -> None:
+    for title, report in (("held-out boards", figures.held_out), ("drawn boards", figures.drawn)):
+        console.print(_table(f"{title}: {report.images}", report))
+    for title, calls in (("held-out templates", figures.clean_held_out), ("drawn boards", figures.clean_drawn)):
+        console.print(f"false calls on {calls.boards} {title} without a defect: {calls.calls}")
+
+
+def _table(title: str, report: Report) -> Table:
+    table = Table("class", "defects", "AP50", "AP50-95", "recall", "precision", title=title)
+    for name, score in report.classes.items():
+        shares = (score.ap50, score.ap50_95, score.recall, score.precision)
+        table.add_row(name, str(score.truths), *(f"{share:.3f}" for share in shares))
+    table.add_row("all", "", f"{report.map50:.3f}", f"{report.map50_95:.3f}", "", "")
+    return table
+
+
+def _compare_with_card(model: Path, figures: Figures, console: Console) -> int:
+    if not (model.parent / "card.json").is_file():
+        return 0
+    away = deviation(read_card(model.parent), figures.held_out)
+    if away > _TOLERANCE:
+        console.print(f"[red]held-out mAP50 lies {away:.4f} from the model card's figure")
+        return 1
+    console.print(f"held-out mAP50 agrees with the model card to {away:.4f}")
+    return 0

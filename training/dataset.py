@@ -1,0 +1,136 @@
+"""The project's dataset form: the YOLO layout, with defect-free templates beside it.
+
+    <root>/data.yaml                      names, and where the parts lie
+    <root>/images/{train,held_out}/*.jpg
+    <root>/labels/{train,held_out}/*.txt  `class x_centre y_centre width height`, as shares of the image
+    <root>/templates/{train,held_out}/*.jpg  defect-free boards
+
+Any folder of this form can be trained on; `prepare` makes one from DeepPCB.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import yaml
+
+from training.boxes import Boxes, Image
+from training.deeppcb import CLASS_OF_TYPE, DatasetError, Pair, is_held_out, read_pairs
+
+TRAIN, HELD_OUT = "train", "held_out"
+CLASS_NAMES: tuple[str, ...] = tuple(CLASS_OF_TYPE.values())
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One grey image (uint8, height x width) with its boxes in pixels and the class index of each."""
+
+    name: str
+    image: Image
+    boxes: Boxes
+    classes: tuple[int, ...]
+
+
+def prepare(source: Path, root: Path) -> dict[str, int]:
+    """Convert DeepPCB at `source` into the dataset form at `root`; returns the number of images of each part.
+
+    Raises DatasetError when the source is not in the DeepPCB layout or shares images between the parts.
+    """
+    parts: dict[str, list[Pair]] = {TRAIN: [], HELD_OUT: []}
+    for pair in read_pairs(source):
+        parts[HELD_OUT if is_held_out(pair) else TRAIN].append(pair)
+    shutil.rmtree(root, ignore_errors=True)
+    for part, pairs in parts.items():
+        _write_part(root, part, pairs)
+    _write_description(root)
+    return {part: len(pairs) for part, pairs in parts.items()}
+
+
+def locate(source: Path, root: Path) -> Path:
+    """A dataset: `source` itself when it has this form, else DeepPCB converted at `root`, once.
+
+    Raises DatasetError when the source is neither.
+    """
+    if (source / "data.yaml").is_file():
+        return source
+    if not (root / "data.yaml").is_file():
+        prepare(source, root)
+    return root
+
+
+def read_samples(root: Path, part: str) -> list[Sample]:
+    """All samples of one part, in the order of their names. Raises DatasetError when there are none."""
+    paths = sorted((root / "images" / part).glob("*.jpg"))
+    if not paths:
+        raise DatasetError(f"no images in {root / 'images' / part}; run `python -m training prepare`")
+    return [_read_sample(path, root / "labels" / part / f"{path.stem}.txt") for path in paths]
+
+
+def read_templates(root: Path, part: str) -> list[Image]:
+    """The defect-free boards of one part (none is fine)."""
+    return [read_grey(path) for path in sorted((root / "templates" / part).glob("*.jpg"))]
+
+
+def read_class_names(root: Path) -> tuple[str, ...]:
+    """The class names of a dataset, in the order of their indices."""
+    description = root / "data.yaml"
+    if not description.is_file():
+        raise DatasetError(f"no dataset in {root}: {description} is missing; run `python -m training prepare`")
+    names = yaml.safe_load(description.read_text())["names"]
+    return tuple(names[index] for index in sorted(names))
+
+
+def read_grey(path: Path) -> Image:
+    """A grey image, uint8 height x width. Raises DatasetError when it cannot be read."""
+    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if image is None:
+        raise DatasetError(f"not an image: {path}")
+    return np.asarray(image, np.uint8)
+
+
+def _write_part(root: Path, part: str, pairs: Iterable[Pair]) -> None:
+    folders = [root / kind / part for kind in ("images", "labels", "templates")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    images, labels, templates = folders
+    for pair in pairs:
+        shutil.copyfile(pair.image, images / f"{pair.name}.jpg")
+        shutil.copyfile(pair.template, templates / f"{pair.name}.jpg")
+        height, width = read_grey(pair.image).shape
+        (labels / f"{pair.name}.txt").write_text(_yolo_lines(pair, width, height))
+
+
+def _write_description(root: Path) -> None:
+    description = {
+        "path": ".",
+        "train": f"images/{TRAIN}",
+        "val": f"images/{HELD_OUT}",
+        "names": dict(enumerate(CLASS_NAMES)),
+    }
+    (root / "data.yaml").write_text(yaml.safe_dump(description, sort_keys=False))
+
+
+def _yolo_lines(pair: Pair, width: int, height: int) -> str:
+    return "".join(
+        f"{CLASS_NAMES.index(d.class_name)} {(d.x1 + d.x2) / 2 / width:.6f} {(d.y1 + d.y2) / 2 / height:.6f}"
+        f" {(d.x2 - d.x1) / width:.6f} {(d.y2 - d.y1) / height:.6f}\n"
+        for d in pair.labels
+    )
+
+
+def _read_sample(path: Path, label_path: Path) -> Sample:
+    image = read_grey(path)
+    height, width = image.shape
+    rows = [[float(field) for field in line.split()] for line in label_path.read_text().splitlines()]
+    return Sample(path.stem, image, _to_pixels(rows, width, height), tuple(int(row[0]) for row in rows))
+
+
+def _to_pixels(rows: Sequence[Sequence[float]], width: int, height: int) -> Boxes:
+    table = np.array(rows, float).reshape(-1, 5)
+    centre, half = table[:, 1:3], table[:, 3:5] / 2
+    return np.asarray(np.hstack([centre - half, centre + half]) * np.array([width, height, width, height]))

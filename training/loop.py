@@ -1,0 +1,170 @@
+"""The training loop: crops in, an averaged network out, with a checkpoint after every round.
+
+The loss, the assigner and the weight averaging are Ultralytics'. Its trainer is not used: it knows neither bfloat16 nor
+channels-last on a CPU, which together make a step about 1.7 times as fast here.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from training.batches import Batch, CropStream, load_batches
+from training.boxes import Image
+from training.crops import CropSettings
+from training.dataset import Sample
+from training.network import average_of, build_network
+from training.pace import Pace
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """One training run. `crops` is its whole length, `round_crops` the stretch from checkpoint to checkpoint."""
+
+    architecture: str = "yolov8n.yaml"
+    crops: int = 140_000
+    round_crops: int = 1_600
+    batch_size: int = 16
+    peak_rate: float = 0.002
+    last_rate_share: float = 0.01
+    warmup_crops: int = 8_000
+    weight_decay: float = 0.02
+    gradient_limit: float = 10.0
+    seed: int = 7
+    workers: int = 1
+    threads: int = 2
+    crop: CropSettings = field(default_factory=CropSettings)
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round reports: crops seen so far, mean loss, crops per second of this round."""
+
+    seen: int
+    loss: float
+    rate: float
+    crops_per_second: float
+
+
+class Trainer:
+    """A run that can be stopped after any round and taken up again from its checkpoint."""
+
+    def __init__(self, settings: TrainSettings, class_names: tuple[str, ...]) -> None:
+        torch.manual_seed(settings.seed)
+        self.settings = settings
+        self.seen = 0
+        self.seconds = 0.0
+        self.network = build_network(settings.architecture, class_names)
+        self._average = average_of(self.network)
+        self._optimizer = _optimizer(self.network, settings)
+        self._pace = Pace(settings.threads)
+
+    @property
+    def averaged(self) -> Any:
+        """The exponential moving average of the weights: the network to evaluate and to keep."""
+        return self._average.ema
+
+    def is_finished(self) -> bool:
+        return self.seen >= self.settings.crops
+
+    def run_round(
+        self,
+        samples: Sequence[Sample],
+        templates: Sequence[Image],
+        progress: Callable[[Iterable[Batch], int], Iterable[Batch]],
+    ) -> Round:
+        """Train on the next `round_crops` crops. `progress` wraps the batches to show them passing by."""
+        settings, started = self.settings, time.monotonic()
+        count = min(settings.round_crops, max(settings.crops - self.seen, settings.batch_size))
+        stream = CropStream(samples, templates, settings.crop, settings.seed + self.seen, count)
+        batches = load_batches(stream, settings.batch_size, settings.workers)
+        losses = list(self._steps(progress(batches, count // settings.batch_size)))
+        elapsed = time.monotonic() - started
+        self.seconds += elapsed
+        mean = sum(losses) / len(losses)
+        return Round(self.seen, mean, self._optimizer.param_groups[0]["lr"], count / elapsed)
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint; a kill while writing leaves the last one whole."""
+        state = {
+            "seen": self.seen,
+            "seconds": self.seconds,
+            "updates": self._average.updates,
+            "network": self.network.state_dict(),
+            "average": self.averaged.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "settings": asdict(self.settings),
+        }
+        partial = path.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(path)
+
+    def resume(self, path: Path) -> None:
+        """Take up the run of a checkpoint; its length and shares may have been changed since."""
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.averaged.load_state_dict(state["average"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._average.updates = state["updates"]
+        self.seen, self.seconds = state["seen"], state["seconds"]
+
+    def _steps(self, batches: Iterable[Batch]) -> Iterator[float]:
+        self.network.train()
+        for batch in batches:
+            self._set_rate()
+            yield self._paced_step(batch)
+            self.seen += self.settings.batch_size
+
+    def _paced_step(self, batch: Batch) -> float:
+        threads, started = self._pace.next_threads(), time.monotonic()
+        torch.set_num_threads(threads)
+        loss = self._step(batch)
+        self._pace.report(threads, time.monotonic() - started)
+        return loss
+
+    def _step(self, batch: Batch) -> float:
+        with torch.autocast("cpu", torch.bfloat16):
+            raw = self.network(batch["img"])
+        losses, _ = self.network.loss(batch, _full_precision(raw))
+        loss = losses.sum()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_limit)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        self._average.update(self.network)
+        return float(loss.detach()) / self.settings.batch_size
+
+    def _set_rate(self) -> None:
+        rate = learning_rate(self.seen, self.settings)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+
+
+def learning_rate(seen: int, settings: TrainSettings) -> float:
+    """Linear warm-up, then half a cosine down to `last_rate_share` of the peak."""
+    if seen < settings.warmup_crops:
+        return settings.peak_rate * (seen + 1) / settings.warmup_crops
+    done = min(1.0, (seen - settings.warmup_crops) / max(1, settings.crops - settings.warmup_crops))
+    share = settings.last_rate_share + (1 - settings.last_rate_share) * (1 + math.cos(math.pi * done)) / 2
+    return settings.peak_rate * share
+
+
+def _optimizer(network: Any, settings: TrainSettings) -> torch.optim.AdamW:
+    """AdamW with weight decay on kernels only, not on biases and normalisation."""
+    trained = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.peak_rate)
+
+
+def _full_precision(raw: dict[str, Any]) -> dict[str, Any]:
+    """The network's output in FP32: box offsets of up to 16 strides are too coarse in bfloat16."""
+    return {name: [v.float() for v in value] if name == "feats" else value.float() for name, value in raw.items()}
