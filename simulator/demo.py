@@ -60,7 +60,7 @@ class Demo:
         self._taxonomy = load_taxonomy(DEFAULT_TAXONOMY)
         self._schedule = Schedule(options.seed, options.rate, now_ns(), options.defect_share)
         self.line = VirtualLine(self._schedule, options.line, self._on_failure)
-        self.observer = Observer(self.line.session("viewer", SessionOptions(durable=True, expiry_s=600)), Topics())
+        self.observer = Observer(Topics())
 
     def run(self) -> bool:
         """Bring the line up, let the boards pass, take it down, and close the books.
@@ -72,7 +72,7 @@ class Demo:
             DemoFailed: the line did not come up, or a service cannot be kept running.
         """
         with self.line:
-            self.observer.start()
+            self.observer.start(self.line.session("viewer", SessionOptions(durable=True, expiry_s=600)))
             try:
                 self._wait_until_up()
                 self._let_boards_pass()

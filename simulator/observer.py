@@ -27,8 +27,9 @@ class Observer:
     `changed` is notified whenever something new was written down.
     """
 
-    def __init__(self, session: MqttSession, topics: Topics) -> None:
-        self._session = session
+    def __init__(self, topics: Topics) -> None:
+        self._subscriptions: list[Subscription] = []
+        self._session: MqttSession | None = None
         self._books = Books()
         self._nodes: dict[str, NodeStatus] = {}
         self.changed = threading.Condition()
@@ -39,13 +40,18 @@ class Observer:
         self._listen(exactly(topics.recorded), Recorded, lambda note, _: self._books.recorded(note.verdicts))
         self._listen(topics.all_status, NodeStatus, self._on_status, retained=True)
 
-    def start(self) -> None:
+    def start(self, session: MqttSession) -> None:
+        """Begin to listen on `session`, which is the observer's from now on."""
+        self._session = session
+        for subscription in self._subscriptions:
+            session.subscribe(subscription)
         self._thread.start()
-        self._session.start()
+        session.start()
 
     def stop(self) -> None:
         """Write down what was heard until now, then end."""
-        self._session.stop()
+        if self._session is not None:
+            self._session.stop()
         self._inbox.close()
         self._thread.join()
 
@@ -102,7 +108,7 @@ class Observer:
         def enqueue(delivery: Delivery) -> None:
             self._inbox.put(lambda: read(delivery))
 
-        self._session.subscribe(Subscription(pattern, enqueue, retained=retained))
+        self._subscriptions.append(Subscription(pattern, enqueue, retained=retained))
 
     def _work(self) -> None:
         while not (self._inbox.closed and not len(self._inbox)):

@@ -2,7 +2,7 @@
 
 There are three ways to spoil an edge or a surface, each with copper added or taken away: a blot apart from
 every edge (spurious copper, pin hole), a tooth on an edge (spur, mouse bite) and a bridge from edge to edge
-(short, open circuit). Taking away is adding on the inverted mask, so one painter serves both. Whether the stain is
+(short, open circuit). Taking away is adding on the inverted mask, so one painter may serve both. Whether the stain is
 the defect it should be is decided by topology: the connected pieces around it, before and after.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -233,6 +234,27 @@ def _bridge(sites: Sites, rng: np.random.Generator) -> Stain | None:
     return patch, at[0] - side // 2, at[1] - side // 2
 
 
+def _cut(sites: Sites, rng: np.random.Generator) -> Stain | None:
+    """A scratch from one edge to the next. Over a long way it wanders: a straight one would pass for a design gap."""
+    at = sites.edge(rng)
+    outward = at and sites.outward(*at)
+    gap = at and outward and sites.distance_across(*at, outward)
+    if not at or not outward or not gap:
+        return None
+    side = 2 * (gap + 30)
+    patch, middle = np.zeros((side, side), np.uint8), side / 2
+    (ox, oy), (sx, sy) = outward, (-outward[1], outward[0])
+    along = np.linspace(-2, gap + 2, 3 + gap // 8)
+    strokes = 1 if rng.random() < 0.65 else int(rng.integers(2, 5))
+    for stroke in range(strokes):
+        across = stroke * rng.uniform(2, 5) + np.cumsum(rng.uniform(-4, 4, len(along))) + along * rng.uniform(-0.4, 0.4)
+        points = np.stack([middle + ox * along + sx * across, middle + oy * along + sy * across], axis=1)
+        for start, end in pairwise(points):
+            thickness = 2 if strokes > 1 else int(rng.integers(2, 9 if gap < 20 else 7))
+            cv2.polylines(patch, [_curve(np.stack([start, end]))], False, 1, thickness)
+    return patch, at[0] - side // 2, at[1] - side // 2
+
+
 def _curve(points: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
     return np.round(points).astype(np.int32).reshape(-1, 1, 2)
 
@@ -254,7 +276,7 @@ def _not_more(before: int, after: int) -> bool:
 
 
 RECIPES: dict[str, Recipe] = {
-    "open_circuit": Recipe(False, _bridge, copper_pieces=_more, other_pieces=_not_more),
+    "open_circuit": Recipe(False, _cut, copper_pieces=_more, other_pieces=_not_more),
     "short": Recipe(True, _bridge, copper_pieces=_not_more, other_pieces=_more),
     "mouse_bite": Recipe(False, _tooth, copper_pieces=_same, other_pieces=_same),
     "spur": Recipe(True, _tooth, copper_pieces=_same, other_pieces=_same),
