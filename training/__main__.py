@@ -77,6 +77,7 @@ def _add_evaluate_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_export_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, help="default: the run in the work folder")
+    parser.add_argument("--drawn-boards", type=int, default=MeasureSettings().drawn_boards, help="default: %(default)s")
     parser.add_argument("--out", type=Path, default=_STARTER, help="model folder (default: %(default)s)")
     parser.add_argument("--name", default="boardline-starter", help="default: %(default)s")
     parser.add_argument("--machine", default="an unnamed machine", help="what it was trained on, for the card")

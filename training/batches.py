@@ -1,51 +1,46 @@
-"""Batches of crops for the network, made in one worker process beside the training."""
+"""Batches of crops for the network, made one ahead of the training."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from typing import TypeVar
 
-import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, IterableDataset
 
-from training.boxes import Image
-from training.crops import Crop, CropMaker, CropSettings
-from training.dataset import Sample
+from training.crops import Crop
 
 Batch = dict[str, torch.Tensor]
+T = TypeVar("T")
 
 
-class CropStream(IterableDataset[Crop]):
-    """A given number of crops; the same seed gives the same crops."""
+def batches(crops: Iterator[Crop], size: int, count: int) -> Iterator[Batch]:
+    """That many batches; the next is cut while the network learns from the last.
 
-    def __init__(
-        self, samples: Sequence[Sample], templates: Sequence[Image], settings: CropSettings, seed: int, count: int
-    ) -> None:
-        self._samples, self._templates, self._settings = samples, templates, settings
-        self._seed, self._count = seed, count
-
-    def __iter__(self) -> Iterator[Crop]:
-        cv2.setNumThreads(1)
-        maker = CropMaker(self._samples, self._templates, self._settings, np.random.default_rng(self._seed))
-        return islice(iter(maker), self._count)
+    A thread does it, not a process: a process forked beside the arithmetic threads may wait for them for ever.
+    """
+    return one_ahead(lambda: collate(list(islice(crops, size))), count)
 
 
-def load_batches(stream: CropStream, batch_size: int, workers: int) -> DataLoader[Crop]:
-    """A loader of `Batch` dictionaries in the form that Ultralytics' losses take."""
-    return DataLoader(
-        stream,
-        batch_size,
-        num_workers=workers,
-        collate_fn=collate,
-        drop_last=True,
-        prefetch_factor=4 if workers else None,
-    )
+def one_ahead(make: Callable[[], T], count: int) -> Iterator[T]:
+    """What `make` returns, called `count` times, each time while the consumer works on the last one."""
+    with ThreadPoolExecutor(1) as pool:
+        pending = pool.submit(make)
+        for _ in range(count - 1):
+            ready = pending.result()
+            pending = pool.submit(make)
+            yield ready
+        yield pending.result()
 
 
 def collate(crops: Sequence[Crop]) -> Batch:
-    """`img` (n, 3, size, size), 0 to 1; per box `batch_idx`, `cls` and `bboxes` (centre and size, as shares)."""
+    """The form that Ultralytics' losses take.
+
+    `img` is (n, 3, size, size), 0 to 1; for each box, `batch_idx` names its image, `cls` its class and `bboxes` its
+    centre and size as shares of the image.
+    """
     size = crops[0].image.shape[0]
     planes = torch.from_numpy(np.stack([crop.image for crop in crops])).float().div(255).unsqueeze(1)
     boxes = np.concatenate([crop.boxes for crop in crops]) / size

@@ -58,7 +58,7 @@ def export(options: argparse.Namespace, console: Console) -> int:
     onnx, checkpoint = (options.out / f"{options.name}{suffix}" for suffix in (".onnx", ".pt"))
     shutil.copyfile(weights, checkpoint)
     export_onnx(weights, onnx)
-    figures = _measure(onnx, options, MeasureSettings())
+    figures = _measure(onnx, options, MeasureSettings(drawn_boards=options.drawn_boards))
     run = read_run(options.work / "run")
     write_card(options.out, starter_card(figures, run, [onnx, checkpoint], options.machine, options.notes))
     _show(figures, console)

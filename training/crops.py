@@ -17,6 +17,9 @@ from training.dataset import CLASS_NAMES, Sample
 _OPPOSITE_NAMES = (("open_circuit", "short"), ("mouse_bite", "spur"), ("pin_hole", "spurious_copper"))
 _OPPOSITES = {CLASS_NAMES.index(a): CLASS_NAMES.index(b) for pair in _OPPOSITE_NAMES for a, b in (pair, pair[::-1])}
 
+#: Crops with shorts are not inverted: the straight bridges of the set would be opens that look like design gaps.
+_SHORT = CLASS_NAMES.index("short")
+
 
 @dataclass(frozen=True)
 class CropSettings:
@@ -44,7 +47,7 @@ class Crop:
 
 
 def invert(crop: Crop) -> Crop:
-    """Copper and laminate exchanged, which makes each defect its opposite: a bridged gap is a cut track, and so on."""
+    """Copper and laminate exchanged, which makes each defect its opposite: a pin hole is spurious copper, and so on."""
     return Crop(255 - crop.image, crop.boxes, tuple(_OPPOSITES[index] for index in crop.classes))
 
 
@@ -146,7 +149,7 @@ class CropMaker:
         return int(self._rng.integers(first, last + 1))
 
     def _finish(self, crop: Crop) -> Crop:
-        if self._rng.random() < self._settings.inverted_share:
+        if self._rng.random() < self._settings.inverted_share and _SHORT not in crop.classes:
             crop = invert(crop)
         turn, size = int(self._rng.integers(8)), self._settings.size
         image = photograph(turn_image(crop.image, turn), self._rng)

@@ -77,12 +77,18 @@ def read_templates(root: Path, part: str) -> list[Image]:
 
 
 def read_class_names(root: Path) -> tuple[str, ...]:
-    """The class names of a dataset, in the order of their indices."""
+    """The class names of a dataset, in the order of their indices.
+
+    Raises DatasetError unless they are `CLASS_NAMES`: drawn boards know these six alone.
+    """
     description = root / "data.yaml"
     if not description.is_file():
         raise DatasetError(f"no dataset in {root}: {description} is missing; run `python -m training prepare`")
     names = yaml.safe_load(description.read_text())["names"]
-    return tuple(names[index] for index in sorted(names))
+    found = tuple(names[index] for index in sorted(names))
+    if found != CLASS_NAMES:
+        raise DatasetError(f"{description}: the classes are {', '.join(found)}, not {', '.join(CLASS_NAMES)}")
+    return found
 
 
 def read_grey(path: Path) -> Image:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,8 @@ _SMALLEST_COMPRESSED = 256  # numbers; below it a cast costs more than it saves
 def export_onnx(weights: Path, target: Path) -> None:
     """Write an ONNX file with free batch, height and width, class names in its metadata and FP16 kernels."""
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")  # read by ultralytics at import: it must not install packages
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Ultralytics' choice of exporter is its own
         copy = Path(shutil.copyfile(weights, Path(folder) / "network.pt"))
         exported = (
             ultralytics_module("")

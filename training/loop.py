@@ -13,11 +13,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from training.batches import Batch, CropStream, load_batches
+from training.batches import Batch, batches
 from training.boxes import Image
-from training.crops import CropSettings
+from training.crops import CropMaker, CropSettings
 from training.dataset import Sample
 from training.network import average_of, build_network
 from training.pace import Pace
@@ -37,7 +38,6 @@ class TrainSettings:
     weight_decay: float = 0.02
     gradient_limit: float = 10.0
     seed: int = 7
-    workers: int = 1
     threads: int = 2
     crop: CropSettings = field(default_factory=CropSettings)
 
@@ -82,9 +82,9 @@ class Trainer:
         """Train on the next `round_crops` crops. `progress` wraps the batches to show them passing by."""
         settings, started = self.settings, time.monotonic()
         count = min(settings.round_crops, max(settings.crops - self.seen, settings.batch_size))
-        stream = CropStream(samples, templates, settings.crop, settings.seed + self.seen, count)
-        batches = load_batches(stream, settings.batch_size, settings.workers)
-        losses = list(self._steps(progress(batches, count // settings.batch_size)))
+        steps = count // settings.batch_size
+        crops = CropMaker(samples, templates, settings.crop, np.random.default_rng(settings.seed + self.seen))
+        losses = list(self._steps(progress(batches(iter(crops), settings.batch_size, steps), steps)))
         elapsed = time.monotonic() - started
         self.seconds += elapsed
         mean = sum(losses) / len(losses)
@@ -114,9 +114,9 @@ class Trainer:
         self._average.updates = state["updates"]
         self.seen, self.seconds = state["seen"], state["seconds"]
 
-    def _steps(self, batches: Iterable[Batch]) -> Iterator[float]:
+    def _steps(self, shown: Iterable[Batch]) -> Iterator[float]:
         self.network.train()
-        for batch in batches:
+        for batch in shown:
             self._set_rate()
             yield self._paced_step(batch)
             self.seen += self.settings.batch_size
