@@ -27,7 +27,7 @@ class CropSettings:
 
     size: int = 320
     template_share: float = 0.2
-    drawn_share: float = 0.2
+    drawn_share: float = 0.3
     inverted_share: float = 0.35
     around_defect_share: float = 0.75
     rescaled_share: float = 0.3

@@ -12,7 +12,7 @@ import numpy as np
 
 from simulator.drawing.shapes import Area, Block, Canvas, Disc, Mask, Point, Shape, Track
 
-_SHARE_OF_NEGATIVE_BOARDS = 0.2
+_SHARE_OF_NEGATIVE_BOARDS = 0.3
 _LEAST_VIA = 13  # a smaller one looks like spurious copper
 _DIRECTIONS: tuple[Point, ...] = ((1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1))
 
@@ -73,7 +73,7 @@ def _nets(canvas: Canvas, rules: DesignRules, rng: np.random.Generator) -> Itera
     """Candidate nets, large ones first: what no longer fits is left out by the canvas."""
     if rng.random() < 0.35:
         yield [_area(canvas, rng)]
-    for _ in range(int(rng.integers(0, 4))):
+    for _ in range(int(rng.integers(0, 6))):
         yield _serpentine(canvas, rules, rng)
     for _ in range(int(rng.integers(1, 3))):
         yield from _bus(canvas, rules, rng)
@@ -170,12 +170,29 @@ def _pin(package: Package, pin: int, side: int, rules: DesignRules, rng: np.rand
 def _serpentine(canvas: Canvas, rules: DesignRules, rng: np.random.Generator) -> list[Shape]:
     """A meander of right angles whose width changes along the way, as in delay lines and printed antennas."""
     swing, step = int(rng.integers(30, 110)), max(int(rng.integers(24, 80)), rules.pitch + rules.gap)
-    corners = [(step * (i // 2), swing * ((i + 1) // 2 % 2)) for i in range(int(rng.integers(5, 14)))]
+    corners = [(step * (i // 2), swing * ((i + 1) // 2 % 2)) for i in range(int(rng.integers(4, 14)))]
     x0, y0 = _anywhere(canvas, rng)
     upright = rng.random() < 0.5
     points = [(x0 + y, y0 + x) if upright else (x0 + x, y0 + y) for x, y in corners]
-    widths = np.maximum(rules.track * rng.choice([0.5, 1.0, 1.0, 1.3], len(points)), 5).astype(int)
-    return [Track(ends, int(width)) for ends, width in zip(pairwise(points), widths, strict=False)]
+    return [track for start, end in pairwise(points) for track in _segment(start, end, rules, rng)]
+
+
+def _segment(start: Point, end: Point, rules: DesignRules, rng: np.random.Generator) -> list[Shape]:
+    """A straight track, often with a narrow middle (a neck-down) between two stubs."""
+    width = max(5, int(rules.track * rng.choice([0.5, 1.0, 1.0, 1.3])))
+    if rng.random() < 0.5:
+        return [Track((start, end), width)]
+    first, last = rng.uniform(0, 0.4), rng.uniform(0.6, 1)
+    neck = max(3, int(width * rng.uniform(0.4, 0.7)))
+    return [
+        Track((start, _between(start, end, first)), width),
+        Track((_between(start, end, last), end), width),
+        Track((start, end), neck),
+    ]
+
+
+def _between(start: Point, end: Point, share: float) -> Point:
+    return round(start[0] + (end[0] - start[0]) * share), round(start[1] + (end[1] - start[1]) * share)
 
 
 def _link(canvas: Canvas, rules: DesignRules, rng: np.random.Generator) -> list[Shape]:

@@ -45,7 +45,7 @@ def test_crops_are_square_and_hold_their_boxes(settings: CropSettings) -> None:
         assert crop.image.shape == (320, 320)
         assert crop.image.dtype == np.uint8
         assert len(crop.boxes) == len(crop.classes)
-        assert ((crop.boxes >= 0) & (crop.boxes <= 320)).all()
+        assert ((crop.boxes > -1e-6) & (crop.boxes < 320 + 1e-6)).all()
         assert (crop.boxes[:, 2:] > crop.boxes[:, :2]).all()
 
 
