@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from rich.console import Group, RenderableType
+from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -10,6 +10,15 @@ from pcb_bus.messages import Box, Category, Verdict
 from simulator.accounting import BoardAccount, is_escape, is_false_call
 
 _ROWS = 14
+_COLUMNS: Sequence[tuple[str, int, JustifyMethod]] = (
+    ("board", 11, "left"),
+    ("truth", 9, "left"),
+    ("verdict", 17, "left"),
+    ("found", 5, "left"),  # gives way first on a narrow terminal
+    ("gate", 13, "left"),
+    ("ms", 4, "right"),
+    ("stored", 6, "center"),
+)
 _COLOURS: Mapping[str, str] = {
     "normal": "green",
     "component": "yellow",
@@ -25,22 +34,11 @@ def live_view(
 ) -> RenderableType:
     """The last boards, with a line of node states above and the counts below."""
     table = Table(expand=False, title=_nodes_line(nodes), title_justify="left", title_style="")
-    for heading, justify in _COLUMNS.items():
-        table.add_column(heading, justify="right" if justify == "right" else "left", no_wrap=True)
+    for heading, width, justify in _COLUMNS:
+        table.add_column(heading, justify=justify, min_width=width, no_wrap=True)
     for account in accounts[-_ROWS:]:
         table.add_row(*_row(account))
     return Group(table, _count_line(accounts, total), Text(note, style="dim"))
-
-
-_COLUMNS = {
-    "board": "left",
-    "truth": "left",
-    "verdict": "left",
-    "found": "left",
-    "gate": "left",
-    "ms": "right",
-    "record": "left",
-}
 
 
 def _row(account: BoardAccount) -> tuple[RenderableType, ...]:
@@ -54,7 +52,7 @@ def _row(account: BoardAccount) -> tuple[RenderableType, ...]:
         _found(verdict),
         _gate(account, verdict),
         "" if account.latency_ms is None else f"{account.latency_ms:.0f}",
-        Text("stored", "green") if account.stored else Text("…", "dim"),
+        Text("✓", "green") if account.stored else Text("…", "dim"),
     )
 
 
