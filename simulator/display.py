@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from rich import box
 from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -33,7 +34,14 @@ def live_view(
     accounts: Sequence[BoardAccount], nodes: Mapping[str, str], total: int | None, note: str = ""
 ) -> RenderableType:
     """The last boards, with a line of node states above and the counts below."""
-    table = Table(expand=False, title=_nodes_line(nodes), title_justify="left", title_style="")
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        title=_nodes_line(nodes),
+        title_justify="left",
+        title_style="",
+    )
     for heading, width, justify in _COLUMNS:
         table.add_column(heading, justify=justify, min_width=width, no_wrap=True)
     for account in accounts[-_ROWS:]:
