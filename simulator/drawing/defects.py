@@ -2,33 +2,30 @@
 
 There are three ways to spoil an edge or a surface, each with copper added or taken away: a blot apart from
 every edge (spurious copper, pin hole), a tooth on an edge (spur, mouse bite) and a bridge from edge to edge
-(short, open circuit). Taking away is adding on the inverted mask, so one painter may serve both. Whether the stain is
-the defect it should be is decided by topology: the connected pieces around it, before and after.
+(short, open circuit). Whether a stain is the defect it should be is decided by topology: the connected pieces
+around it, before and after.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from simulator.drawing.shapes import Mask
+from simulator.drawing.stains import Sites, Stain, blot, bridge, cut, tooth
 
 Box = tuple[int, int, int, int]
-Stain = tuple[Mask, int, int]  # patch of the stain, and where its left upper corner lies
 
 #: What DeepPCB leaves between a defect and its label box (median over 300 images): left and top, right and bottom.
 LABEL_MARGIN_BEFORE, LABEL_MARGIN_AFTER = 11, 8
 
 _TRIES = 60
-_LONGEST_BRIDGE = 56
-_PATCH = 96
 _SURROUND = 14
+_SMALLEST_CHANGE = 25  # pixels
 
 
 @dataclass(frozen=True)
@@ -39,55 +36,6 @@ class Recipe:
     paint: Callable[[Sites, np.random.Generator], Stain | None]
     copper_pieces: Callable[[int, int], bool]
     other_pieces: Callable[[int, int], bool]
-
-
-class Sites:
-    """Where a stain may start on a mask, for the material that the stain adds."""
-
-    def __init__(self, material: Mask) -> None:
-        self.material = material
-        self._edges: npt.NDArray[np.intp] | None = None
-        self._depth: npt.NDArray[np.float32] | None = None
-
-    def edge(self, rng: np.random.Generator) -> tuple[int, int] | None:
-        """A random pixel (x, y) of the material's border."""
-        if self._edges is None:
-            inner = cv2.erode(self.material, np.ones((3, 3), np.uint8))
-            self._edges = np.flatnonzero(self.material != inner)
-        return self._pick(self._edges, rng)
-
-    def open_ground(self, clearance: float, rng: np.random.Generator) -> tuple[int, int] | None:
-        """A random pixel (x, y) at least `clearance` away from the material."""
-        if self._depth is None:
-            self._depth = np.asarray(cv2.distanceTransform(1 - self.material, cv2.DIST_L2, 3), np.float32)
-        return self._pick(np.flatnonzero(self._depth > clearance), rng)
-
-    def outward(self, x: int, y: int) -> tuple[float, float] | None:
-        """The unit vector that leads away from the material at an edge pixel."""
-        patch = self.material[max(y - 5, 0) : y + 6, max(x - 5, 0) : x + 6]
-        if patch.shape != (11, 11):
-            return None
-        ys, xs = np.nonzero(patch)
-        dx, dy = 5 - float(xs.mean()), 5 - float(ys.mean())
-        length = math.hypot(dx, dy)
-        return None if length < 0.6 else (dx / length, dy / length)
-
-    def distance_across(self, x: int, y: int, direction: tuple[float, float]) -> int | None:
-        """Pixels from an edge pixel to the next material straight ahead, or None when there is none near."""
-        height, width = self.material.shape
-        for step in range(3, _LONGEST_BRIDGE):
-            px, py = round(x + direction[0] * step), round(y + direction[1] * step)
-            if not (0 <= px < width and 0 <= py < height):
-                return None
-            if self.material[py, px]:
-                return step
-        return None
-
-    def _pick(self, flat: npt.NDArray[np.intp], rng: np.random.Generator) -> tuple[int, int] | None:
-        if not len(flat):
-            return None
-        y, x = divmod(int(flat[rng.integers(len(flat))]), self.material.shape[1])
-        return x, y
 
 
 def paint_defect(copper: Mask, class_name: str, rng: np.random.Generator, taken: list[Box]) -> Box | None:
@@ -114,23 +62,30 @@ def _apply(copper: Mask, recipe: Recipe, stain: Stain, taken: list[Box]) -> Box 
     if x < 0 or y < 0 or x + patch.shape[1] > width or y + patch.shape[0] > height:
         return None
     region = copper[y : y + patch.shape[0], x : x + patch.shape[1]]
-    after = np.where(patch, np.uint8(recipe.adds_copper), region)
-    changed = after != region
-    if np.count_nonzero(changed) < 25:
+    changed = (patch > 0) & (region != recipe.adds_copper)
+    if np.count_nonzero(changed) < _SMALLEST_CHANGE:
         return None
     ys, xs = np.nonzero(changed)
     box = _label_box(x + int(xs.min()), y + int(ys.min()), x + int(xs.max()), y + int(ys.max()))
-    if not _inside(box, width, height) or any(_overlap(box, other) for other in taken):
+    if not _is_free(box, width, height, taken):
         return None
-    if recipe.paint is _blot and not _amid_ground(copper, box, recipe.adds_copper):
-        return None
+    stained = np.zeros(copper.shape, np.uint8)
+    stained[y : y + patch.shape[0], x : x + patch.shape[1]] = changed
+    return box if _spoil(copper, recipe, stained, box) else None
+
+
+def _spoil(copper: Mask, recipe: Recipe, stained: Mask, box: Box) -> bool:
+    """Change the copper where it is stained, unless that would not make a defect of the recipe's class."""
+    if recipe.paint is blot and not _amid_ground(copper, box, recipe.adds_copper):
+        return False
+    if not _is_clear_of_holes(copper, stained, box, recipe.adds_copper):
+        return False
     window = np.s_[box[1] : box[3], box[0] : box[2]]
-    before = copper[window].copy()
-    region[changed] = recipe.adds_copper
-    if _is_defect(recipe, before, copper[window]):
-        return box
-    region[changed] = not recipe.adds_copper
-    return None
+    after = np.where(stained[window], np.uint8(recipe.adds_copper), copper[window])
+    if not _is_defect(recipe, copper[window], after):
+        return False
+    copper[window] = after
+    return True
 
 
 def _label_box(left: int, top: int, right: int, bottom: int) -> Box:
@@ -142,8 +97,10 @@ def _label_box(left: int, top: int, right: int, bottom: int) -> Box:
     )
 
 
-def _inside(box: Box, width: int, height: int) -> bool:
-    return box[0] >= 0 and box[1] >= 0 and box[2] <= width and box[3] <= height
+def _is_free(box: Box, width: int, height: int, taken: list[Box]) -> bool:
+    """Whether the box lies on the board and on no other box."""
+    inside = box[0] >= 0 and box[1] >= 0 and box[2] <= width and box[3] <= height
+    return inside and not any(_overlap(box, other) for other in taken)
 
 
 def _overlap(a: Box, b: Box) -> bool:
@@ -158,6 +115,24 @@ def _amid_ground(copper: Mask, box: Box, adds_copper: bool) -> bool:
     return float(frame.mean()) > 0.2
 
 
+def _is_clear_of_holes(copper: Mask, stained: Mask, box: Box, adds_copper: bool) -> bool:
+    """Whether no piece that the stain meets ends nearby: on a via's hole or ring nobody could tell the classes apart.
+
+    A small pad may grow a spur or be shorted, so copper pieces count only where copper is taken away.
+    """
+    top, left = max(box[1] - _SURROUND, 0), max(box[0] - _SURROUND, 0)
+    window = np.s_[top : box[3] + _SURROUND, left : box[2] + _SURROUND]
+    met = cv2.dilate(stained[window], np.ones((3, 3), np.uint8)) > 0
+    materials = (0,) if adds_copper else (0, 1)
+    return all(_reaches_frame(np.asarray(copper[window] == material, np.uint8), met) for material in materials)
+
+
+def _reaches_frame(material: Mask, met: npt.NDArray[np.bool_]) -> bool:
+    pieces = cv2.connectedComponents(material, connectivity=8)[1]
+    frame = np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]])
+    return set(np.unique(pieces[met & (material > 0)])) <= set(np.unique(frame))
+
+
 def _is_defect(recipe: Recipe, before: Mask, after: Mask) -> bool:
     """Whether the number of connected pieces of copper and of laminate changed as the class demands."""
     return recipe.copper_pieces(_pieces(before, 8), _pieces(after, 8)) and recipe.other_pieces(
@@ -167,96 +142,6 @@ def _is_defect(recipe: Recipe, before: Mask, after: Mask) -> bool:
 
 def _pieces(mask: Mask, connectivity: int) -> int:
     return int(cv2.connectedComponents(mask, connectivity=connectivity)[0]) - 1
-
-
-def _blot(sites: Sites, rng: np.random.Generator) -> Stain | None:
-    """A blot in open ground: a worm, a drop, a polygon or a scribble."""
-    reach = float(rng.uniform(4, 11)) if rng.random() < 0.8 else float(rng.uniform(11, 20))
-    at = sites.open_ground(reach * 0.7 + 3, rng)
-    if at is None:
-        return None
-    patch = np.zeros((_PATCH, _PATCH), np.uint8)
-    kind, middle = rng.random(), _PATCH // 2
-    if kind < 0.5:
-        points = middle + rng.uniform(-reach, reach, (int(rng.integers(2, 5)), 2))
-        cv2.polylines(patch, [_curve(points)], False, 1, int(rng.integers(3, 8)))
-    elif kind < 0.75:
-        axes = (max(4, int(reach * rng.uniform(0.5, 1))), max(4, int(reach * rng.uniform(0.4, 0.9))))
-        cv2.ellipse(patch, (middle, middle), axes, float(rng.uniform(0, 180)), 0, 360, 1, -1)
-    elif kind < 0.9:
-        angles = np.sort(rng.uniform(0, 2 * math.pi, 8))
-        radii = rng.uniform(0.5, 1, 8) * max(reach, 6)
-        polygon = np.stack([middle + radii * np.cos(angles), middle + radii * np.sin(angles)], axis=1)
-        cv2.fillPoly(patch, [polygon.astype(np.int32)], 1)
-    else:
-        points = middle + rng.uniform(-reach, reach, (7, 2))
-        cv2.polylines(patch, [_curve(points)], False, 1, 2)
-    return patch, at[0] - middle, at[1] - middle
-
-
-def _tooth(sites: Sites, rng: np.random.Generator) -> Stain | None:
-    """A tooth that grows outward from an edge: straight, bent, or a row of short scratches."""
-    at = sites.edge(rng)
-    outward = at and sites.outward(*at)
-    if not at or not outward:
-        return None
-    patch, middle = np.zeros((_PATCH, _PATCH), np.uint8), _PATCH / 2
-    (ox, oy), (sx, sy) = outward, (-outward[1], outward[0])
-    length, thickness = float(rng.uniform(5, 16)), int(rng.integers(3, 10))
-    strokes = 1 if rng.random() < 0.75 else int(rng.integers(2, 4))
-    for stroke in range(strokes):
-        shift = stroke * float(rng.uniform(2, 7))
-        sway, lean = rng.uniform(-5, 5), rng.uniform(-8, 8)
-        stations = [(-3.0, shift), (length * 0.5, shift + sway), (length * rng.uniform(0.6, 1), shift + lean)]
-        points = np.array([(middle + ox * d + sx * s, middle + oy * d + sy * s) for d, s in stations])
-        cv2.polylines(patch, [_curve(points)], False, 1, thickness if strokes == 1 else 2)
-    return patch, at[0] - _PATCH // 2, at[1] - _PATCH // 2
-
-
-def _bridge(sites: Sites, rng: np.random.Generator) -> Stain | None:
-    """A bridge from one edge straight to the next: one strip, a broad block, or a few thin strokes."""
-    at = sites.edge(rng)
-    outward = at and sites.outward(*at)
-    gap = at and outward and sites.distance_across(*at, outward)
-    if not at or not outward or not gap:
-        return None
-    side = 2 * (gap + 20)
-    patch, middle = np.zeros((side, side), np.uint8), side / 2
-    (ox, oy), (sx, sy) = outward, (-outward[1], outward[0])
-    kind = rng.random()
-    strokes = 1 if kind < 0.8 else int(rng.integers(2, 5))
-    thickness = int(rng.integers(3, 11)) if kind < 0.65 else int(rng.integers(8, 20)) if kind < 0.8 else 2
-    for stroke in range(strokes):
-        shift, sway, lean = stroke * rng.uniform(2, 5), rng.uniform(-4, 4), rng.uniform(-6, 6)
-        stations = [(-2.0, shift), (gap * 0.5, shift + sway), (gap + 2.0, shift + lean)]
-        points = np.array([(middle + ox * d + sx * s, middle + oy * d + sy * s) for d, s in stations])
-        cv2.polylines(patch, [_curve(points)], False, 1, thickness)
-    return patch, at[0] - side // 2, at[1] - side // 2
-
-
-def _cut(sites: Sites, rng: np.random.Generator) -> Stain | None:
-    """A scratch from one edge to the next. Over a long way it wanders: a straight one would pass for a design gap."""
-    at = sites.edge(rng)
-    outward = at and sites.outward(*at)
-    gap = at and outward and sites.distance_across(*at, outward)
-    if not at or not outward or not gap:
-        return None
-    side = 2 * (gap + 30)
-    patch, middle = np.zeros((side, side), np.uint8), side / 2
-    (ox, oy), (sx, sy) = outward, (-outward[1], outward[0])
-    along = np.linspace(-2, gap + 2, 3 + gap // 8)
-    strokes = 1 if rng.random() < 0.65 else int(rng.integers(2, 5))
-    for stroke in range(strokes):
-        across = stroke * rng.uniform(2, 5) + np.cumsum(rng.uniform(-4, 4, len(along))) + along * rng.uniform(-0.4, 0.4)
-        points = np.stack([middle + ox * along + sx * across, middle + oy * along + sy * across], axis=1)
-        for start, end in pairwise(points):
-            thickness = 2 if strokes > 1 else int(rng.integers(2, 9 if gap < 20 else 7))
-            cv2.polylines(patch, [_curve(np.stack([start, end]))], False, 1, thickness)
-    return patch, at[0] - side // 2, at[1] - side // 2
-
-
-def _curve(points: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
-    return np.round(points).astype(np.int32).reshape(-1, 1, 2)
 
 
 def _same(before: int, after: int) -> bool:
@@ -276,10 +161,10 @@ def _not_more(before: int, after: int) -> bool:
 
 
 RECIPES: dict[str, Recipe] = {
-    "open_circuit": Recipe(False, _cut, copper_pieces=_more, other_pieces=_not_more),
-    "short": Recipe(True, _bridge, copper_pieces=_not_more, other_pieces=_more),
-    "mouse_bite": Recipe(False, _tooth, copper_pieces=_same, other_pieces=_same),
-    "spur": Recipe(True, _tooth, copper_pieces=_same, other_pieces=_same),
-    "spurious_copper": Recipe(True, _blot, copper_pieces=_one_more, other_pieces=_same),
-    "pin_hole": Recipe(False, _blot, copper_pieces=_same, other_pieces=_one_more),
+    "open_circuit": Recipe(False, cut, copper_pieces=_more, other_pieces=_not_more),
+    "short": Recipe(True, bridge, copper_pieces=_not_more, other_pieces=_more),
+    "mouse_bite": Recipe(False, tooth, copper_pieces=_same, other_pieces=_same),
+    "spur": Recipe(True, tooth, copper_pieces=_same, other_pieces=_same),
+    "spurious_copper": Recipe(True, blot, copper_pieces=_one_more, other_pieces=_same),
+    "pin_hole": Recipe(False, blot, copper_pieces=_same, other_pieces=_one_more),
 }
