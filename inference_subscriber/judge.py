@@ -60,9 +60,9 @@ class Judge:
             captured_at=captured_at,
             judged_at=judged.at,
             deadline_at=ready_at + self.deadline_ns,
-            latency_ms=ns_to_ms(max(0, judged.at - captured_at)),
+            latency_ms=round(ns_to_ms(max(0, judged.at - captured_at)), 3),
             model=self.model,
-            timing=Timing(ready_at=ready_at, inference_ms=judged.inference_ms),
+            timing=Timing(ready_at=ready_at, inference_ms=round(judged.inference_ms, 3)),
         )
 
     def name(self, board: Board) -> tuple[str, str]:
@@ -84,9 +84,10 @@ class Judge:
         if sighting is None or sighting.inspected is None:
             return None
         findings = sighting.inspected.findings
-        boxes = [(self.taxonomy.category_of(each.class_name), each.confidence) for each in findings.detections]
+        found = _boxes(findings)
+        boxes = [(self.taxonomy.category_of(box.class_name), box.confidence) for box in found]
         category = self.taxonomy.worst(each for each, _ in boxes)
-        deciding = [confidence for each, confidence in boxes if each == category != "normal"]
+        deciding = [confidence for each, confidence in boxes if each == category and category != "normal"]
         return SideResult(
             camera_id=sighting.frame.side,
             frame_id=sighting.frame.frame_id,
@@ -94,9 +95,9 @@ class Judge:
             defect_type=self.taxonomy.label(category),
             category=category,
             confidence=_highest(deciding),
-            boxes=_boxes(findings),
+            boxes=found,
             anomaly_score=findings.anomaly_score,
-            inference_time_ms=sighting.inspected.inference_ms,
+            inference_time_ms=round(sighting.inspected.inference_ms, 3),
         )
 
     def _gpio_signal(self, category: Category) -> GpioSignal | None:
@@ -134,7 +135,15 @@ def _confidence(category: Category, seen: list[SideResult]) -> float:
 
 
 def _boxes(findings: Findings) -> tuple[Box, ...]:
+    """As they go on the wire: tenths of a pixel and four digits of confidence are more than a person can use."""
     return tuple(
-        Box(x1=each.x1, y1=each.y1, x2=each.x2, y2=each.y2, confidence=each.confidence, class_name=each.class_name)
+        Box(
+            x1=round(each.x1, 1),
+            y1=round(each.y1, 1),
+            x2=round(each.x2, 1),
+            y2=round(each.y2, 1),
+            confidence=round(each.confidence, 4),
+            class_name=each.class_name,
+        )
         for each in findings.detections
     )

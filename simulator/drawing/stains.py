@@ -71,6 +71,8 @@ class Sites:
 
 def blot(sites: Sites, rng: np.random.Generator) -> Stain | None:
     """A blot in open ground: a worm, a drop, a polygon or a scribble."""
+    if rng.random() < 0.12:
+        return _long_scratch(sites, rng)
     reach = float(rng.uniform(4, 11)) if rng.random() < 0.8 else float(rng.uniform(11, 20))
     at = sites.open_ground(reach * 0.7 + 3, rng)
     if at is None:
@@ -94,6 +96,18 @@ def blot(sites: Sites, rng: np.random.Generator) -> Stain | None:
     return patch, at[0] - middle, at[1] - middle
 
 
+def _long_scratch(sites: Sites, rng: np.random.Generator) -> Stain | None:
+    """A thin line that wanders over open ground."""
+    at = sites.open_ground(8, rng)
+    if at is None:
+        return None
+    patch, middle = np.zeros((2 * _PATCH, 2 * _PATCH), np.uint8), float(_PATCH)
+    headings = rng.uniform(0, 2 * math.pi) + np.cumsum(rng.uniform(-0.5, 0.5, int(rng.integers(4, 12))))
+    steps = 7 * np.stack([np.cos(headings), np.sin(headings)], axis=1) + rng.uniform(-1.5, 1.5, (len(headings), 2))
+    cv2.polylines(patch, [_curve(middle + np.cumsum(steps, axis=0))], False, 1, int(rng.integers(2, 4)))
+    return patch, at[0] - _PATCH, at[1] - _PATCH
+
+
 def tooth(sites: Sites, rng: np.random.Generator) -> Stain | None:
     """A tooth that grows outward from an edge: straight, bent, or a row of short scratches."""
     at = sites.edge(rng)
@@ -103,9 +117,10 @@ def tooth(sites: Sites, rng: np.random.Generator) -> Stain | None:
     patch, middle = np.zeros((_PATCH, _PATCH), np.uint8), _PATCH / 2
     (ox, oy), (sx, sy) = outward, (-outward[1], outward[0])
     length, thickness = float(rng.uniform(5, 16)), int(rng.integers(3, 10))
-    strokes = 1 if rng.random() < 0.75 else int(rng.integers(2, 4))
+    kind = rng.random()
+    strokes = 1 if kind < 0.75 else int(rng.integers(2, 4)) if kind < 0.88 else int(rng.integers(4, 9))
     for stroke in range(strokes):
-        shift = stroke * float(rng.uniform(2, 7))
+        shift = stroke * float(rng.uniform(2, 7)) - (12 if strokes > 3 else 0)
         sway, lean = rng.uniform(-5, 5), rng.uniform(-8, 8)
         stations = [(-3.0, shift), (length * 0.5, shift + sway), (length * rng.uniform(0.6, 1), shift + lean)]
         points = np.array([(middle + ox * d + sx * s, middle + oy * d + sy * s) for d, s in stations])
