@@ -58,21 +58,28 @@ def _parse(argv: list[str] | None) -> DemoOptions:
 
 
 def _count(text: str) -> int:
-    if (value := int(text)) < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number of at least 1, not {text!r}")
+    return int(text)
 
 
 def _rate(text: str) -> float:
-    if not 0 < (value := float(text)) <= 20:
-        raise argparse.ArgumentTypeError("more than 0, at most 20 boards a second")
+    if not 0 < (value := _number(text)) <= 20:
+        raise argparse.ArgumentTypeError("more than 0 and at most 20 boards a second")
     return value
 
 
 def _share(text: str) -> float:
-    if not 0 <= (value := float(text)) <= 1:
+    if not 0 <= (value := _number(text)) <= 1:
         raise argparse.ArgumentTypeError("from 0 to 1")
     return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a number, not {text!r}") from None
 
 
 if __name__ == "__main__":
