@@ -9,7 +9,7 @@ REJECTED = Counter("boardline_messages_rejected", "Messages rejected", ["kind", 
 DROPPED = Counter("boardline_messages_dropped", "Messages dropped unread or unsent", ["kind", "reason"])
 PUBLISHED = Counter("boardline_messages_published", "Messages handed to the broker", ["kind"])
 PUBLISH_FAILED = Counter("boardline_publish_failed", "Messages that the broker refused", ["kind", "reason"])
-CONNECTED = Gauge("boardline_broker_connected", "1 while connected to the broker")
+CONNECTED = Gauge("boardline_broker_connected", "1 while connected to the broker and subscribed", ["session"])
 CONNECT_FAILED = Counter("boardline_broker_connect_failed", "Failed or refused connections", ["reason"])
 HANDLER_ERRORS = Counter("boardline_handler_errors", "Exceptions in message handlers: faults of ours", ["kind"])
 

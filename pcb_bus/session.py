@@ -124,7 +124,9 @@ class MqttSession:
         self._epoch_lock = threading.RLock()  # an acknowledgement that finds the socket dead ends the epoch itself
         self._epoch: int | None = None
         self._epochs = 0
+        self._greeting: int | None = None  # the subscribe that this connection began with
         self._connected = threading.Event()
+        self._gauge = metrics.CONNECTED.labels(client_id)
         self._stopping = threading.Event()
         self._max_packet = MAX_PACKET_BYTES
         self._network_thread: threading.Thread | None = None
@@ -136,11 +138,11 @@ class MqttSession:
     def subscribe(self, subscription: Subscription) -> None:
         """Declare an interest; it holds on this and every later connection."""
         self._subscriptions.append(subscription)
-        if self.connected:
+        if self._epoch is not None:
             self._client.subscribe(str(subscription.filter), options=subscription.options)
 
     def on_up(self, callback: Callable[[], None]) -> None:
-        """Call `callback` on the network thread after each connect, once the subscriptions are sent."""
+        """Call `callback` on the network thread after each connect, once the subscriptions are answered."""
         self._on_up.append(callback)
 
     def set_will(self, will: Will) -> None:
@@ -166,6 +168,7 @@ class MqttSession:
 
     @property
     def connected(self) -> bool:
+        """Whether the broker is there, and has answered the subscriptions: from then on the session hears."""
         return self._connected.is_set()
 
     def wait_connected(self, timeout: float) -> bool:
@@ -278,10 +281,19 @@ class MqttSession:
             self._epoch = self._epochs
         self._max_packet = min(MAX_PACKET_BYTES, getattr(properties, "MaximumPacketSize", MAX_PACKET_BYTES))
         log.info("connected to the broker at %s:%s", self._broker.host, self._broker.port)
-        metrics.CONNECTED.set(1)
         if self._subscriptions:
-            client.subscribe([(str(each.filter), each.options) for each in self._subscriptions])
-        self._connected.set()
+            # Until the answer, what is published passes us by: whoever says `online` now is deaf.
+            _, self._greeting = client.subscribe([(str(each.filter), each.options) for each in self._subscriptions])
+        else:
+            self._up()
+
+    def _up(self) -> None:
+        with self._epoch_lock:
+            if self._epoch is None:
+                return  # gone already
+            self._greeting = None
+            self._connected.set()
+            self._gauge.set(1)
         for callback in self._on_up:
             self._guard("on_up", callback)
 
@@ -313,10 +325,10 @@ class MqttSession:
     def _mark_down(self) -> bool:
         """End the epoch; whether there was a connection."""
         with self._epoch_lock:
-            self._epoch = None
-        was_connected = self._connected.is_set()
-        self._connected.clear()
-        metrics.CONNECTED.set(0)
+            was_connected = self._epoch is not None
+            self._epoch = self._greeting = None
+            self._connected.clear()
+            self._gauge.set(0)
         self._receipts.forget_unsent()
         return was_connected
 
@@ -328,9 +340,13 @@ class MqttSession:
         reasons: list[ReasonCode],
         properties: Properties | None,
     ) -> None:
-        for reason in reasons:
+        greeting = mid == self._greeting
+        names = [str(each.filter) for each in self._subscriptions] if greeting else ["a subscription"]
+        for name, reason in zip(names, reasons, strict=False):
             if reason.is_failure:
-                log.error("the broker refuses a subscription: %s", reason)
+                log.error("the broker refuses to let us hear %s: %s", name, reason)
+        if greeting:
+            self._up()
 
     def _on_publish(
         self, client: Client, userdata: object, mid: int, reason: ReasonCode, properties: Properties | None

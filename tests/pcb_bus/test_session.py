@@ -76,6 +76,38 @@ def test_a_message_arrives_whole(peer: OpenPeer, mqtt_probe: OpenProbe, inbox: I
     assert before <= delivery.received_at <= time.time_ns()
 
 
+def test_a_session_is_up_once_the_broker_has_answered_its_subscriptions(caplog: pytest.LogCaptureFixture) -> None:
+    ups: Inbox[bool] = Inbox(9)
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+        session = MqttSession("pcb-recorder", BrokerSettings(port=slow.getsockname()[1]))
+        for topic in (TOPICS.trigger, TOPICS.verdict):
+            session.subscribe(Subscription(exactly(topic), print))
+        session.on_up(lambda: ups.put(True))
+        session.start()
+        broker, _ = slow.accept()
+        with broker:
+            broker.recv(4096)
+            broker.sendall(b"\x20\x03\x00\x00\x00")  # CONNACK: welcome
+            subscribe = broker.recv(4096)
+            assert not session.connected
+            assert len(ups) == 0
+            broker.sendall(b"\x90\x05" + subscribe[2:4] + b"\x00\x01\x87")  # SUBACK: one granted, one not
+            assert ups.take(WAIT_S)
+            assert session.connected
+            session.stop()
+    assert "the broker refuses to let us hear pcb/verdict: Not authorized" in caplog.text
+
+
+def test_each_session_of_a_process_shows_whether_it_is_connected(peer: OpenPeer) -> None:
+    def shown(session: str) -> float | None:
+        return REGISTRY.get_sample_value("boardline_broker_connected", {"session": session})
+
+    stopped, _ = peer("recorder"), peer("inference")
+    stopped.session.stop()
+    until(lambda: shown("pcb-recorder") == 0)
+    assert shown("pcb-inference") == 1
+
+
 def test_subscriptions_hold_after_the_broker_lost_them(
     peer: OpenPeer, mqtt_probe: OpenProbe, inbox: Inbox[Delivery], lost_sessions: Callable[[], None]
 ) -> None:
