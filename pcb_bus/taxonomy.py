@@ -58,8 +58,8 @@ class Taxonomy(BaseModel):
         return "normal" if severity == "minor" else severity
 
     def worst(self, categories: Iterable[Category]) -> Category:
-        """The worst of `categories` in the order of the file; normal when there are none."""
-        found = set(categories) - {"unjudged"}
+        """The worst of `categories` in the order of the file; normal only when there is no other."""
+        found = set(categories) - {"unjudged", "normal"}
         return next((category for category in self.categories if category in found), "normal")
 
     def label(self, category: Category) -> str:

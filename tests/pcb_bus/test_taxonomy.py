@@ -79,6 +79,12 @@ def test_the_worst_category_wins_in_any_order(taxonomy: Taxonomy, order: tuple[C
     assert taxonomy.worst(each for each in order if each in {"component", "normal"}) == "component"
 
 
+def test_a_file_that_names_normal_first_lets_no_defect_pass() -> None:
+    rules = GOOD["categories"]
+    upside_down = Taxonomy.model_validate({**GOOD, "categories": {"normal": rules["normal"], **rules}})
+    assert upside_down.worst(["normal", "solder"]) == "solder"
+
+
 def test_nothing_found_is_normal(taxonomy: Taxonomy) -> None:
     assert taxonomy.worst([]) == "normal"
 
