@@ -7,6 +7,8 @@ BoardlineError
  └─ CommandFailed     (RuntimeError)     the node that was asked answered with an error, or not at all
 """
 
+_MAX_DETAIL = 300
+
 
 class BoardlineError(Exception):
     """Root of every error that Boardline raises on purpose."""
@@ -19,10 +21,13 @@ class ConfigError(BoardlineError, ValueError):
 class MessageRejected(BoardlineError, ValueError):
     """A payload that breaks the wire contract.
 
-    `reason` is a short stable word for metrics (`not_json`, `schema`, `too_large`, …), `detail` is for the log.
+    `reason` is a short stable word for metrics (`not_json`, `schema`, `too_large`, …), `detail` is for the log: it may
+    quote the payload, and is cut to what a person reads.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
+        if len(detail) > _MAX_DETAIL:
+            detail = f"{detail[:_MAX_DETAIL]}…"
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail

@@ -24,7 +24,20 @@ def set_up_logging(level: str, directory: Path | None, node: str, *, max_bytes: 
     formatter.converter = time.gmtime
     for handler in handlers:
         handler.setFormatter(formatter)
+        handler.addFilter(_on_one_line)
     logging.basicConfig(level=level.upper(), handlers=handlers, force=True)
+
+
+def _on_one_line(record: logging.LogRecord) -> bool:
+    """A board's name, or whatever else a stranger wrote, cannot make a line of its own."""
+    text = record.getMessage()
+    if not text.isprintable():
+        record.msg, record.args = "".join(map(_printable, text)), ()
+    return True
+
+
+def _printable(character: str) -> str:
+    return character if character.isprintable() else repr(character)[1:-1]
 
 
 def _file_handler(path: Path, max_bytes: int, backups: int) -> logging.Handler:

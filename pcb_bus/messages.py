@@ -54,6 +54,16 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Pixels = Annotated[int, Field(gt=0, le=65_535)]
 
 
+def _whole_number(value: Any) -> Any:
+    if type(value) is not int:  # to Python, True and 1.0 are 1
+        raise ValueError("must be the number 1")
+    return value
+
+
+Version = Annotated[Literal[1], BeforeValidator(_whole_number)]
+"""Of the contract."""
+
+
 class WireModel(BaseModel):
     """A part of a message."""
 
@@ -63,7 +73,7 @@ class WireModel(BaseModel):
 class Message(WireModel):
     """A whole payload; `v` is the version of the contract."""
 
-    v: Literal[1] = 1
+    v: Version = 1
 
 
 class Trigger(Message):

@@ -173,7 +173,7 @@ def test_a_newer_sender_may_say_more(message: Message) -> None:
 
 
 @pytest.mark.parametrize("message", TEXT, ids=lambda each: type(each).__name__)
-@pytest.mark.parametrize("version", [None, 2, "1", 1.5])
+@pytest.mark.parametrize("version", [None, 2, "1", 1.5, 1.0, True])
 def test_every_payload_needs_its_version(message: Message, version: object) -> None:
     document = {**wire(message), "v": version}
     if version is None:
@@ -266,6 +266,13 @@ def test_a_wrong_frame_is_named(change: dict[str, Any], named: str) -> None:
     rejection = rejected_msgpack(Frame, {**FRAME.model_dump(), **change})
     assert rejection.reason == "schema"
     assert rejection.detail.startswith(f"{named}: ")
+
+
+def test_a_rejection_quotes_no_more_than_a_person_reads() -> None:
+    trigger = {"v": 1, "board_id": "b", "triggered_at": "x" * 100_000, "source": "plc"}
+    with pytest.raises(MessageRejected) as caught:
+        decode_json(Trigger, json.dumps(trigger).encode())
+    assert len(str(caught.value)) < 350
 
 
 @pytest.mark.parametrize("payload", [b"", b"{", b"\xff\xfe", b"not json", b'{"v": 1}x', b"[" * 5000])

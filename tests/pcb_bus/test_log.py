@@ -36,6 +36,17 @@ def root_logger() -> Iterator[logging.Logger]:
     root.setLevel(level)
 
 
+def test_a_strangers_text_makes_no_line_of_its_own(root_logger: logging.Logger, tmp_path: Path) -> None:
+    set_up_logging("info", tmp_path, "inference", max_bytes=10_000, backups=1)
+    try:
+        raise LookupError("a fault")
+    except LookupError:
+        root_logger.exception("board %s", "b1\nERROR forged\x1b[2J 정상")
+    line, *traceback = (tmp_path / "inference.log").read_text(encoding="utf-8").splitlines()
+    assert line.endswith(r"board b1\nERROR forged\x1b[2J 정상")
+    assert traceback[-1] == "LookupError: a fault"
+
+
 def test_the_log_file_is_rotated(root_logger: logging.Logger, tmp_path: Path) -> None:
     set_up_logging("info", tmp_path / "log", "edge-left", max_bytes=10_000, backups=2)
     for number in range(500):
