@@ -64,6 +64,7 @@ class Node:
         self._worker = threading.Thread(target=self._serve, name="node", daemon=True)
         self._started_at = now_ns()
         self._condition: tuple[NodeState, str] = "online", ""
+        self._condition_lock = threading.Lock()
         self.session.set_will(Will(self.topics.status(identity.node), self._status("offline", "connection lost")))
         self.session.subscribe(Subscription(exactly(self.topics.command(identity.node)), self._inbox.put))
         self.session.on_up(self._publish_status)
@@ -78,17 +79,20 @@ class Node:
 
     def stop(self) -> None:
         """Say goodbye; what was published before goes out first."""
-        self._inbox.close()
-        topic = self.topics.status(self.identity.node)
-        self.session.publish(topic, self._status("offline", "stopped"), retain=True)
+        with self._condition_lock:
+            self._inbox.close()
+            self._condition = "offline", "stopped"
+        self._publish_status()
         self.session.stop()
 
     def set_state(self, state: NodeState, detail: str = "") -> None:
-        """Tell the line how this node is. Says nothing when nothing changed."""
-        if (state, detail) != self._condition:
+        """Tell the line how this node is. Says nothing when nothing changed, or once it has said goodbye."""
+        with self._condition_lock:
+            if self._inbox.closed or (state, detail) == self._condition:
+                return
             self._condition = state, detail
-            log.log(logging.INFO if state == "online" else logging.WARNING, "%s %s", state, detail)
-            self._publish_status()
+        log.log(logging.INFO if state == "online" else logging.WARNING, "%s %s", state, detail)
+        self._publish_status()
 
     def event(self, level: Level, message: str, **details: Any) -> None:
         """Log, and publish what a person should know."""

@@ -72,6 +72,20 @@ def test_the_birth_is_retained(node: Node, mqtt_probe: OpenProbe, viewer: Probe)
     assert (status.state, status.service, status.node) == ("online", "edge_publisher", "edge-left")
 
 
+def test_nothing_is_said_after_the_goodbye(node: Node, mqtt_probe: OpenProbe, monkeypatch: pytest.MonkeyPatch) -> None:
+    say_goodbye = node.session.stop
+
+    def stop() -> None:
+        node.set_state("online", "a camera that came back too late")
+        say_goodbye()
+
+    monkeypatch.setattr(node.session, "stop", stop)
+    node.stop()
+    late = mqtt_probe("viewer")
+    late.subscribe("pcb/status/+")
+    assert state(late.wait_for("pcb/status/edge-left")) == "offline"
+
+
 def test_a_node_says_how_it_is_once(node: Node, viewer: Probe) -> None:
     for _ in range(3):
         node.set_state("degraded", "no camera")
