@@ -34,12 +34,17 @@ class NetworkEngine(ABC):
         """
 
     def detect(self, images: Sequence[Image]) -> list[Findings]:
-        """See `Engine`. Images of one input shape run together."""
+        """See `Engine`. Images of one input shape run together.
+
+        Numbers that are none (half precision may overflow) find no defect: such a board must not pass for normal.
+        """
         fits = [fit(image.shape[1], image.shape[0], self._max_input) for image in images]
         found: dict[int, Findings] = {}
         for shape in {each.input_shape for each in fits}:
             members = [index for index, each in enumerate(fits) if each.input_shape == shape]
             output = self.run(to_batch([images[index] for index in members], [fits[index] for index in members]))
+            if not np.isfinite(output).all():
+                raise EngineFault("the network gives numbers that are not finite")
             for index, rows in zip(members, output, strict=True):
                 found[index] = Findings(self._reader.read(rows, fits[index]))
         return [found[index] for index in range(len(images))]
