@@ -19,6 +19,7 @@ from pcb_bus.topics import Topics
 log = logging.getLogger(__name__)
 
 _RETRY_NS = NS_PER_S
+_WRONG_TIMES = frozenset({"too_old", "from_the_future"})
 
 
 class Boards:
@@ -50,7 +51,7 @@ class Boards:
             reason = self._joiner.offer(frame, received_at=received_at, now=time.monotonic_ns())
             self._act()
         if reason is not None:
-            metrics.FRAMES_DROPPED.labels(reason).inc()
+            self._dropped(frame, reason, received_at)
         return reason is None
 
     def deliver(self, results: list[tuple[Frame, Inspected]], started_at: int, ended_at: int) -> None:
@@ -81,6 +82,13 @@ class Boards:
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
+
+    def _dropped(self, frame: Frame, reason: str, received_at: int) -> None:
+        metrics.FRAMES_DROPPED.labels(reason).inc()
+        if reason in _WRONG_TIMES:
+            seconds = (received_at - frame.captured_at) / NS_PER_S
+            said = f"dropped a frame of {frame.side}, by its own time captured {seconds:.1f} s before it came"
+            self._session.complain(f"frame {reason}", f"{said}: a slow network, or the clocks of the two nodes differ")
 
     # Inside, with the lock held
 

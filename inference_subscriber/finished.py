@@ -9,7 +9,11 @@ _KEPT_NS = 60 * NS_PER_S
 
 
 class Finished:
-    """Remembers keys for a minute, and no more than `capacity` of them. Times: monotonic ns."""
+    """Remembers no more than `capacity` keys. Times: monotonic ns.
+
+    With the time of its trigger a key names one pass for ever: after a long outage of the broker its trigger may come
+    again. Without, the next board may well have the same name, and a minute must do.
+    """
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
@@ -22,14 +26,18 @@ class Finished:
     def add(self, key: BoardKey, now: int) -> None:
         self._keys[key] = now
         self._latest[key.board_id] = key
-        while len(self._keys) > self._capacity or now - next(iter(self._keys.values())) > _KEPT_NS:
+        while len(self._keys) > self._capacity:
             old, _ = self._keys.popitem(last=False)
             if self._latest.get(old.board_id) == old:
                 del self._latest[old.board_id]
 
-    def find(self, key: BoardKey) -> BoardKey | None:
+    def find(self, key: BoardKey, now: int) -> BoardKey | None:
         """The finished board that `key` names, or may name."""
-        if key in self._keys:
+        if key.triggered_ms is not None and key in self._keys:
             return key
-        latest = self._latest.get(key.board_id)
-        return latest if latest is not None and latest.may_be(key) else None
+        fresh = (known for known in (key, self._latest.get(key.board_id)) if known and self._is_fresh(known, now))
+        return next((known for known in fresh if known.may_be(key)), None)
+
+    def _is_fresh(self, key: BoardKey, now: int) -> bool:
+        finished_at = self._keys.get(key)
+        return finished_at is not None and now - finished_at <= _KEPT_NS

@@ -74,7 +74,7 @@ class Joiner:
         key = BoardKey.of(trigger.board_id, trigger.triggered_at)
         board = self._find(key)
         if board is None:
-            finished = self._finished.find(key)
+            finished = self._finished.find(key, now)
             if finished is not None:
                 self._repeated.append(Repeated(finished, receipt))
                 return
@@ -87,7 +87,7 @@ class Joiner:
         key = None if frame.board_id is None else BoardKey.of(frame.board_id, frame.triggered_at)
         board = self._partner(frame) if key is None else self._find(key)
         age = received_at - frame.captured_at
-        if board is None and self._finished.find(key or _free_key(frame)) is not None:
+        if board is None and self._finished.find(key or _free_key(frame), now) is not None:
             return "late"
         if age > self._options.max_frame_age_ns and (board is None or frame.side not in board.asked):
             return "too_old"

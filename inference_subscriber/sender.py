@@ -13,9 +13,11 @@ from inference_subscriber.board import Receipt
 from pcb_bus.codec import encode_json
 from pcb_bus.inbox import Inbox
 from pcb_bus.messages import Verdict
+from pcb_bus.session import QUEUED_AT_BROKER
 
-_RETRIED_AT_ONCE = 50
-_RECEIPTS = 10_000  # more than the broker sends ahead of their acknowledgement
+_RETRIED_AT_ONCE = 500
+_CAPACITY = QUEUED_AT_BROKER + 1000  # after a long absence, a verdict for each trigger that waited
+_RECEIPTS = 2 * _CAPACITY
 
 Publish = Callable[[bytes, Callable[[bool], None]], bool]
 """Hands a payload over at QoS 1 and says whether it was taken; calls back once the broker has answered."""
@@ -35,7 +37,7 @@ class VerdictSender:
     called with the lock held, and what the broker has accepted is acknowledged by `run`, on a thread of its own.
     """
 
-    def __init__(self, publish: Publish, capacity: int = 1000) -> None:
+    def __init__(self, publish: Publish, capacity: int = _CAPACITY) -> None:
         self._publish = publish
         self._capacity = capacity
         self._pending: OrderedDict[str, _Pending] = OrderedDict()
@@ -46,8 +48,12 @@ class VerdictSender:
         return len(self._pending)
 
     def send(self, verdict: Verdict, receipts: list[Receipt]) -> None:
-        """Publish; `receipts` are called once the broker has accepted."""
+        """Publish; `receipts` are called once the broker has accepted. Of two words on one board the first stands."""
         with self._lock:
+            said = self._pending.get(verdict.verdict_id)
+            if said is not None:
+                said.receipts.extend(receipts)
+                return
             self._pending[verdict.verdict_id] = _Pending(encode_json(verdict), list(receipts))
             if len(self._pending) > self._capacity:
                 # Its trigger stays unacknowledged: the broker brings it back to the next session.
@@ -76,20 +82,23 @@ class VerdictSender:
         self._accepted.close()
 
     def retry(self) -> None:
-        """Hand over again what was refused, oldest first."""
+        """Hand over again what was refused, oldest first, until it is refused again."""
         with self._lock:
             refused = [identity for identity, pending in self._pending.items() if not pending.handed_over]
         for identity in refused[:_RETRIED_AT_ONCE]:
-            self._hand_over(identity)
+            if not self._hand_over(identity):
+                return
 
-    def _hand_over(self, identity: str) -> None:
+    def _hand_over(self, identity: str) -> bool:
         with self._lock:
             pending = self._pending.get(identity)
             if pending is None:
-                return
+                return True
             pending.handed_over = True
-        if not self._publish(pending.payload, lambda accepted: self._answered(identity, accepted)):
+        taken = self._publish(pending.payload, lambda accepted: self._answered(identity, accepted))
+        if not taken:
             self._answered(identity, accepted=False)
+        return taken
 
     def _answered(self, identity: str, accepted: bool) -> None:
         with self._lock:

@@ -21,14 +21,17 @@ from pcb_bus.clock import ms_to_ns
 from pcb_bus.errors import ConfigError
 from pcb_bus.inbox import Inbox
 from pcb_bus.node import Identity, Node
-from pcb_bus.session import Delivery, SessionOptions, Subscription
+from pcb_bus.session import QUEUED_AT_BROKER, Delivery, SessionOptions, Subscription
 from pcb_bus.taxonomy import Taxonomy, load_taxonomy
 from pcb_bus.topics import exactly
 
 log = logging.getLogger(__name__)
 
+_SESSION = SessionOptions(durable=True)
 _WAITING_FRAMES = 32
-_WAITING_TRIGGERS = 2000  # more than the broker sends ahead of their acknowledgement
+# What the broker holds for us, twice: after a reconnect it comes anew. One that is lost here is a board without verdict
+# until the next connection.
+_WAITING_TRIGGERS = 2 * (_SESSION.receive_maximum + QUEUED_AT_BROKER)
 _USUAL_FRAMES = ((640, 480), (640, 640))
 _STOP_S = 1.5  # the session takes up to 3.5 s more to say goodbye
 
@@ -38,7 +41,7 @@ class InferenceService:
 
     def __init__(self, settings: InferenceLine, engine: Engine, taxonomy: Taxonomy) -> None:
         chosen = settings.inference
-        self._node = Node(Identity("inference", chosen.node), settings, SessionOptions(durable=True))
+        self._node = Node(Identity("inference", chosen.node), settings, _SESSION)
         self._triggers: Inbox[Delivery] = Inbox(_WAITING_TRIGGERS)
         self._frames: Inbox[Delivery] = Inbox(_WAITING_FRAMES, lambda _: _count_overload())
         self._pictures: Inbox[Picture] = Inbox(_WAITING_FRAMES, self._give_way)

@@ -30,6 +30,9 @@ from pcb_bus.topics import Topic, TopicFilter
 log = logging.getLogger(__name__)
 
 MAX_PACKET_BYTES = 4 * 1024 * 1024
+# Mosquitto 2.0.11 forgets the receive maximum with the first acknowledgement (its issue 2301) and sends all that it
+# has queued for the session, which `max_queued_messages` in broker/mosquitto.conf bounds. Inboxes have room for that.
+QUEUED_AT_BROKER = 20_000
 NETWORK_THREAD = "paho-mqtt-client-"  # what paho's names for its threads begin with
 _MAX_QUEUED = 1000  # QoS 1 messages that paho keeps while the broker is away
 _MAX_UNSENT = 4  # QoS 0 messages that may wait for a slow network: more would be a backlog

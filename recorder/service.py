@@ -9,7 +9,7 @@ from pcb_bus.errors import ConfigError
 from pcb_bus.inbox import Inbox
 from pcb_bus.metrics import DROPPED
 from pcb_bus.node import Identity, Node
-from pcb_bus.session import Delivery, SessionOptions, Subscription
+from pcb_bus.session import QUEUED_AT_BROKER, Delivery, SessionOptions, Subscription
 from pcb_bus.topics import TopicFilter, Topics, exactly
 from recorder.database import bring_up_to_date, database_url, make_engine
 from recorder.errors import DatabaseDown
@@ -22,10 +22,7 @@ from recorder.worker import Arrival, Worker
 log = logging.getLogger(__name__)
 
 NODE = "recorder"
-_STOP_S = 3.5
-# Mosquitto 2.0.11 forgets the receive maximum with the first acknowledgement (its issue 2301) and sends all that it
-# has queued for the session, which `max_queued_messages` in broker/mosquitto.conf bounds at 20,000.
-_QUEUED_AT_BROKER = 20_000
+_STOP_S = 1.5  # the session takes up to 3.5 s more to say goodbye; what is not committed by then comes again
 
 
 class RecorderService:
@@ -38,7 +35,7 @@ class RecorderService:
     def __init__(self, settings: RecorderLine, url: URL) -> None:
         ahead = 2 * settings.recorder.batch_size
         self._node = Node(Identity("recorder", NODE), settings, SessionOptions(durable=True, receive_maximum=ahead))
-        self._inbox: Inbox[Arrival] = Inbox(2 * (ahead + _QUEUED_AT_BROKER), self._dropped)
+        self._inbox: Inbox[Arrival] = Inbox(2 * (ahead + QUEUED_AT_BROKER), self._dropped)
         self._engine = make_engine(url)
         self._worker = Worker(
             self._node,

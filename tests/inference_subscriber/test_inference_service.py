@@ -15,9 +15,14 @@ from support.probe import Probe
 
 from broker import Broker
 from inference_subscriber.service import InferenceService
+from inference_subscriber.settings import InferenceLine
+from pcb_bus.clock import NS_PER_S, now_ns
 from pcb_bus.codec import decode_json, decode_msgpack
 from pcb_bus.identity import verdict_id
 from pcb_bus.messages import Command, Evidence, Verdict
+from pcb_bus.session import QUEUED_AT_BROKER, Delivery
+from pcb_bus.settings import BrokerSettings
+from pcb_bus.taxonomy import Taxonomy
 
 StartService = Callable[..., InferenceService]
 Line = Any  # see conftest
@@ -263,3 +268,23 @@ def test_under_overload_the_newest_frames_win(
     dropped = REGISTRY.get_sample_value("boardline_inference_frames_dropped_total", {"reason": "overload"})
     assert dropped is not None
     assert dropped >= 60 - len(judged)
+
+
+def test_all_triggers_of_a_long_absence_have_room(broker: Broker, taxonomy: Taxonomy, red_spots: Any) -> None:
+    # Mosquitto sends them as one flood; with 4,000, boards went without verdict until the next connection.
+    service = InferenceService(InferenceLine(broker=BrokerSettings(port=broker.port)), red_spots, taxonomy)
+    waiting = Delivery("pcb/trigger", b"{}", False, 0, None, None, ack=lambda: None)
+    for _ in range(QUEUED_AT_BROKER + 1000):
+        service._triggers.put(waiting)
+    assert len(service._triggers) == QUEUED_AT_BROKER + 1000
+
+
+def test_a_frame_of_another_time_is_dropped_and_said_so(
+    running: Line, good_jpeg: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    running.show("left", good_jpeg, captured_at=now_ns() - 35 * NS_PER_S)
+    running.show("left", good_jpeg, captured_at=now_ns() - 35 * NS_PER_S)
+    running.trigger("after-them")
+    running.verdict_on("after-them")
+    (said,) = [record.message for record in caplog.records if "dropped a frame" in record.message]
+    assert "left, by its own time captured 35.0 s before it came" in said

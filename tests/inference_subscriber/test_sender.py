@@ -8,7 +8,9 @@ import pytest
 from inference_subscriber.board import Board, BoardKey
 from inference_subscriber.judge import Judge, Judged
 from inference_subscriber.sender import VerdictSender
+from pcb_bus.codec import encode_json
 from pcb_bus.messages import ModelRef, Verdict
+from pcb_bus.session import QUEUED_AT_BROKER
 from pcb_bus.taxonomy import Taxonomy
 
 
@@ -109,6 +111,20 @@ def test_what_is_under_way_is_not_sent_twice(sender: VerdictSender, outlet: Outl
     assert len(outlet.taken) == 1
 
 
+def test_of_two_verdicts_on_one_board_the_first_stands(
+    sender: VerdictSender, outlet: Outlet, acknowledged: Acknowledged, make_verdict: MakeVerdict
+) -> None:
+    outlet.takes = False
+    first = make_verdict("b")
+    sender.send(first, [acknowledged.receipt("first")])
+    sender.send(first.model_copy(update={"category": "scrap"}), [acknowledged.receipt("again")])
+    outlet.takes = True
+    sender.retry()
+    assert [payload for payload, _ in outlet.taken] == [encode_json(first)]
+    outlet.answer(0, True)
+    acknowledged.wait_for("first", "again")
+
+
 def test_a_repeated_trigger_waits_for_the_verdict_under_way(
     sender: VerdictSender, outlet: Outlet, acknowledged: Acknowledged, make_verdict: MakeVerdict
 ) -> None:
@@ -125,6 +141,17 @@ def test_a_repeated_trigger_of_long_ago_is_acknowledged_at_once(
 ) -> None:
     sender.acknowledge("unknown", acknowledged.receipt("old"))
     acknowledged.wait_for("old")
+
+
+def test_every_verdict_of_a_long_absence_goes_out(outlet: Outlet, make_verdict: MakeVerdict) -> None:
+    sender, verdict = VerdictSender(outlet.publish), make_verdict("b")
+    outlet.takes = False
+    for number in range(QUEUED_AT_BROKER):
+        sender.send(verdict.model_copy(update={"verdict_id": f"v{number}"}), [])
+    outlet.takes = True
+    for _ in range(100):
+        sender.retry()
+    assert len(outlet.taken) == QUEUED_AT_BROKER
 
 
 def test_memory_is_bounded_and_a_verdict_given_up_leaves_its_trigger_with_the_broker(
