@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from actuator import metrics
 from actuator.ledger import Ledger
 from actuator.reading import Subject
+from pcb_bus.clock import NS_PER_S
 from pcb_bus.codec import encode_json
 from pcb_bus.messages import Actuation, Outcome
 
@@ -13,6 +14,7 @@ log = logging.getLogger(__name__)
 
 _MAX_IN_FLIGHT = 500
 _RECEIPTS_TOGETHER = 100
+_RETRY_NS = 2 * NS_PER_S
 
 OnAnswer = Callable[[bool], None]
 Publish = Callable[[bytes, OnAnswer], bool]
@@ -23,7 +25,8 @@ Defer = Callable[[Callable[[], None]], None]
 class Reporter:
     """Used by one thread; `defer` brings the broker's answers there.
 
-    A report that was not acknowledged goes out again after a reconnect or a restart. Whoever wants to clear reports
+    A report that was not acknowledged goes out again after a reconnect or a restart; one that was refused, or found no
+    room in the session's queue (after a long absence there are many), also in between. Whoever wants to clear reports
     by `pcb/recorded` instead of the broker's word calls `Ledger.reported` from there.
     """
 
@@ -33,6 +36,8 @@ class Reporter:
         self._defer = defer
         self._in_flight: set[str] = set()
         self._receipts: list[str] = []
+        self._stranded = False
+        self._retried_at = -_RETRY_NS
 
     def report(self, reports: Sequence[Actuation], now: int) -> None:
         """Write outcomes down, then publish them."""
@@ -47,12 +52,22 @@ class Reporter:
         self._publish(encode_json(report), lambda _: None)
 
     def resend(self) -> None:
-        """Publish again what the broker has not acknowledged."""
-        waiting = [each for each in self._ledger.unreported(_MAX_IN_FLIGHT) if each.verdict_id not in self._in_flight]
+        """Publish again what the broker has not acknowledged, the oldest first."""
+        self.flush()
+        oldest = self._ledger.unreported(_MAX_IN_FLIGHT)
+        self._stranded = len(oldest) == _MAX_IN_FLIGHT
+        waiting = [each for each in oldest if each.verdict_id not in self._in_flight]
         if waiting:
             log.info("%d reports were never acknowledged; sending them again", len(waiting))
         for stored in waiting:
-            self._send(stored.verdict_id, stored.payload)
+            if not self._send(stored.verdict_id, stored.payload):
+                return
+
+    def retry(self, now: int) -> None:
+        """`resend`, if there is reason to, and not all the time. `now`: monotonic ns."""
+        if self._stranded and now - self._retried_at >= _RETRY_NS:
+            self._retried_at = now
+            self.resend()
 
     def flush(self) -> None:
         """Write down which reports the broker has."""
@@ -60,17 +75,23 @@ class Reporter:
             self._ledger.reported(self._receipts)
             self._receipts.clear()
 
-    def _send(self, verdict_id: str, payload: bytes) -> None:
+    def _send(self, verdict_id: str, payload: bytes) -> bool:
         def on_answer(accepted: bool) -> None:
             self._defer(lambda: self._answered(verdict_id, accepted))
 
-        if self._publish(payload, on_answer):
+        taken = self._publish(payload, on_answer)
+        if taken:
             self._in_flight.add(verdict_id)
+        else:
+            self._stranded = True
+        return taken
 
     def _answered(self, verdict_id: str, accepted: bool) -> None:
         self._in_flight.discard(verdict_id)
         if accepted:
             self._receipts.append(verdict_id)
+        else:
+            self._stranded = True
         if len(self._receipts) >= _RECEIPTS_TOGETHER:
             self.flush()
 

@@ -41,6 +41,7 @@ class ActuatorService:
 
     def __init__(self, settings: ActuatorLineSettings, bank: GateBank) -> None:
         own, clock = settings.actuator, Clock()
+        self._clock = clock
         rules = own.rules(load_taxonomy(settings.taxonomy))
         self._bank = bank
         self._ledger = Ledger(own.ledger, own.memory)
@@ -122,6 +123,7 @@ class ActuatorService:
 
     def _on_idle(self) -> float:
         self._reporter.flush()
+        self._reporter.retry(self._clock.monotonic())
         lost = self._ledger.prune(now_ns())
         if lost:
             metrics.UNREPORTED_LOST.inc(lost)

@@ -42,6 +42,7 @@ class Bench:
     now: int = START
     monotonic: int = 0
     armed: bool = True
+    room: int | None = None
     begun: list[tuple[str, int]] = field(default_factory=list)
     published: list[bytes] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
@@ -60,6 +61,8 @@ class Bench:
         self.auditor = Auditor(self.ledger, self.reporter, clock)
 
     def _publish(self, payload: bytes, on_answer: OnAnswer) -> bool:
+        if self.room is not None and len(self._answers) >= self.room:
+            return False
         self.published.append(payload)
         self._answers.append(on_answer)
         return True
@@ -84,11 +87,12 @@ class Bench:
         self.now += ms * NS_PER_MS
         self.monotonic += ms * NS_PER_MS
 
-    def answer(self, accepted: bool = True) -> None:
+    def answer(self, accepted: bool = True, *, written_down: bool = True) -> None:
         answers, self._answers = self._answers, []
         for on_answer in answers:
             on_answer(accepted)
-        self.reporter.flush()
+        if written_down:
+            self.reporter.flush()
 
     def crash(self) -> None:
         """As kill -9 would: nothing is finished, and what the broker has not answered stays open."""
@@ -204,6 +208,40 @@ def test_refused_report_goes_out_again_when_asked(bench: Bench, make_verdict: Ma
     bench.answer(accepted=False)
     bench.reporter.resend()
     assert len(bench.published) == 2
+
+
+def test_reports_that_found_no_room_follow_as_soon_as_there_is_some(bench: Bench, make_verdict: MakeVerdict) -> None:
+    bench.room = 7
+    for number in range(20):
+        bench.audit(encode_json(make_verdict(f"v{number}", at=START)))
+    bench.pass_time(2000)
+    bench.auditor.settle()
+    assert len(bench.published) == 7
+    for _ in range(9):
+        bench.answer()
+        bench.pass_time(500)
+        bench.reporter.retry(bench.monotonic)
+    assert Counter(bench.outcomes) == {"late": 20}
+
+
+def test_a_report_that_the_broker_refuses_is_not_said_all_the_time(bench: Bench, make_verdict: MakeVerdict) -> None:
+    bench.gate(encode_json(make_verdict(at=START)))
+    bench.step()
+    for _ in range(8):
+        bench.answer(accepted=False)
+        bench.pass_time(500)
+        bench.reporter.retry(bench.monotonic)
+    assert 2 <= len(bench.published) <= 4
+
+
+def test_an_acknowledged_report_is_not_sent_again_though_that_is_not_written_down(
+    bench: Bench, make_verdict: MakeVerdict
+) -> None:
+    bench.gate(encode_json(make_verdict(at=START)))
+    bench.step()
+    bench.answer(written_down=False)
+    bench.reporter.resend()
+    assert len(bench.published) == 1
 
 
 def test_broken_verdict_with_ids_is_rejected_once(bench: Bench) -> None:
