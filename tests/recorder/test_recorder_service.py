@@ -2,9 +2,11 @@
 
 import json
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -269,6 +271,19 @@ def test_asked_to_stop_it_does_not_wait_for_the_database(
         process.kill()
         process.wait()
     assert viewer.received("pcb/recorded") == []
+
+
+def test_stops_in_5_s_though_neither_database_nor_broker_answers(broker: Broker, viewer: Probe, tmp_path: Path) -> None:
+    login = BrokerSettings(host=broker.host, port=broker.port, credentials=broker.credentials_folder)
+    settings = RecorderLine(broker=login, recorder=RecorderSettings(images=tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        service = RecorderService(settings, database_url(f"mysql://boardline@127.0.0.1:{silent.getsockname()[1]}/line"))
+        service.start()
+        wait_state(viewer, "online")
+        with broker.frozen():
+            before = time.monotonic()
+            service.stop()
+            assert time.monotonic() - before < 5
 
 
 def test_sqlite_locked_for_a_while(
