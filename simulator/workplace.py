@@ -13,6 +13,7 @@ from pcb_bus.errors import ConfigError
 from pcb_bus.settings import DEFAULT_CONFIG
 
 _PARTS = ("broker", "log", "output", "recorder", "actuator", "line.yaml", "summary.json")
+_LOCK = ".lock"
 
 
 def free_ports(count: int) -> list[int]:
@@ -31,11 +32,12 @@ class Workplace:
     """Takes `folder` for one run and removes what the last run left there.
 
     Raises:
-        ConfigError: another run uses it.
+        ConfigError: another run uses it, or what would be removed is not of a run.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
+        self._refuse_what_is_not_ours()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = self._take()
         for part in _PARTS:
@@ -62,8 +64,15 @@ class Workplace:
     def release(self) -> None:
         self._lock.close()
 
+    def _refuse_what_is_not_ours(self) -> None:
+        if (self.folder / _LOCK).exists():
+            return
+        for part in _PARTS:
+            if (self.folder / part).exists():
+                raise ConfigError(f"--folder: {self.folder} holds {part}, which no demo has made; name another")
+
     def _take(self) -> IO[str]:
-        lock = (self.folder / ".lock").open("w", encoding="utf-8")
+        lock = (self.folder / _LOCK).open("w", encoding="utf-8")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
