@@ -113,3 +113,5 @@ def _doubts(verdict: Verdict, now: int, rules: Rules) -> Iterator[str]:
         yield "captured in the future: clocks differ, or it is forged"
     if verdict.deadline_at - verdict.judged_at > rules.max_future_ns:
         yield "its deadline is absurdly far off"
+    if verdict.category == "normal" and verdict.status == "incomplete":
+        yield "normal, although not every side was seen"

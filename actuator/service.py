@@ -17,6 +17,7 @@ from actuator.settings import NODE, ActuatorLineSettings
 from actuator.worker import Worker
 from pcb_bus import metrics as bus_metrics
 from pcb_bus.clock import now_ns
+from pcb_bus.errors import CommandFailed
 from pcb_bus.log import Throttle
 from pcb_bus.node import Identity, Node, with_credentials
 from pcb_bus.session import Delivery, MqttSession, SessionOptions, Subscription
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 _MAX_BACKLOG = 2000
 _AUDIT_AHEAD = 1000
 _NAMED_IN_EVENT = 20
+_WRITTEN_S = 1.0
 
 
 class ActuatorService:
@@ -146,6 +148,8 @@ class ActuatorService:
         self._worker.do(lambda: self._ledger.remember_armed(armed))
         self._node.event("warning", "gates armed by command" if armed else "gates disarmed by command")
         self._show_armed()
+        if not self._worker.flush(_WRITTEN_S):
+            raise CommandFailed("done, but the ledger is too busy to remember it: it may not outlive a restart")
         return {"armed": self._driver.armed}
 
     def _show_armed(self) -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -59,6 +60,14 @@ def test_refuses(circumstances: Circumstances, outcome: str, make_verdict: MakeV
 @pytest.mark.parametrize(("category", "outcome"), [("unjudged", "unjudged"), ("normal", "rejected")])
 def test_no_gate_for_what_has_none(category: Category, outcome: str, make_verdict: MakeVerdict) -> None:
     assert decide(make_verdict(category=category, at=NOW), at(), RULES).outcome == outcome
+
+
+def test_a_normal_board_of_which_a_side_is_unknown_is_doubt(make_verdict: MakeVerdict) -> None:
+    rules = replace(RULES, gates={"normal": GatePlan(23, 300 * NS_PER_MS), "scrap": GatePlan(22, 500 * NS_PER_MS)})
+    for category, outcome in (("normal", "rejected"), ("scrap", "fired")):
+        seen_in_part = make_verdict(category=category, at=NOW).model_copy(update={"status": "incomplete"})
+        assert decide(seen_in_part, at(), rules).outcome == outcome
+    assert decide(make_verdict(category="normal", at=NOW), at(), rules).outcome == "fired"
 
 
 def test_deadline_far_in_the_future_is_doubt(make_verdict: MakeVerdict) -> None:

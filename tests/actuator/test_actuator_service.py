@@ -1,10 +1,12 @@
 """The whole actuator in this process, on mock pins, against a real broker."""
 
 import json
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +203,21 @@ def ask(operator: Probe, command: str, timeout: float = 5.0) -> dict[str, Any]:
     )
     answer: dict[str, Any] = json.loads(operator.wait_for("pcb/reply/operator/test", is_answer, timeout).payload)
     return answer
+
+
+def test_a_command_that_is_not_on_disk_is_not_called_done(line: Line, mqtt_probe: OpenProbe) -> None:
+    operator = mqtt_probe("operator")
+    operator.subscribe("pcb/reply/operator/#")
+    busy = threading.Event()
+    with line.actuator() as service:
+        service._worker.do(partial(_wait_for, busy))
+        assert "may not outlive a restart" in ask(operator, "disarm")["error"]
+        busy.set()
+        assert ask(operator, "disarm")["result"] == {"armed": False}
+
+
+def _wait_for(event: threading.Event) -> None:
+    event.wait(10)
 
 
 def test_disarmed_gates_stay_off_even_after_a_restart(
