@@ -8,6 +8,8 @@ import numpy as np
 
 from edge_publisher import metrics
 from edge_publisher.sources import Picture
+from pcb_bus.clock import now_ns
+from pcb_bus.log import Throttle
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,7 @@ class Encoder:
         self._quality = quality
         self._max_side = max_side
         self._last: tuple[Picture, Encoded | None] | None = None
+        self._complaints = Throttle()
 
     def encode(self, picture: Picture) -> Encoded | None:
         """None (counted and logged) if its pixels make no picture. The last one is remembered: live view is free."""
@@ -42,8 +45,13 @@ class Encoder:
             return self._compress(self._fit(_pixels(picture)))
         except (cv2.error, ValueError) as error:
             metrics.NOT_ENCODED.inc()
-            log.warning("a picture of %dx%d cannot be encoded: %s", picture.width, picture.height, error)
+            self._complain(f"a picture of {picture.width}x{picture.height} cannot be encoded: {error}")
             return None
+
+    def _complain(self, text: str) -> None:
+        held = self._complaints.admit("encode", now_ns())
+        if held is not None:
+            log.warning("%s (%d more)", text, held)
 
     def _fit(self, image: np.ndarray) -> np.ndarray:
         height, width = image.shape[:2]

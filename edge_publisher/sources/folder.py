@@ -41,6 +41,7 @@ class Folder:
             raise CameraGone(f"folder {folder}: no images")
         self._count = len(images)
         self._images = cycle(images)
+        self._skipped: set[Path] = set()
         self._beat = Beat(request.fps)
 
     def read(self) -> Picture:
@@ -50,7 +51,9 @@ class Folder:
             picture = _load(path)
             if picture is not None:
                 return picture
-            log.warning("skipped %s: not an image that can be read", path.name)
+            if path not in self._skipped:
+                self._skipped.add(path)
+                log.warning("skipping %s: not an image that can be read", path.name)
         raise CameraGone("none of the folder's images can be read")
 
     def close(self) -> None:

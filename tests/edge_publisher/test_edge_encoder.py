@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import pytest
 from support.hand_fed import jpeg_of, picture
 
 from edge_publisher.encoder import Encoded, Encoder
@@ -45,6 +46,14 @@ def test_what_cannot_be_encoded_is_no_frame() -> None:
     assert encoder.encode(Picture(0, 0, 0, image=np.zeros((0, 0, 3), np.uint8))) is None
     assert encoder.encode(Picture(0, 5, 5, image=np.zeros((5, 5, 7), np.uint8))) is None
     assert encoder.encode(Picture(0, 300, 300, jpeg=jpeg_of(300, 300)[:200])) is None
+
+
+def test_a_camera_of_broken_pictures_does_not_flood_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    encoder = Encoder(85, 100)
+    for _ in range(50):
+        encoder.encode(Picture(0, 5, 5, image=np.zeros((5, 5, 7), np.uint8)))
+    (said,) = [record.message for record in caplog.records]
+    assert "a picture of 5x5 cannot be encoded" in said
 
 
 def test_the_same_picture_is_encoded_once() -> None:

@@ -88,11 +88,15 @@ class TestFolder:
         picture = open_source(str(tmp_path), FAST).read()
         assert (picture.width, picture.height, picture.jpeg) == (64, 48, None)
 
-    def test_broken_images_are_skipped(self, tmp_path: Path) -> None:
+    def test_broken_images_are_skipped_and_named_once(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         write_image(tmp_path / "good.png", 50)
         (tmp_path / "cut.jpg").write_bytes(jpeg_of(64, 48)[:30])
         (tmp_path / "empty.jpg").write_bytes(b"")
-        assert shades(open_source(str(tmp_path), FAST), 2) == [50, 50]
+        assert shades(open_source(str(tmp_path), FAST), 3) == [50, 50, 50]
+        assert sorted(record.message.split(":")[0] for record in caplog.records) == [
+            "skipping cut.jpg",
+            "skipping empty.jpg",
+        ]
 
     def test_nothing_but_broken_images_is_a_dead_camera(self, tmp_path: Path) -> None:
         (tmp_path / "cut.jpg").write_bytes(b"\xff\xd8 and no more")
