@@ -52,6 +52,11 @@ def _shared() -> argparse.ArgumentParser:
         default=Path(os.environ.get("PCB_DATA") or "../shared/data/deeppcb"),
         help="folder in the DeepPCB layout, or a dataset with a data.yaml (default: $PCB_DATA, else %(default)s)",
     )
+    shared.add_argument(
+        "--held-out",
+        type=lambda text: frozenset(text.split(",")),
+        help="DeepPCB groups never trained on (default: those of the model's card, else of training/deeppcb.py)",
+    )
     shared.add_argument("--work", type=Path, default=Path("var/train"), help="work folder (default: %(default)s)")
     return shared
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from training.dataset import CLASS_NAMES
-from training.deeppcb import HELD_OUT_GROUPS
 from training.evaluate import Report
 from training.measure import Figures, MeasureSettings
 
@@ -59,17 +58,18 @@ class RunRecord:
 
     crops: int
     minutes: float
+    held_out_groups: frozenset[str]
 
 
-def read_run(folder: Path) -> RunRecord:
+def read_run(folder: Path, held_out_groups: frozenset[str]) -> RunRecord:
     """The record of a run. Raises FileNotFoundError when the folder holds no run."""
     last = json.loads((folder / "rounds.jsonl").read_text().splitlines()[-1])
-    return RunRecord(last["seen"], last["seconds"] / 60)
+    return RunRecord(last["seen"], last["seconds"] / 60, held_out_groups)
 
 
 def starter_card(figures: Figures, run: RunRecord, files: Sequence[Path], machine: str, notes: str) -> Card:
     """The card of a detector trained on DeepPCB and drawn boards."""
-    groups = ", ".join(sorted(HELD_OUT_GROUPS))
+    groups = sorted(run.held_out_groups)
     return {
         "name": files[0].stem,
         "classes": list(CLASS_NAMES),
@@ -79,7 +79,8 @@ def starter_card(figures: Figures, run: RunRecord, files: Sequence[Path], machin
         "data": {
             "train_data": "DeepPCB (Tang et al. 2019) without the groups held out, its defect-free templates with "
             "defects painted in, and boards drawn by simulator/bare_board.py",
-            "held_out_data": f"DeepPCB {groups}: whole groups, for neighbouring images overlap in content",
+            "held_out_groups": groups,
+            "held_out_data": f"DeepPCB {', '.join(groups)}: whole groups, for neighbouring images overlap in content",
         },
         "training": {"crops": run.crops, "minutes": round(run.minutes, 1), "machine": machine, "notes": notes},
         "commands": {"train": "make train", "export": "python -m training export", "evaluate": "make evaluate"},

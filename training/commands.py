@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from training.card import deviation, read_card, read_run, starter_card, write_card
-from training.dataset import locate
+from training.dataset import locate, read_held_out_groups
 from training.dataset import prepare as prepare_dataset
+from training.deeppcb import HELD_OUT_GROUPS
 from training.evaluate import Report
 from training.measure import Figures, MeasureSettings, measure
 
@@ -22,7 +23,7 @@ _TOLERANCE = 0.005
 
 
 def prepare(options: argparse.Namespace, console: Console) -> int:
-    parts = prepare_dataset(options.data, options.work / "dataset")
+    parts = prepare_dataset(options.data, options.work / "dataset", options.held_out or HELD_OUT_GROUPS)
     console.print(f"{options.work / 'dataset'}: " + ", ".join(f"{count} {part}" for part, count in parts.items()))
     return 0
 
@@ -34,7 +35,7 @@ def train(options: argparse.Namespace, console: Console) -> int:
 
     names = ("architecture", "crops", "round_crops", "batch_size", "threads", "seed")
     settings = replace(TrainSettings(), **{name: getattr(options, name) for name in names})
-    dataset = locate(options.data, options.work / "dataset")
+    dataset = locate(options.data, options.work / "dataset", options.held_out or HELD_OUT_GROUPS)
     weights = run_training(dataset, Run(options.work / "run"), settings, options.resume, console)
     console.print(f"trained: {weights}")
     return 0
@@ -42,8 +43,13 @@ def train(options: argparse.Namespace, console: Console) -> int:
 
 def evaluate(options: argparse.Namespace, console: Console) -> int:
     """Status 1 when the model's own card claims another held-out figure."""
+    from training.onnx_network import OnnxNetwork
+
+    network = OnnxNetwork(options.model)
+    groups = options.held_out or _groups_of_card(options.model) or HELD_OUT_GROUPS
+    dataset = locate(options.data, options.work / "dataset", groups)
     settings = MeasureSettings(drawn_boards=options.drawn_boards, confidence=options.confidence)
-    figures = _measure(options.model, options, settings)
+    figures = measure(network, network.class_names, dataset, settings)
     _show(figures, console)
     if options.json:
         options.json.write_text(json.dumps(figures.as_dict(), indent=2) + "\n")
@@ -52,25 +58,26 @@ def evaluate(options: argparse.Namespace, console: Console) -> int:
 
 def export(options: argparse.Namespace, console: Console) -> int:
     from training.export import export_onnx
+    from training.onnx_network import OnnxNetwork
 
     weights = options.weights or options.work / "run" / "weights.pt"
     options.out.mkdir(parents=True, exist_ok=True)
     onnx, checkpoint = (options.out / f"{options.name}{suffix}" for suffix in (".onnx", ".pt"))
     shutil.copyfile(weights, checkpoint)
     export_onnx(weights, onnx)
-    figures = _measure(onnx, options, MeasureSettings(drawn_boards=options.drawn_boards))
-    run = read_run(options.work / "run")
+    dataset = locate(options.data, options.work / "dataset", options.held_out or HELD_OUT_GROUPS)
+    network = OnnxNetwork(onnx)
+    figures = measure(network, network.class_names, dataset, MeasureSettings(drawn_boards=options.drawn_boards))
+    run = read_run(options.work / "run", read_held_out_groups(dataset))
     write_card(options.out, starter_card(figures, run, [onnx, checkpoint], options.machine, options.notes))
     _show(figures, console)
     return 0
 
 
-def _measure(model: Path, options: argparse.Namespace, settings: MeasureSettings) -> Figures:
-    from training.onnx_network import OnnxNetwork
-
-    network = OnnxNetwork(model)
-    dataset = locate(options.data, options.work / "dataset")
-    return measure(network, network.class_names, dataset, settings)
+def _groups_of_card(model: Path) -> frozenset[str]:
+    if not (model.parent / "card.json").is_file():
+        return frozenset()
+    return frozenset(read_card(model.parent)["data"]["held_out_groups"])
 
 
 def _show(figures: Figures, console: Console) -> None:

@@ -14,13 +14,14 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import yaml
 
 from training.boxes import Boxes, Image
-from training.deeppcb import CLASS_OF_TYPE, DatasetError, Pair, is_held_out, read_pairs
+from training.deeppcb import CLASS_OF_TYPE, HELD_OUT_GROUPS, DatasetError, Pair, read_pairs
 
 TRAIN, HELD_OUT = "train", "held_out"
 CLASS_NAMES: tuple[str, ...] = tuple(CLASS_OF_TYPE.values())
@@ -36,31 +37,38 @@ class Sample:
     classes: tuple[int, ...]
 
 
-def prepare(source: Path, root: Path) -> dict[str, int]:
+def prepare(source: Path, root: Path, held_out_groups: frozenset[str] = HELD_OUT_GROUPS) -> dict[str, int]:
     """Convert DeepPCB at `source` into the dataset form at `root`; returns the number of images of each part.
 
-    Raises DatasetError when the source is not in the DeepPCB layout or shares images between the parts.
+    Raises DatasetError when the source is not in the DeepPCB layout or has no such group.
     """
     parts: dict[str, list[Pair]] = {TRAIN: [], HELD_OUT: []}
     for pair in read_pairs(source):
-        parts[HELD_OUT if is_held_out(pair) else TRAIN].append(pair)
+        parts[HELD_OUT if pair.group in held_out_groups else TRAIN].append(pair)
+    if missing := held_out_groups - {pair.group for pair in parts[HELD_OUT]}:
+        raise DatasetError(f"{source} has no {', '.join(sorted(missing))} to hold out")
     shutil.rmtree(root, ignore_errors=True)
     for part, pairs in parts.items():
         _write_part(root, part, pairs)
-    _write_description(root)
+    _write_description(root, held_out_groups)
     return {part: len(pairs) for part, pairs in parts.items()}
 
 
-def locate(source: Path, root: Path) -> Path:
-    """A dataset: `source` itself when it has this form, else DeepPCB converted at `root`, once.
+def locate(source: Path, root: Path, held_out_groups: frozenset[str] = HELD_OUT_GROUPS) -> Path:
+    """A dataset: `source` itself when it has this form, else DeepPCB converted at `root`, once for each split.
 
     Raises DatasetError when the source is neither.
     """
     if (source / "data.yaml").is_file():
         return source
-    if not (root / "data.yaml").is_file():
-        prepare(source, root)
+    if not (root / "data.yaml").is_file() or read_held_out_groups(root) != held_out_groups:
+        prepare(source, root, held_out_groups)
     return root
+
+
+def read_held_out_groups(root: Path) -> frozenset[str]:
+    """The DeepPCB groups that a dataset holds out: none for data from elsewhere."""
+    return frozenset(_read_description(root).get("held_out_groups", ()))
 
 
 def read_samples(root: Path, part: str) -> list[Sample]:
@@ -81,13 +89,10 @@ def read_class_names(root: Path) -> tuple[str, ...]:
 
     Raises DatasetError unless they are `CLASS_NAMES`: drawn boards know these six alone.
     """
-    description = root / "data.yaml"
-    if not description.is_file():
-        raise DatasetError(f"no dataset in {root}: {description} is missing; run `python -m training prepare`")
-    names = yaml.safe_load(description.read_text())["names"]
+    names = _read_description(root)["names"]
     found = tuple(names[index] for index in sorted(names))
     if found != CLASS_NAMES:
-        raise DatasetError(f"{description}: the classes are {', '.join(found)}, not {', '.join(CLASS_NAMES)}")
+        raise DatasetError(f"{root}: the classes are {', '.join(found)}, not {', '.join(CLASS_NAMES)}")
     return found
 
 
@@ -111,12 +116,21 @@ def _write_part(root: Path, part: str, pairs: Iterable[Pair]) -> None:
         (labels / f"{pair.name}.txt").write_text(_yolo_lines(pair, width, height))
 
 
-def _write_description(root: Path) -> None:
+def _read_description(root: Path) -> dict[str, Any]:
+    path = root / "data.yaml"
+    if not path.is_file():
+        raise DatasetError(f"no dataset in {root}: {path} is missing; run `python -m training prepare`")
+    description: dict[str, Any] = yaml.safe_load(path.read_text())
+    return description
+
+
+def _write_description(root: Path, held_out_groups: frozenset[str]) -> None:
     description = {
         "path": ".",
         "train": f"images/{TRAIN}",
         "val": f"images/{HELD_OUT}",
         "names": dict(enumerate(CLASS_NAMES)),
+        "held_out_groups": sorted(held_out_groups),
     }
     (root / "data.yaml").write_text(yaml.safe_dump(description, sort_keys=False))
 

@@ -51,11 +51,6 @@ def read_pairs(root: Path) -> list[Pair]:
     return [_read_pair(data, line) for line in listing.read_text().splitlines() if line.strip()]
 
 
-def is_held_out(pair: Pair, groups: frozenset[str] = HELD_OUT_GROUPS) -> bool:
-    """Whether the pair belongs to the part that no training step may see."""
-    return pair.group in groups
-
-
 def parse_labels(text: str, source: str) -> tuple[Label, ...]:
     """The labels of one file. Raises DatasetError naming `source` for a line that is no label."""
     return tuple(_parse_label(line, source) for line in text.splitlines() if line.strip())

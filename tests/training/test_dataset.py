@@ -14,10 +14,11 @@ from training.dataset import (
     locate,
     prepare,
     read_class_names,
+    read_held_out_groups,
     read_samples,
     read_templates,
 )
-from training.deeppcb import DatasetError, is_held_out, read_pairs
+from training.deeppcb import HELD_OUT_GROUPS, DatasetError, read_pairs
 
 
 @pytest.fixture
@@ -27,11 +28,11 @@ def dataset(deeppcb: Path, tmp_path: Path) -> Path:
 
 
 def test_prepare_counts_the_images_of_each_part(deeppcb: Path, tmp_path: Path) -> None:
-    assert prepare(deeppcb, tmp_path / "dataset") == {TRAIN: 2, HELD_OUT: 2}
+    assert prepare(deeppcb, tmp_path / "dataset") == {TRAIN: 2, HELD_OUT: len(HELD_OUT_GROUPS)}
 
 
 def test_no_image_or_template_of_a_held_out_group_is_trained_on(dataset: Path, deeppcb: Path) -> None:
-    held_out = {pair.name for pair in read_pairs(deeppcb) if is_held_out(pair)}
+    held_out = {pair.name for pair in read_pairs(deeppcb) if pair.group in HELD_OUT_GROUPS}
     trained = {path.stem for kind in ("images", "labels", "templates") for path in (dataset / kind / TRAIN).iterdir()}
     assert trained == {"00041000", "00041001"}
     assert not trained & held_out
@@ -75,6 +76,19 @@ def test_deeppcb_is_converted_once(deeppcb: Path, tmp_path: Path) -> None:
     marker.touch()
     assert locate(deeppcb, root) == root
     assert marker.exists()
+
+
+def test_another_split_converts_again(deeppcb: Path, tmp_path: Path) -> None:
+    root = locate(deeppcb, tmp_path / "made")
+    assert read_held_out_groups(root) == HELD_OUT_GROUPS
+    locate(deeppcb, root, frozenset({"group00041"}))
+    assert {sample.name for sample in read_samples(root, HELD_OUT)} == {"00041000", "00041001"}
+    assert read_held_out_groups(root) == {"group00041"}
+
+
+def test_a_group_that_is_not_there_cannot_be_held_out(deeppcb: Path, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="group99999"):
+        prepare(deeppcb, tmp_path / "dataset", frozenset({"group99999"}))
 
 
 def test_an_empty_part_is_refused(tmp_path: Path) -> None:

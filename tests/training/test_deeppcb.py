@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from training.deeppcb import HELD_OUT_GROUPS, DatasetError, Label, is_held_out, parse_labels, read_pairs
+from training.deeppcb import HELD_OUT_GROUPS, DatasetError, Label, parse_labels, read_pairs
 
 
 @pytest.mark.parametrize(
@@ -31,14 +31,9 @@ def test_a_line_that_is_no_label_is_refused_by_name(line: str) -> None:
 
 def test_every_listed_pair_is_read(deeppcb: Path) -> None:
     pairs = read_pairs(deeppcb)
-    assert [pair.name for pair in pairs] == ["00041000", "00041001", "44000000", "50600007"]
+    assert [pair.name for pair in pairs][:2] == ["00041000", "00041001"]
+    assert {pair.group for pair in pairs[2:]} == HELD_OUT_GROUPS
     assert all(len(pair.labels) == 6 and pair.image.is_file() and pair.template.is_file() for pair in pairs)
-
-
-def test_whole_groups_are_held_out(deeppcb: Path) -> None:
-    held_out = {pair.group for pair in read_pairs(deeppcb) if is_held_out(pair)}
-    assert held_out == HELD_OUT_GROUPS
-    assert {pair.group for pair in read_pairs(deeppcb) if not is_held_out(pair)} == {"group00041"}
 
 
 def test_a_folder_without_the_listing_is_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from simulator.bare_board import draw_board
 from training.__main__ import main
 from training.card import sha256
+from training.deeppcb import HELD_OUT_GROUPS
 from training.network import load_weights
 from training.onnx_network import OnnxNetwork
 from training.train import torch_network
@@ -39,7 +40,7 @@ def test_a_resumed_run_goes_on_where_it_stopped(work: Path) -> None:
     rounds = [json.loads(line) for line in (work / "run" / "rounds.jsonl").read_text().splitlines()]
     assert [entry["seen"] for entry in rounds] == [4, 8]
     assert all(np.isfinite(entry["loss"]) for entry in rounds)
-    assert rounds[-1]["held_out"]["images"] == 2
+    assert rounds[-1]["held_out"]["images"] == len(HELD_OUT_GROUPS)
 
 
 def test_the_exported_network_gives_the_boxes_of_the_checkpoint(model: Path) -> None:
@@ -58,7 +59,7 @@ def test_the_card_describes_the_files(model: Path) -> None:
     for name, file in card["files"].items():
         assert file == {"bytes": (model / name).stat().st_size, "sha256": sha256(model / name)}
     assert card["training"]["crops"] == 8
-    assert card["figures"]["held_out_deeppcb"]["images"] == 2
+    assert card["figures"]["held_out_deeppcb"]["images"] == len(HELD_OUT_GROUPS)
     assert "A test." in (model / "README.md").read_text()
 
 
