@@ -1,13 +1,46 @@
 """The books of a run: every board that was triggered, and what became of it. Pure; knows neither MQTT nor clocks."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from pcb_bus.clock import ns_to_ms
-from pcb_bus.messages import Actuation, Category, Outcome, Verdict
+from pcb_bus.messages import Actuation, Category, GpioSignal, Outcome, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the books keep of a verdict. `found`: its boxes, the surest first, as class and confidence."""
+
+    verdict_id: str
+    category: Category
+    heard_at: int
+    latency_ms: float | None
+    overhead_ms: float | None
+    found: tuple[str, ...]
+    gate: GpioSignal | None
+
+
+def judgement_of(verdict: Verdict, heard_at: int) -> Judgement:
+    """A verdict as it was heard at `heard_at` (ns). A board that was not seen whole does not count for the times.
+
+    Latency runs from the capture of the earliest frame until the verdict was heard. Overhead runs from the moment
+    both sides were captured and triggered, and leaves the inference out.
+    """
+    boxes = [box for side in verdict.sides.values() if side for box in side.boxes]
+    whole = verdict.status == "ok"
+    timing = verdict.timing if whole else None
+    return Judgement(
+        verdict.verdict_id,
+        verdict.category,
+        heard_at,
+        ns_to_ms(heard_at - verdict.captured_at) if whole else None,
+        ns_to_ms(heard_at - timing.ready_at) - timing.inference_ms if timing else None,
+        tuple(f"{box.class_name} {box.confidence:.2f}" for box in sorted(boxes, key=lambda each: -each.confidence)),
+        verdict.gpio_signal,
+    )
 
 
 @dataclass(slots=True)
@@ -16,16 +49,15 @@ class BoardAccount:
 
     board_id: str
     truth: Category | None
-    verdicts: dict[str, Verdict] = field(default_factory=dict)
-    heard_at: dict[str, int] = field(default_factory=dict)
+    judgements: list[Judgement] = field(default_factory=list)
     reports: list[Outcome] = field(default_factory=list)
     recorded: bool = False
     rows: int | None = None
 
     @property
-    def verdict(self) -> Verdict | None:
+    def judgement(self) -> Judgement | None:
         """The first verdict that was heard."""
-        return next(iter(self.verdicts.values()), None)
+        return self.judgements[0] if self.judgements else None
 
     @property
     def outcome(self) -> Outcome | None:
@@ -39,30 +71,23 @@ class BoardAccount:
 
     @property
     def complete(self) -> bool:
-        return bool(self.verdicts) and bool(self.reports) and self.stored
+        return bool(self.judgements) and bool(self.reports) and self.stored
 
     @property
     def doubles(self) -> int:
         """Verdicts, gate pulses and records beyond the first of each."""
         pulses = self.reports.count("fired")
-        return max(0, len(self.verdicts) - 1) + max(0, pulses - 1) + max(0, (self.rows or 0) - 1)
+        return max(0, len(self.judgements) - 1) + max(0, pulses - 1) + max(0, (self.rows or 0) - 1)
 
-    @property
-    def latency_ms(self) -> float | None:
-        """From the capture of its earliest frame until the verdict was heard."""
-        verdict = self.verdict
-        if verdict is None or verdict.status != "ok":
-            return None
-        return ns_to_ms(self.heard_at[verdict.verdict_id] - verdict.captured_at)
 
-    @property
-    def overhead_ms(self) -> float | None:
-        """From the moment both sides were captured and triggered until the verdict was heard, less the inference."""
-        verdict = self.verdict
-        if verdict is None or verdict.timing is None or verdict.status != "ok":
-            return None
-        total = ns_to_ms(self.heard_at[verdict.verdict_id] - verdict.timing.ready_at)
-        return total - verdict.timing.inference_ms
+@dataclass(slots=True)
+class Tally:
+    """Counts that are kept up to date, so that a display need not go through all boards."""
+
+    boards: int = 0
+    accounted: int = 0
+    escapes: int = 0
+    false_calls: int = 0
 
 
 class Books:
@@ -70,71 +95,103 @@ class Books:
 
     def __init__(self) -> None:
         self._accounts: dict[str, BoardAccount] = {}
+        self._order: list[BoardAccount] = []
+        self._open: dict[str, BoardAccount] = {}
+        self._unheard_records: set[str] = set()
         self._by_verdict: dict[str, BoardAccount] = {}
+        self.tally = Tally()
         self.strangers = 0
 
     def __len__(self) -> int:
-        return len(self._accounts)
+        return len(self._order)
 
     @property
     def accounts(self) -> Sequence[BoardAccount]:
-        return tuple(self._accounts.values())
+        return tuple(self._order)
 
     @property
     def complete(self) -> bool:
-        return all(account.complete for account in self._accounts.values())
+        return not self._open
+
+    def since(self, index: int) -> Sequence[BoardAccount]:
+        """The accounts from number `index` on; a negative one counts from the end."""
+        return tuple(self._order[index:])
 
     def triggered(self, board_id: str, truth: Category | None) -> None:
-        self._accounts[board_id] = BoardAccount(board_id, truth)
+        account = BoardAccount(board_id, truth)
+        self._accounts[board_id] = self._open[board_id] = account
+        self._order.append(account)
+        self.tally.boards += 1
 
     def judged(self, verdict: Verdict, heard_at: int) -> None:
         """A verdict was heard at `heard_at` (ns); the same one again changes nothing."""
         account = self._accounts.get(verdict.board_id)
         if account is None:
             self.strangers += 1
-            return
-        account.verdicts.setdefault(verdict.verdict_id, verdict)
-        account.heard_at.setdefault(verdict.verdict_id, heard_at)
-        self._by_verdict[verdict.verdict_id] = account
+        elif verdict.verdict_id not in self._by_verdict:
+            self._by_verdict[verdict.verdict_id] = account
+            account.judgements.append(judgement_of(verdict, heard_at))
+            account.recorded |= verdict.verdict_id in self._unheard_records
+            self._unheard_records.discard(verdict.verdict_id)
+            self._count(account)
+            self._close_if_complete(account)
 
     def reported(self, actuation: Actuation) -> None:
         account = self._accounts.get(actuation.board_id)
         if account is not None:
             account.reports.append(actuation.outcome)
+            self._close_if_complete(account)
 
     def recorded(self, verdict_ids: Iterable[str]) -> None:
+        """The recorder's word may be heard before the verdict itself."""
         for verdict_id in verdict_ids:
-            if verdict_id in self._by_verdict:
-                self._by_verdict[verdict_id].recorded = True
+            account = self._by_verdict.get(verdict_id)
+            if account is None:
+                self._unheard_records.add(verdict_id)
+            else:
+                account.recorded = True
+                self._close_if_complete(account)
 
     def counted_rows(self, rows: Mapping[str, int]) -> None:
         """How many records the database holds of each board id."""
-        for account in self._accounts.values():
+        for account in self._order:
             account.rows = rows.get(account.board_id, 0)
+        self._open = {account.board_id: account for account in self._order if not account.complete}
+
+    def _close_if_complete(self, account: BoardAccount) -> None:
+        if account.complete and account.board_id in self._open:
+            del self._open[account.board_id]
+            self.tally.accounted += 1
+
+    def _count(self, account: BoardAccount) -> None:
+        if account.truth is not None and len(account.judgements) == 1:
+            category = account.judgements[0].category
+            self.tally.escapes += is_escape(account.truth, category)
+            self.tally.false_calls += is_false_call(account.truth, category)
 
     @property
     def first_verdict_at(self) -> int | None:
         """When the first verdict of the run was heard, ns."""
-        return min((at for account in self._accounts.values() for at in account.heard_at.values()), default=None)
+        return min((each.heard_at for account in self._order for each in account.judgements), default=None)
 
     def summary(self) -> dict[str, object]:
         """What `var/demo/summary.json` holds. Escapes and false calls are None where no truth is known."""
-        accounts = self.accounts
-        judged = [account for account in accounts if account.verdict is not None]
-        categories = Counter(account.verdict.category for account in judged if account.verdict)
+        accounts = self._order
+        judgements = [account.judgement for account in accounts if account.judgement is not None]
+        truth_known = any(account.truth is not None for account in accounts)
         return {
             "boards": len(accounts),
-            "verdicts": len(judged),
+            "verdicts": len(judgements),
             "actuations": sum(1 for account in accounts if account.reports),
             "records": sum(1 for account in accounts if account.stored),
             "unaccounted": sum(1 for account in accounts if not account.complete),
             "duplicates": sum(account.doubles for account in accounts),
-            "by_category": dict(sorted(categories.items())),
+            "by_category": dict(sorted(Counter(each.category for each in judgements).items())),
             "by_outcome": dict(sorted(Counter(account.outcome for account in accounts if account.outcome).items())),
-            "escapes": _count(accounts, is_escape),
-            "false_calls": _count(accounts, is_false_call),
-            "latency_ms": _percentiles(account.latency_ms for account in accounts),
-            "overhead_ms": _percentiles(account.overhead_ms for account in accounts),
+            "escapes": self.tally.escapes if truth_known else None,
+            "false_calls": self.tally.false_calls if truth_known else None,
+            "latency_ms": _percentiles(each.latency_ms for each in judgements),
+            "overhead_ms": _percentiles(each.overhead_ms for each in judgements),
         }
 
 
@@ -144,11 +201,6 @@ def is_escape(truth: Category, found: Category) -> bool:
 
 def is_false_call(truth: Category, found: Category) -> bool:
     return truth == "normal" and found not in {"normal", "unjudged"}
-
-
-def _count(accounts: Sequence[BoardAccount], rule: Callable[[Category, Category], bool]) -> int | None:
-    known = [(each.truth, each.verdict.category) for each in accounts if each.truth and each.verdict]
-    return sum(1 for truth, found in known if rule(truth, found)) if known else None
 
 
 def _percentiles(values: Iterable[float | None]) -> dict[str, float] | None:

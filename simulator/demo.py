@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from rich.console import Console
@@ -18,7 +19,7 @@ from pcb_bus.settings import DEFAULT_TAXONOMY
 from pcb_bus.taxonomy import load_taxonomy
 from pcb_bus.topics import Topics
 from simulator.conveyor import Conveyor
-from simulator.display import board_line, live_view, summary_table
+from simulator.display import ROWS, board_line, live_view, summary_table
 from simulator.line import SIDES, LineOptions, VirtualLine
 from simulator.observer import Observer
 from simulator.records import rows_by_board
@@ -124,15 +125,15 @@ class Demo:
     def _show_live(self, conveyor: Conveyor) -> None:
         with Live(console=self._console, auto_refresh=False) as live:
             for note in self._beats(conveyor):
-                accounts, nodes = self.observer.view()
-                live.update(live_view(accounts, nodes, self._options.boards, note), refresh=True)
+                latest, tally, nodes = self.observer.view(-ROWS)
+                live.update(live_view(latest, tally, nodes, self._options.boards, note), refresh=True)
 
     def _show_lines(self, conveyor: Conveyor) -> None:
         printed = 0
         for _ in self._beats(conveyor):
-            accounts, _nodes = self.observer.view()
-            while printed < len(accounts) and accounts[printed].complete:
-                self._console.print(board_line(accounts[printed]), highlight=False)
+            waiting, _tally, _nodes = self.observer.view(printed)
+            for account in takewhile(lambda each: each.complete, waiting):
+                self._console.print(board_line(account), highlight=False)
                 printed += 1
 
     def _beats(self, conveyor: Conveyor) -> Iterator[str]:

@@ -7,10 +7,10 @@ from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pcb_bus.messages import Box, Category, Verdict
-from simulator.accounting import BoardAccount, is_escape, is_false_call
+from pcb_bus.messages import Category, Outcome
+from simulator.accounting import BoardAccount, Judgement, Tally, is_escape, is_false_call
 
-_ROWS = 14
+ROWS = 14
 _COLUMNS: Sequence[tuple[str, int, JustifyMethod]] = (
     ("board", 11, "left"),
     ("truth", 9, "left"),
@@ -31,7 +31,7 @@ _STATES: Mapping[str, str] = {"online": "green", "degraded": "yellow", "offline"
 
 
 def live_view(
-    accounts: Sequence[BoardAccount], nodes: Mapping[str, str], total: int | None, note: str = ""
+    latest: Sequence[BoardAccount], tally: Tally, nodes: Mapping[str, str], total: int | None, note: str = ""
 ) -> RenderableType:
     """The last boards, with a line of node states above and the counts below."""
     table = Table(
@@ -44,31 +44,31 @@ def live_view(
     )
     for heading, width, justify in _COLUMNS:
         table.add_column(heading, justify=justify, min_width=width, no_wrap=True)
-    for account in accounts[-_ROWS:]:
+    for account in latest:
         table.add_row(*_row(account))
-    return Group(table, _count_line(accounts, total), Text(note, style="dim"))
+    return Group(table, _count_line(tally, total), Text(note, style="dim"))
 
 
 def _row(account: BoardAccount) -> tuple[RenderableType, ...]:
-    verdict = account.verdict
-    if verdict is None:
+    judgement = account.judgement
+    if judgement is None:
         return account.board_id, _category(account.truth), Text("…", "dim"), "", "", "", ""
     return (
         account.board_id,
         _category(account.truth),
-        _judgement(account.truth, verdict.category),
-        _found(verdict),
-        _gate(account, verdict),
-        "" if account.latency_ms is None else f"{account.latency_ms:.0f}",
+        _judgement(account.truth, judgement.category),
+        _found(judgement.found),
+        _gate(account.outcome, judgement),
+        "" if judgement.latency_ms is None else f"{judgement.latency_ms:.0f}",
         Text("✓", "green") if account.stored else Text("…", "dim"),
     )
 
 
 def board_line(account: BoardAccount) -> str:
     """One finished board as plain text, for a console that is no terminal."""
-    verdict = account.verdict
-    found = verdict.category if verdict else "no verdict"
-    latency = "" if account.latency_ms is None else f"{account.latency_ms:.0f} ms"
+    judgement = account.judgement
+    found = judgement.category if judgement else "no verdict"
+    latency = "" if judgement is None or judgement.latency_ms is None else f"{judgement.latency_ms:.0f} ms"
     outcome = account.outcome or "no report"
     return f"{account.board_id}  truth {account.truth or '?':<9}  verdict {found:<10}  {outcome:<9}  {latency}"
 
@@ -86,18 +86,16 @@ def _judgement(truth: Category | None, found: Category) -> Text:
     return text
 
 
-def _found(verdict: Verdict) -> str:
-    boxes: list[Box] = [box for side in verdict.sides.values() if side for box in side.boxes]
-    names = [f"{box.class_name} {box.confidence:.2f}" for box in sorted(boxes, key=lambda box: -box.confidence)]
+def _found(names: Sequence[str]) -> str:
     return ", ".join(names[:2]) + (f" +{len(names) - 2}" if len(names) > 2 else "")
 
 
-def _gate(account: BoardAccount, verdict: Verdict) -> Text:
-    if account.outcome is None:
+def _gate(outcome: Outcome | None, judgement: Judgement) -> Text:
+    if outcome is None:
         return Text("…", "dim")
-    if account.outcome == "fired" and verdict.gpio_signal is not None:
-        return Text(f"pin {verdict.gpio_signal.pin} {verdict.gpio_signal.duration_ms} ms")
-    return Text(account.outcome, "magenta")
+    if outcome == "fired" and judgement.gate is not None:
+        return Text(f"pin {judgement.gate.pin} {judgement.gate.duration_ms} ms")
+    return Text(outcome, "magenta")
 
 
 def _nodes_line(nodes: Mapping[str, str]) -> Text:
@@ -107,13 +105,10 @@ def _nodes_line(nodes: Mapping[str, str]) -> Text:
     return text
 
 
-def _count_line(accounts: Sequence[BoardAccount], total: int | None) -> Text:
-    done = sum(1 for account in accounts if account.complete)
-    judged = [(each.truth, each.verdict.category) for each in accounts if each.truth and each.verdict]
-    escapes = sum(1 for truth, found in judged if is_escape(truth, found))
-    false_calls = sum(1 for truth, found in judged if is_false_call(truth, found))
+def _count_line(tally: Tally, total: int | None) -> Text:
     of_total = "" if total is None else f" of {total}"
-    return Text(f"{len(accounts)}{of_total} boards, {done} accounted for, {escapes} escapes, {false_calls} false calls")
+    counts = f"{tally.accounted} accounted for, {tally.escapes} escapes, {tally.false_calls} false calls"
+    return Text(f"{tally.boards}{of_total} boards, {counts}")
 
 
 def summary_table(summary: Mapping[str, object]) -> Table:

@@ -3,16 +3,17 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from pcb_bus.codec import decode_json
 from pcb_bus.errors import MessageRejected
 from pcb_bus.inbox import Inbox
-from pcb_bus.messages import Actuation, Category, Message, NodeStatus, Recorded, Trigger, Verdict
+from pcb_bus.messages import Actuation, Category, Message, NodeState, NodeStatus, Recorded, Trigger, Verdict
 from pcb_bus.session import Delivery, MqttSession, Subscription
 from pcb_bus.topics import TopicFilter, Topics, exactly
-from simulator.accounting import BoardAccount, Books
+from simulator.accounting import BoardAccount, Books, Tally
 
 log = logging.getLogger(__name__)
 
@@ -74,10 +75,11 @@ class Observer:
         with self.changed:
             return self.changed.wait_for(lambda: self._books.complete, timeout)
 
-    def view(self) -> tuple[tuple[BoardAccount, ...], dict[str, str]]:
-        """The accounts and the state of each node, as of now."""
+    def view(self, since: int) -> tuple[Sequence[BoardAccount], Tally, dict[str, NodeState]]:
+        """As of now: the accounts from number `since` on (negative: the last ones), counts, each node's state."""
         with self.changed:
-            return tuple(self._books.accounts), {name: status.state for name, status in self._nodes.items()}
+            states = {name: status.state for name, status in self._nodes.items()}
+            return self._books.since(since), replace(self._books.tally), states
 
     @property
     def books(self) -> Books:

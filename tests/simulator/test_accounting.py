@@ -6,7 +6,7 @@ import pytest
 
 from pcb_bus.clock import NS_PER_MS
 from pcb_bus.messages import Actuation, ModelRef, Timing, Verdict
-from simulator.accounting import Books
+from simulator.accounting import Books, Tally
 
 MODEL = ModelRef(name="m", sha256="0" * 64)
 
@@ -121,6 +121,30 @@ def test_escapes_and_false_calls(truth: Any, found: str, escapes: int | None, fa
     books.judged(verdict("a", found), 0)
     summary = books.summary()
     assert (summary["escapes"], summary["false_calls"]) == (escapes, false_calls)
+
+
+def test_the_counts_are_kept_up_to_date() -> None:
+    books = Books()
+    books.triggered("a", "scrap")
+    books.triggered("b", "normal")
+    books.judged(verdict("a"), 0)
+    books.judged(verdict("b", "solder"), 0)
+    books.reported(report("a"))
+    books.recorded(["v-a", "v-b"])
+    assert books.tally == Tally(boards=2, accounted=1, escapes=1, false_calls=1)
+    assert not books.complete
+    books.reported(report("b"))
+    assert books.tally.accounted == 2
+    assert books.complete
+
+
+def test_the_word_of_the_recorder_may_come_before_the_verdict() -> None:
+    books = Books()
+    books.triggered("a", "normal")
+    books.recorded(["v-a"])
+    books.reported(report("a"))
+    books.judged(verdict("a"), 0)
+    assert books.complete
 
 
 def test_a_board_of_another_line_opens_no_account() -> None:

@@ -11,7 +11,7 @@ from simulator.display import board_line, live_view, summary_table
 
 def shown(width: int, books: Books) -> str:
     console = Console(file=io.StringIO(), width=width, record=True)
-    console.print(live_view(books.accounts, {"inference": "online", "edge-left": "degraded"}, 5))
+    console.print(live_view(books.accounts, books.tally, {"inference": "online", "edge-left": "degraded"}, 5))
     return console.export_text()
 
 
