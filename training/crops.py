@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from simulator.bare_board import draw_board, place_defects
+from simulator.bare_board import DrawnBoard, NoRoomForDefects, draw_board, place_defects
 from training.augment import photograph
 from training.boxes import Boxes, Image, crop_boxes, scale_boxes, turn_boxes, turn_image
 from training.dataset import CLASS_NAMES, Sample
@@ -105,13 +105,21 @@ class CropMaker:
         return crop
 
     def _cut_drawn_board(self) -> Iterator[Crop]:
-        board = draw_board(int(self._rng.integers(2**62)), 640, 640, self._choose_defects(10))
+        board = self._draw_board()
         boxes = np.array([(d.x1, d.y1, d.x2, d.y2) for d in board.defects], float).reshape(-1, 4)
         classes = tuple(CLASS_NAMES.index(d.class_name) for d in board.defects)
         sample = Sample("", np.ascontiguousarray(board.image[:, :, 0]), boxes, classes)
         for _ in range(self._settings.crops_per_drawn_board):
             around = boxes[self._rng.integers(len(boxes))] if len(boxes) else None
             yield self._cut(sample, around)
+
+    def _draw_board(self) -> DrawnBoard:
+        """Once in some ten thousand boards there is no room for all the defects: then another one is drawn."""
+        while True:
+            try:
+                return draw_board(int(self._rng.integers(2**62)), 640, 640, self._choose_defects(10))
+            except NoRoomForDefects:
+                continue
 
     def _choose_defects(self, most: int) -> list[str]:
         count = max(0, int(self._rng.integers(-1, most + 1)))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 import pytest
 
-from simulator.bare_board import DEFECT_CLASSES, draw_board
+from simulator.bare_board import DEFECT_CLASSES, DrawnBoard, NoRoomForDefects, draw_board
 from training.augment import photograph
 from training.crops import Crop, CropMaker, CropSettings, invert
 from training.dataset import CLASS_NAMES, Sample
@@ -86,3 +87,15 @@ def test_a_photograph_keeps_copper_dark_and_laminate_bright() -> None:
         assert seen.shape == image.shape
         assert np.median(seen[image == 0]) < 90
         assert np.median(seen[image == 255]) > 165
+
+
+def test_a_board_without_room_for_its_defects_is_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusals = iter([NoRoomForDefects("no room"), NoRoomForDefects("no room")])
+
+    def draw(seed: int, width: int, height: int, defects: Sequence[str]) -> DrawnBoard:
+        for refusal in refusals:
+            raise refusal
+        return draw_board(seed, width, height, defects)
+
+    monkeypatch.setattr("training.crops.draw_board", draw)
+    assert len(make(replace(_PLAIN, drawn_share=1), 3)) == 3
