@@ -28,7 +28,8 @@ def start(broker: Broker, tmp_path: Path, pytestconfig: pytest.Config) -> Iterat
     def run(*options: str) -> subprocess.Popen[bytes]:
         command = [
             *(sys.executable, "-m", "inference_subscriber", "--port", str(broker.port)),
-            *("--broker.credentials", str(broker.credentials_folder), "--log.directory", str(tmp_path), *options),
+            *("--broker.credentials", str(broker.credentials_folder), "--log.directory", str(tmp_path)),
+            *("--inference.outbox", str(tmp_path / "outbox.db"), *options),
         ]
         process = subprocess.Popen(command, cwd=pytestconfig.rootpath, stderr=subprocess.DEVNULL)
         stack.callback(process.wait, 10)
