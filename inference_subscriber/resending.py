@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 
 from pcb_bus import metrics
-from pcb_bus.clock import NS_PER_S
 from pcb_bus.codec import decode_json
 from pcb_bus.errors import MessageRejected, OutboxFault
 from pcb_bus.fullness import Fullness
@@ -18,6 +17,7 @@ from pcb_bus.session import Delivery
 
 _WAITING = 1000  # what gives way is named again when it is sent again
 _TOGETHER = 100
+_AFTER_FAULT_S = 0.5
 
 
 class ResendStage:
@@ -26,7 +26,6 @@ class ResendStage:
     def __init__(self, node: Node, outbox: Outbox, pace: Pace | None = None) -> None:
         self._node = node
         self._outbox = outbox
-        self._gap_s = (pace or Pace()).gap_ns / NS_PER_S
         self._resends = Resends(outbox, self._publish, pace)
         self._fullness = Fullness()
         self._tasks: Inbox[Callable[[], None]] = Inbox(_WAITING)
@@ -43,14 +42,14 @@ class ResendStage:
     def run(self) -> None:
         """Clear and send again, until `stop`."""
         while not self._stopping.is_set():
-            tasks = self._tasks.take_many(_TOGETHER, self._gap_s)
+            tasks = self._tasks.take_many(_TOGETHER, self._resends.patience_s(time.monotonic_ns()))
             try:
                 for task in tasks:
                     task()
                 self._resends.tick(time.monotonic_ns())
             except OutboxFault as fault:
                 self._node.session.complain("outbox", str(fault), error=True)
-                self._stopping.wait(self._gap_s)
+                self._stopping.wait(_AFTER_FAULT_S)
             self._watch()
 
     def stop(self) -> None:

@@ -57,8 +57,12 @@ class Resends:
             self.start_over()
         self._heard_at = now
 
+    def patience_s(self, now: int) -> float:
+        """In how many seconds to call `tick` again, unless something happens."""
+        return max(self._next_at - now, self._pace.gap_ns) / NS_PER_S
+
     def tick(self, now: int) -> None:
-        """Send what is due, if anything is. Call it about every `gap_ns`."""
+        """Send what is due, if anything is."""
         if now < self._next_at or self._unanswered:
             return
         if not self._last_sent:
