@@ -46,7 +46,7 @@ class ActuatorService:
         ConfigError: ledger, credentials or TLS files cannot be used.
     """
 
-    def __init__(self, settings: ActuatorLineSettings, bank: GateBank) -> None:
+    def __init__(self, settings: ActuatorLineSettings, bank: GateBank, pace: Pace = _PACE) -> None:
         own, clock = settings.actuator, Clock()
         self._clock = clock
         rules = own.rules(load_taxonomy(settings.taxonomy))
@@ -60,7 +60,7 @@ class ActuatorService:
         self._reporter = Reporter(self._ledger, self._publish, self._worker.do)
         self._keeper = Keeper(rules, self._ledger, self._driver, self._reporter, self._on_broken, clock)
         self._auditor = Auditor(self._ledger, self._reporter, clock)
-        self._resends = Resends(self._ledger, self._publish_again, _PACE)
+        self._resends = Resends(self._ledger, self._publish_again, pace)
         self._fullness = Fullness()
         self._unreadable = Throttle(interval_s=30)
         self._listen()

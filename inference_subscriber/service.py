@@ -23,6 +23,7 @@ from pcb_bus.errors import ConfigError
 from pcb_bus.inbox import Inbox
 from pcb_bus.node import Identity, Node
 from pcb_bus.outbox import Outbox
+from pcb_bus.resends import Pace
 from pcb_bus.session import QUEUED_AT_BROKER, Delivery, SessionOptions, Subscription
 from pcb_bus.taxonomy import Taxonomy, load_taxonomy
 from pcb_bus.topics import exactly
@@ -41,11 +42,14 @@ _STOP_S = 1.5  # the session takes up to 3.5 s more to say goodbye
 class InferenceService:
     """One thread for each stage; the queues between them are bounded, and the newest frames win.
 
+    Args:
+        pace: at which verdicts that nobody has recorded go out again.
+
     Raises:
         ConfigError: the outbox, credentials or TLS files cannot be used.
     """
 
-    def __init__(self, settings: InferenceLine, engine: Engine, taxonomy: Taxonomy) -> None:
+    def __init__(self, settings: InferenceLine, engine: Engine, taxonomy: Taxonomy, pace: Pace | None = None) -> None:
         chosen = settings.inference
         self._node = Node(Identity("inference", chosen.node), settings, _SESSION)
         self._triggers: Inbox[Delivery] = Inbox(_WAITING_TRIGGERS)
@@ -53,7 +57,7 @@ class InferenceService:
         self._pictures: Inbox[Picture] = Inbox(_WAITING_FRAMES, self._give_way)
         self._outbox = Outbox(chosen.outbox, settings.outbox_bounds, "inference.outbox")
         self._sender = VerdictSender(self._publish_verdict, self._outbox)
-        self._resending = ResendStage(self._node, self._outbox)
+        self._resending = ResendStage(self._node, self._outbox, pace)
         self._boards = self._make_boards(settings, engine, taxonomy)
         stages: dict[str, Callable[[], None]] = {
             "triggers": TriggerStage(self._node, self._triggers, self._boards).run,
