@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 from gpiozero.pins.mock import MockFactory
+from support.peer import until
 from support.probe import Probe, Received
+from support.recording import lose_everything, recorded, recording
 
 from actuator.gates import GateBank
 from actuator.ledger import Ledger
@@ -25,6 +27,7 @@ from pcb_bus.clock import NS_PER_MS, NS_PER_S
 from pcb_bus.codec import decode_json, encode_json
 from pcb_bus.messages import Actuation, GpioSignal, Recorded, Verdict
 from pcb_bus.resends import Pace
+from recorder.tables import Actuation as RecordedActuation
 
 MakeVerdict = Callable[..., Verdict]
 OpenProbe = Callable[..., Probe]
@@ -282,6 +285,24 @@ def test_fresh_reports_overtake_a_backlog_and_a_full_ledger_is_told_of(
         line.viewer.wait_for("pcb/status/actuator", lambda each: b"the outbox takes no more" in each.payload)
         sent = recorder.wait_for_count("pcb/resend/actuation", 1001, lambda each: b"old-" in each.payload)
     assert [decode_json(Actuation, each.payload).verdict_id for each in sent] == [names[0], *names]
+
+
+def test_a_broker_that_loses_all_sessions_and_messages_loses_no_report(
+    line: Line, broker: Broker, make_verdict: MakeVerdict, tmp_path: Path
+) -> None:
+    line.pace = QUICK
+    names = [f"v{number:02}" for number in range(20)]
+    with recording(broker, tmp_path):
+        pass
+    # The recorder is away; reports wait in its session at the broker.
+    with line.actuator() as service:
+        for name in names:
+            line.publish(make_verdict(name, "unjudged"))
+        line.reports(len(names))
+        lose_everything(broker)
+        with recording(broker, tmp_path):
+            until(lambda: len(service._ledger) == 0, timeout=20)
+    assert recorded(tmp_path, RecordedActuation.verdict_id) == names
 
 
 def test_disarmed_gates_stay_off_even_after_a_restart(

@@ -1,16 +1,14 @@
 """Verdicts that survive: what stands in the outbox goes out again until the recorder has it, whatever is lost."""
 
 import json
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 from support.peer import until
 from support.probe import Probe
+from support.recording import lose_everything, recorded, recording
 
 from broker import Broker
 from inference_subscriber.service import InferenceService
@@ -20,15 +18,10 @@ from pcb_bus.identity import verdict_id
 from pcb_bus.messages import Recorded
 from pcb_bus.outbox import Outbox
 from pcb_bus.resends import Pace
-from pcb_bus.settings import BrokerSettings
-from recorder.database import database_url, make_engine
-from recorder.service import RecorderService, build
-from recorder.settings import RecorderLine, RecorderSettings
 from recorder.tables import Inspection
 
 Line = Any  # see conftest
 StartService = Callable[..., InferenceService]
-StartRecorder = Callable[[], RecorderService]
 QUICK = Pace(after_ns=100 * NS_PER_MS, gap_ns=10 * NS_PER_MS)
 AGO_NS = 60 * NS_PER_S  # no frame can be had any more: such a board is judged at once
 
@@ -147,12 +140,11 @@ def test_a_backlog_of_5000_goes_out_oldest_first_and_fresh_verdicts_overtake_it(
     start_service(pace=Pace(after_ns=60 * NS_PER_S, gap_ns=10 * NS_PER_MS))
     recorder.wait_for("pcb/resend/verdict")
     name(recorder)
-    recorder.wait_for_count("pcb/resend/verdict", 100)
-    for number in range(3):
-        judge_one(line, f"fresh-{number}")
-    overtaken = len(recorder.received("pcb/resend/verdict"))
-    assert overtaken < 5001
-    sent = [each.payload for each in recorder.wait_for_count("pcb/resend/verdict", 5001, timeout=30)]
+    until(lambda: len(recorder.messages) > 100)
+    judge_one(line, "fresh")
+    assert len(recorder.messages) < 5000
+    until(lambda: backlog[-1] in [each.payload for each in recorder.messages[-3:]], timeout=60)
+    sent = [each.payload for each in recorder.received("pcb/resend/verdict")]
     assert sent == [backlog[0], *backlog]  # the first one had asked whether there is a recorder
 
 
@@ -188,51 +180,15 @@ def test_malformed_words_of_the_recorder_clear_nothing(
     recorder.wait_for_count("pcb/resend/verdict", count + 2)
 
 
-@pytest.fixture
-def start_recorder(broker: Broker, tmp_path: Path) -> Iterator[StartRecorder]:
-    """Starts the real recorder, on SQLite."""
-
-    def start() -> RecorderService:
-        service = build(
-            RecorderLine(
-                broker=BrokerSettings(port=broker.port, credentials=broker.credentials_folder),
-                recorder=RecorderSettings(
-                    database_url=f"sqlite:///{tmp_path / 'records.db'}", images=tmp_path / "images", batch_ms=10
-                ),
-            )
-        )
-        service.start()
-        stack.callback(service.stop)
-        return service
-
-    with ExitStack() as stack:
-        yield start
-
-
-def recorded_ids(tmp_path: Path) -> set[str]:
-    engine = make_engine(database_url(f"sqlite:///{tmp_path / 'records.db'}"))
-    with engine.connect() as connection:
-        found = set(connection.execute(select(Inspection.verdict_id)).scalars())
-    engine.dispose()
-    return found
-
-
-def lose_everything(broker: Broker) -> None:
-    """The broker comes back without sessions and without messages."""
-    broker.kill()
-    shutil.rmtree(broker.directory / "data")
-    (broker.directory / "data").mkdir()
-    broker.start()
-
-
 def test_a_broker_that_loses_all_sessions_and_messages_loses_no_record(
-    line: Line, broker: Broker, start_service: StartService, start_recorder: StartRecorder, tmp_path: Path
+    line: Line, broker: Broker, start_service: StartService, tmp_path: Path
 ) -> None:
-    start_recorder().stop()  # it has a session at the broker, in which verdicts wait
-    service = start_service(pace=QUICK)
-    wait_online(line)
-    verdicts = {judge_one(line, f"board-{number}")["verdict_id"] for number in range(30)}
+    with recording(broker, tmp_path):
+        service = start_service(pace=QUICK)
+        wait_online(line)
+    # The recorder is away; verdicts wait in its session at the broker.
+    verdicts = [judge_one(line, f"board-{number}")["verdict_id"] for number in range(30)]
     lose_everything(broker)
-    start_recorder()
-    until(lambda: len(service._outbox) == 0, timeout=20)
-    assert recorded_ids(tmp_path) == verdicts
+    with recording(broker, tmp_path):
+        until(lambda: len(service._outbox) == 0, timeout=20)
+    assert recorded(tmp_path, Inspection.verdict_id) == sorted(verdicts)
