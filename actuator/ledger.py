@@ -1,7 +1,7 @@
 """What this station has decided, on disk: a verdict's id is written down before its pin goes high.
 
-A row is `firing` from then until its outcome is known, and holds its report until somebody has it for sure.
-While firing, the report already is the one that a crash would make true: `late`.
+A row is `firing` from then until its outcome is known, and holds its report until the recorder has named it: the ledger
+is the actuator's outbox, too. While firing, the report already is the one that a crash would make true: `late`.
 """
 
 import sqlite3
@@ -14,6 +14,7 @@ from pcb_bus.clock import NS_PER_S
 from pcb_bus.codec import encode_json
 from pcb_bus.errors import ConfigError
 from pcb_bus.messages import Actuation
+from pcb_bus.outbox import Kept
 
 _SCHEMA = """
 PRAGMA locking_mode = EXCLUSIVE;
@@ -26,37 +27,30 @@ CREATE TABLE IF NOT EXISTS verdicts (
     report BLOB
 );
 CREATE INDEX IF NOT EXISTS verdicts_by_age ON verdicts (seen_at);
-CREATE INDEX IF NOT EXISTS verdicts_unreported ON verdicts (seen_at) WHERE report IS NOT NULL;
+DROP INDEX IF EXISTS verdicts_unreported;
+CREATE INDEX IF NOT EXISTS verdicts_waiting ON verdicts (firing) WHERE report IS NOT NULL;
 CREATE TABLE IF NOT EXISTS arming (one INTEGER PRIMARY KEY CHECK (one = 1), armed INTEGER NOT NULL);
 """
-_SETTLE = """
-INSERT INTO verdicts (verdict_id, seen_at, firing, report) VALUES (?, ?, 0, ?)
-ON CONFLICT (verdict_id) DO UPDATE SET firing = 0, report = excluded.report WHERE firing
+_SETTLE_FIRING = "UPDATE verdicts SET firing = 0, report = ? WHERE verdict_id = ? AND firing"
+_SETTLE = "INSERT INTO verdicts (verdict_id, seen_at, firing, report) VALUES (?, ?, 0, ?) ON CONFLICT DO NOTHING"
+_CLEAR = "UPDATE verdicts SET report = NULL WHERE verdict_id = ? AND report IS NOT NULL AND firing = 0"
+_COUNT = "SELECT count(*) FROM verdicts WHERE report IS NOT NULL"
+_WAITING = """
+SELECT rowid, verdict_id, report FROM verdicts
+WHERE report IS NOT NULL AND firing = 0 AND rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?
 """
-_REPORTED = "UPDATE verdicts SET report = NULL WHERE verdict_id = ? AND NOT firing"
-_UNREPORTED = """
-SELECT verdict_id, report FROM verdicts WHERE report IS NOT NULL AND NOT firing ORDER BY seen_at LIMIT ?
-"""
+_RECOVER = "UPDATE verdicts SET firing = 0 WHERE firing = 1 AND report IS NOT NULL RETURNING rowid, verdict_id, report"
 _PRUNE = """
-DELETE FROM verdicts WHERE NOT firing AND (
-    (report IS NULL AND seen_at < :oldest)
-    OR seen_at <= (SELECT seen_at FROM verdicts ORDER BY seen_at DESC LIMIT 1 OFFSET :rows)
-) RETURNING report IS NOT NULL
+DELETE FROM verdicts WHERE report IS NULL AND (
+    seen_at < :oldest OR seen_at <= (SELECT seen_at FROM verdicts ORDER BY seen_at DESC LIMIT 1 OFFSET :rows)
+)
 """
 _PRUNE_EVERY = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class StoredReport:
-    """A report as it goes out, and whose it is."""
-
-    verdict_id: str
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Memory:
-    """How much is remembered: reported verdicts for `age_s`, and never more than `rows` in all."""
+    """How much is remembered: reported verdicts for `age_s`; of them, and of reports that wait, `rows` at most."""
 
     age_s: int = 7 * 86_400
     rows: int = 100_000
@@ -72,15 +66,31 @@ class Ledger:
     def __init__(self, path: Path, memory: Memory | None = None) -> None:
         self._memory = memory or Memory()
         self._written = 0
+        self._fault: str | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
             self._db.executescript(_SCHEMA)
+            self._waiting: int = self._db.execute(_COUNT).fetchone()[0]
         except (OSError, sqlite3.Error) as error:
             raise ConfigError(f"actuator.ledger: cannot use {path}: {error}") from None
 
     def close(self) -> None:
         self._db.close()
+
+    def __len__(self) -> int:
+        """How many reports the recorder has not named yet."""
+        return self._waiting
+
+    @property
+    def fill(self) -> float:
+        """Which share of the room for them is taken, 0 to 1 and a little."""
+        return self._waiting / self._memory.rows
+
+    @property
+    def fault(self) -> str | None:
+        """Why the latest report could not be kept; None when it was."""
+        return self._fault
 
     def knows(self, verdict_id: str) -> bool:
         return self._db.execute("SELECT 1 FROM verdicts WHERE verdict_id = ?", (verdict_id,)).fetchone() is not None
@@ -93,35 +103,44 @@ class Ledger:
         """
         row = (if_crashed.verdict_id, now, encode_json(if_crashed))
         self._db.execute("INSERT INTO verdicts (verdict_id, seen_at, firing, report) VALUES (?, ?, 1, ?)", row)
+        self._waiting += 1
 
-    def settle(self, reports: Iterable[Actuation], now: int) -> None:
-        """Write outcomes down, together. The first outcome of a verdict stands."""
-        rows = [(report.verdict_id, now, encode_json(report)) for report in reports]
+    def settle(self, reports: Iterable[Actuation], now: int) -> int:
+        """Write outcomes down, together. The first outcome of a verdict stands.
+
+        With too many reports waiting, only the ids are written down: a verdict is never fired twice, but its report
+        will not go out again. Returns how many reports that befell.
+        """
         with self._transaction():
-            self._db.executemany(_SETTLE, rows)
-        self._written += len(rows)
+            kept = [self._settle(report.verdict_id, encode_json(report), now) for report in reports]
+        self._written += len(kept)
+        refused = kept.count(False)
+        self._fault = "the ledger is full of reports" if refused else None
+        return refused
 
-    def reported(self, verdict_ids: Iterable[str]) -> None:
-        """Their reports need not go out again."""
+    def clear(self, verdict_ids: Iterable[str]) -> None:
+        """The recorder has their reports: they need not go out again."""
         with self._transaction():
-            self._db.executemany(_REPORTED, [(each,) for each in verdict_ids])
+            self._waiting -= self._db.executemany(_CLEAR, [(each,) for each in verdict_ids]).rowcount
 
-    def unreported(self, limit: int) -> list[StoredReport]:
-        """Reports that may not have arrived, oldest first."""
-        return [StoredReport(*row) for row in self._db.execute(_UNREPORTED, (limit,))]
+    def newest(self) -> int:
+        """The place of the verdict that was written down last."""
+        place: int = self._db.execute("SELECT coalesce(max(rowid), 0) FROM verdicts").fetchone()[0]
+        return place
 
-    def recover(self) -> list[str]:
-        """After a start: the verdicts that a crash caught while firing. Their gates may have stayed silent."""
-        rows = self._db.execute("UPDATE verdicts SET firing = 0 WHERE firing RETURNING verdict_id").fetchall()
-        return [verdict_id for (verdict_id,) in rows]
+    def waiting(self, after: int, until: int, limit: int) -> list[Kept]:
+        """Reports with a place in (after, until] that the recorder has not named, oldest first."""
+        return [Kept(*row) for row in self._db.execute(_WAITING, (after, until, limit))]
 
-    def prune(self, now: int) -> int:
-        """Forget what is old or too much, now and then; returns how many reports were lost by it that nobody has."""
-        if self._written < _PRUNE_EVERY:
-            return 0
-        self._written = 0
-        bounds = {"oldest": now - self._memory.age_s * NS_PER_S, "rows": self._memory.rows}
-        return sum(lost for (lost,) in self._db.execute(_PRUNE, bounds).fetchall())
+    def recover(self) -> list[Kept]:
+        """After a start: reports of verdicts that a crash caught while firing. Their gates may have stayed silent."""
+        return [Kept(*row) for row in self._db.execute(_RECOVER).fetchall()]
+
+    def prune(self, now: int) -> None:
+        """Forget what is old or too much, now and then. A report that waits is never given up for a newer one."""
+        if self._written >= _PRUNE_EVERY:
+            self._written = 0
+            self._db.execute(_PRUNE, {"oldest": now - self._memory.age_s * NS_PER_S, "rows": self._memory.rows})
 
     def armed(self) -> bool:
         """Whether the last command left the gates armed; a restart must not arm them behind a person's back."""
@@ -130,6 +149,17 @@ class Ledger:
 
     def remember_armed(self, armed: bool) -> None:
         self._db.execute("INSERT OR REPLACE INTO arming (one, armed) VALUES (1, ?)", (armed,))
+
+    def _settle(self, verdict_id: str, report: bytes, now: int) -> bool:
+        """Whether the report is kept."""
+        room = self._memory.rows - self._waiting
+        if self._db.execute(_SETTLE_FIRING, (report if room >= 0 else None, verdict_id)).rowcount:
+            self._waiting -= room < 0
+            return room >= 0
+        if self._db.execute(_SETTLE, (verdict_id, now, report if room > 0 else None)).rowcount:
+            self._waiting += room > 0
+            return room > 0
+        return True
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

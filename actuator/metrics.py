@@ -18,4 +18,3 @@ CAPTURED_TO_HIGH = Histogram(
 PULSE_LAG = Histogram(
     "boardline_actuator_pulse_lag_seconds", "Pin high after its scheduled time, gates downstream", buckets=_BUCKETS
 )
-UNREPORTED_LOST = Counter("boardline_actuator_reports_lost", "Reports pruned before the broker had them")

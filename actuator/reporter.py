@@ -1,19 +1,20 @@
-"""Exactly one report for each verdict, kept in the ledger until the broker has it."""
+"""Exactly one report for each verdict, kept in the ledger until the recorder has named it."""
 
-import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from actuator import metrics
 from actuator.ledger import Ledger
 from actuator.reading import Subject
+from pcb_bus import metrics as bus_metrics
 from pcb_bus.clock import NS_PER_S
 from pcb_bus.codec import encode_json
 from pcb_bus.messages import Actuation, Outcome
+from pcb_bus.session import QUEUED_AT_BROKER
 
-log = logging.getLogger(__name__)
-
-_MAX_IN_FLIGHT = 500
-_RECEIPTS_TOGETHER = 100
+_RETRIED_AT_ONCE = 500
+_STRANDED = QUEUED_AT_BROKER + 1000  # after a long absence, a report for each verdict that waited
+_NAMED_TOGETHER = 100
 _RETRY_NS = 2 * NS_PER_S
 
 OnAnswer = Callable[[bool], None]
@@ -25,75 +26,63 @@ Defer = Callable[[Callable[[], None]], None]
 class Reporter:
     """Used by one thread; `defer` brings the broker's answers there.
 
-    A report that was not acknowledged goes out again after a reconnect or a restart; one that was refused, or found no
-    room in the session's queue (after a long absence there are many), also in between. Whoever wants to clear reports
-    by `pcb/recorded` instead of the broker's word calls `Ledger.reported` from there.
+    A report that was refused, or found no room in the session's queue (after a long absence there are many), goes out
+    later. What no recorder names stays in the ledger, from where `Resends` sends it again.
     """
 
     def __init__(self, ledger: Ledger, publish: Publish, defer: Defer) -> None:
         self._ledger = ledger
         self._publish = publish
         self._defer = defer
-        self._in_flight: set[str] = set()
-        self._receipts: list[str] = []
-        self._stranded = False
+        self._named: list[str] = []
+        self._stranded: deque[bytes] = deque(maxlen=_STRANDED)
         self._retried_at = -_RETRY_NS
 
     def report(self, reports: Sequence[Actuation], now: int) -> None:
         """Write outcomes down, then publish them."""
-        self._ledger.settle(reports, now)
+        bus_metrics.NOT_KEPT.labels("actuation").inc(self._ledger.settle(reports, now))
         for report in reports:
             metrics.OUTCOMES.labels(report.outcome).inc()
-            self._send(report.verdict_id, encode_json(report))
+            self.publish(encode_json(report))
 
     def mention(self, report: Actuation) -> None:
         """Publish what is not the verdict's own outcome: that it came again."""
         metrics.OUTCOMES.labels(report.outcome).inc()
         self._publish(encode_json(report), lambda _: None)
 
-    def resend(self) -> None:
-        """Publish again what the broker has not acknowledged, the oldest first."""
-        self.flush()
-        oldest = self._ledger.unreported(_MAX_IN_FLIGHT)
-        self._stranded = len(oldest) == _MAX_IN_FLIGHT
-        waiting = [each for each in oldest if each.verdict_id not in self._in_flight]
-        if waiting:
-            log.info("%d reports were never acknowledged; sending them again", len(waiting))
-        for stored in waiting:
-            if not self._send(stored.verdict_id, stored.payload):
-                return
+    def publish(self, report: bytes) -> None:
+        """Say for the first time what stands in the ledger."""
+        if not self._hand_over(report):
+            self._stranded.append(report)
 
     def retry(self, now: int) -> None:
-        """`resend`, if there is reason to, and not all the time. `now`: monotonic ns."""
-        if self._stranded and now - self._retried_at >= _RETRY_NS:
-            self._retried_at = now
-            self.resend()
+        """Publish what was not taken, the oldest first, and not all the time. `now`: monotonic ns."""
+        if not self._stranded or now - self._retried_at < _RETRY_NS:
+            return
+        self._retried_at = now
+        for _ in range(min(len(self._stranded), _RETRIED_AT_ONCE)):
+            if not self._hand_over(self._stranded[0]):
+                return
+            self._stranded.popleft()
+
+    def named(self, verdict_ids: Sequence[str]) -> None:
+        """The recorder has their reports."""
+        self._named.extend(verdict_ids)
+        if len(self._named) >= _NAMED_TOGETHER:
+            self.flush()
 
     def flush(self) -> None:
-        """Write down which reports the broker has."""
-        if self._receipts:
-            self._ledger.reported(self._receipts)
-            self._receipts.clear()
+        """Write down which reports the recorder has."""
+        if self._named:
+            self._ledger.clear(self._named)
+            self._named.clear()
 
-    def _send(self, verdict_id: str, payload: bytes) -> bool:
+    def _hand_over(self, report: bytes) -> bool:
         def on_answer(accepted: bool) -> None:
-            self._defer(lambda: self._answered(verdict_id, accepted))
+            if not accepted:
+                self._defer(lambda: self._stranded.append(report))
 
-        taken = self._publish(payload, on_answer)
-        if taken:
-            self._in_flight.add(verdict_id)
-        else:
-            self._stranded = True
-        return taken
-
-    def _answered(self, verdict_id: str, accepted: bool) -> None:
-        self._in_flight.discard(verdict_id)
-        if accepted:
-            self._receipts.append(verdict_id)
-        else:
-            self._stranded = True
-        if len(self._receipts) >= _RECEIPTS_TOGETHER:
-            self.flush()
+        return self._publish(report, on_answer)
 
 
 def not_fired(subject: Subject, outcome: Outcome) -> Actuation:

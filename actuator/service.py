@@ -16,10 +16,14 @@ from actuator.reporter import OnAnswer, Reporter
 from actuator.settings import NODE, ActuatorLineSettings
 from actuator.worker import Worker
 from pcb_bus import metrics as bus_metrics
-from pcb_bus.clock import now_ns
-from pcb_bus.errors import CommandFailed
+from pcb_bus.clock import NS_PER_MS, now_ns
+from pcb_bus.codec import decode_json
+from pcb_bus.errors import CommandFailed, MessageRejected
+from pcb_bus.fullness import Fullness
 from pcb_bus.log import Throttle
+from pcb_bus.messages import Recorded
 from pcb_bus.node import Identity, Node, with_credentials
+from pcb_bus.resends import Pace, Resends
 from pcb_bus.session import Delivery, MqttSession, SessionOptions, Subscription
 from pcb_bus.taxonomy import load_taxonomy
 from pcb_bus.topics import exactly
@@ -30,6 +34,7 @@ _MAX_BACKLOG = 2000
 _AUDIT_AHEAD = 1000
 _NAMED_IN_EVENT = 20
 _WRITTEN_S = 1.0
+_PACE = Pace(gap_ns=50 * NS_PER_MS, batch=10)  # a fresh verdict waits for no more than a batch
 
 
 class ActuatorService:
@@ -41,7 +46,7 @@ class ActuatorService:
         ConfigError: ledger, credentials or TLS files cannot be used.
     """
 
-    def __init__(self, settings: ActuatorLineSettings, bank: GateBank) -> None:
+    def __init__(self, settings: ActuatorLineSettings, bank: GateBank, pace: Pace = _PACE) -> None:
         own, clock = settings.actuator, Clock()
         self._clock = clock
         rules = own.rules(load_taxonomy(settings.taxonomy))
@@ -55,9 +60,11 @@ class ActuatorService:
         self._reporter = Reporter(self._ledger, self._publish, self._worker.do)
         self._keeper = Keeper(rules, self._ledger, self._driver, self._reporter, self._on_broken, clock)
         self._auditor = Auditor(self._ledger, self._reporter, clock)
+        self._resends = Resends(self._ledger, self._publish_again, pace)
+        self._fullness = Fullness()
         self._unreadable = Throttle(interval_s=30)
         self._listen()
-        self._show_armed()
+        self._show_state()
 
     def start(self) -> None:
         atexit.register(self._bank.close)
@@ -94,7 +101,8 @@ class ActuatorService:
         verdicts = exactly(self._node.topics.verdict)
         self._node.session.subscribe(Subscription(verdicts, self._on_verdict))
         self._audit.subscribe(Subscription(verdicts, self._auditor.hear, manual_ack=True))
-        self._node.session.on_up(lambda: self._worker.do(self._reporter.resend))
+        self._node.session.subscribe(Subscription(exactly(self._node.topics.recorded), self._on_recorded))
+        self._node.session.on_up(lambda: self._worker.do(self._resends.start_over))
         self._node.on_command("arm", lambda _: self._set_armed(True))
         self._node.on_command("disarm", lambda _: self._set_armed(False))
 
@@ -105,38 +113,72 @@ class ActuatorService:
         else:
             self._worker.do(lambda: self._keeper.judge(delivery))
 
+    def _on_recorded(self, delivery: Delivery) -> None:
+        self._worker.do(lambda: self._clear(delivery))
+
     def _on_pulse(self, result: PulseResult) -> None:
         self._worker.do(lambda: self._keeper.pulsed(result))
 
     def _publish(self, payload: bytes, on_answer: OnAnswer) -> bool:
         return self._node.session.publish(self._node.topics.actuation, payload, on_done=on_answer)
 
+    def _publish_again(self, payload: bytes, on_answer: OnAnswer) -> bool:
+        session = self._node.session
+        return session.connected and session.publish(self._node.topics.resend_actuation, payload, on_done=on_answer)
+
     # On the worker's thread
 
     def _recover(self) -> None:
         silent = self._ledger.recover()
+        for kept in silent:
+            self._reporter.publish(kept.payload)
         if silent:
             self._node.event(
                 "error",
                 "gates may have stayed silent across a crash; reported as late",
                 count=len(silent),
-                verdict_ids=silent[:_NAMED_IN_EVENT],
+                verdict_ids=[kept.identity for kept in silent[:_NAMED_IN_EVENT]],
             )
 
     def _on_idle(self) -> float:
         self._reporter.flush()
         self._reporter.retry(self._clock.monotonic())
-        lost = self._ledger.prune(now_ns())
-        if lost:
-            metrics.UNREPORTED_LOST.inc(lost)
-            self._node.event("error", "the ledger is full; reports that nobody has were lost", count=lost)
-        return self._auditor.settle()
+        self._resends.tick(self._clock.monotonic())
+        self._ledger.prune(now_ns())
+        self._watch_ledger()
+        return min(self._auditor.settle(), self._resends.patience_s(self._clock.monotonic()))
+
+    def _clear(self, delivery: Delivery) -> None:
+        try:
+            recorded = decode_json(Recorded, delivery.payload)
+        except MessageRejected as rejection:
+            self._node.reject("recorded", rejection)
+            return
+        self._reporter.named(recorded.actuations)
+        self._resends.heard(self._clock.monotonic())
+
+    def _watch_ledger(self) -> None:
+        bus_metrics.OUTBOX_WAITING.set(len(self._ledger))
+        alert = self._fullness.see(self._ledger.fill, self._ledger.fault)
+        if alert is not None:
+            self._node.event(alert.level, alert.message, waiting=len(self._ledger), fault=self._ledger.fault)
+            self._show_state()
 
     def _on_broken(self, broken: Broken) -> None:
         self._node.reject("verdict", broken.rejection)
         held = self._unreadable.admit("verdict", now_ns()) if broken.subject is None else None
         if held is not None:
             self._node.event("warning", "an unreadable verdict fired nothing", reason=str(broken.rejection), more=held)
+
+    def _remember_armed(self, armed: bool) -> None:
+        self._ledger.remember_armed(armed)
+        self._show_state()
+
+    def _show_state(self) -> None:
+        armed = self._driver.armed
+        metrics.ARMED.set(armed)
+        detail = ", ".join(filter(None, ("" if armed else "disarmed", self._fullness.detail)))
+        self._node.set_state("degraded" if detail else "online", detail)
 
     # On the node's thread
 
@@ -145,17 +187,11 @@ class ActuatorService:
             self._driver.arm()
         else:
             self._driver.disarm()
-        self._worker.do(lambda: self._ledger.remember_armed(armed))
+        self._worker.do(lambda: self._remember_armed(armed))
         self._node.event("warning", "gates armed by command" if armed else "gates disarmed by command")
-        self._show_armed()
         if not self._worker.flush(_WRITTEN_S):
             raise CommandFailed("done, but the ledger is too busy to remember it: it may not outlive a restart")
         return {"armed": self._driver.armed}
-
-    def _show_armed(self) -> None:
-        armed = self._driver.armed
-        metrics.ARMED.set(armed)
-        self._node.set_state("online" if armed else "degraded", "" if armed else "disarmed")
 
 
 def open_gates(settings: ActuatorLineSettings) -> GateBank:

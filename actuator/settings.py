@@ -41,11 +41,11 @@ class ActuatorSettings(Section):
     armed: bool = True
     """Whether gates may fire after a start; a `disarm` command outlives a restart all the same."""
     ledger: Path = Path("var/actuator/ledger.db")
-    """What was decided, so that a crash never fires twice; `--ledger FILE` for short."""
+    """What was decided, so that a crash never fires twice; reports, until the recorder names them; `--ledger FILE`."""
     memory_days: Annotated[int, Field(ge=1, le=365)] = 7
     """How long decided verdicts are remembered."""
     memory_rows: Annotated[int, Field(ge=1000, le=10_000_000)] = 100_000
-    """How many at most."""
+    """How many at most; and how many reports may wait until the recorder names them."""
     max_future_ms: Annotated[float, Field(gt=0)] = 60_000
     """A deadline further than this after the judgement is refused as nonsense."""
     clock_tolerance_ms: Annotated[float, Field(ge=0)] = 500

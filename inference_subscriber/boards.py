@@ -5,7 +5,7 @@ import threading
 import time
 
 from inference_subscriber import metrics
-from inference_subscriber.board import Board, Inspected, Receipt
+from inference_subscriber.board import Board, BoardKey, Inspected, Receipt
 from inference_subscriber.busy import BusyLog
 from inference_subscriber.joiner import Action, AskResend, Close, Joiner, Repeated
 from inference_subscriber.judge import Judge, Judged, ready_time, wants_evidence
@@ -40,8 +40,12 @@ class Boards:
         self._stopped = False
 
     def announce(self, trigger: Trigger, receipt: Receipt, received_at: int) -> None:
-        """A trigger came; `receipt` acknowledges it once its board's verdict is with the broker."""
+        """A trigger came; `receipt` acknowledges it once its board's verdict is safe. No board is judged twice."""
+        judged = self._judge.verdict_id(BoardKey.of(trigger.board_id, trigger.triggered_at))
         with self._changed:
+            if self._sender.stands(judged):
+                self._sender.acknowledge(judged, receipt)
+                return
             self._joiner.trigger(trigger, receipt, received_at=received_at, now=time.monotonic_ns())
             self._act()
 
@@ -117,7 +121,9 @@ class Boards:
     def _conclude(self, board: Board) -> None:
         judged_at = now_ns()
         verdict = self._judge.verdict(board, Judged(judged_at, ns_to_ms(self._inference_ns(board, judged_at))))
-        self._sender.send(verdict, board.receipts)
+        if not self._sender.send(verdict, board.receipts):
+            log.info("board %s was judged before", verdict.board_id)  # a crash or a long absence lies in between
+            return
         metrics.VERDICTS.labels(verdict.category, verdict.status).inc()
         metrics.LATENCY_MS.observe(verdict.latency_ms)
         log.info(

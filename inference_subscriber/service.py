@@ -1,4 +1,4 @@
-"""Puts the parts together: network thread -> read and decode -> detect -> join and judge -> publish."""
+"""Puts the parts together: network thread -> read and decode -> detect -> join and judge -> write down -> publish."""
 
 import logging
 import threading
@@ -15,12 +15,15 @@ from inference_subscriber.joiner import Joiner
 from inference_subscriber.judge import Judge
 from inference_subscriber.metrics import FRAMES_DROPPED
 from inference_subscriber.receiving import FrameStage, TriggerStage
+from inference_subscriber.resending import ResendStage
 from inference_subscriber.sender import VerdictSender
 from inference_subscriber.settings import InferenceLine
 from pcb_bus.clock import ms_to_ns
 from pcb_bus.errors import ConfigError
 from pcb_bus.inbox import Inbox
 from pcb_bus.node import Identity, Node
+from pcb_bus.outbox import Outbox
+from pcb_bus.resends import Pace
 from pcb_bus.session import QUEUED_AT_BROKER, Delivery, SessionOptions, Subscription
 from pcb_bus.taxonomy import Taxonomy, load_taxonomy
 from pcb_bus.topics import exactly
@@ -37,15 +40,24 @@ _STOP_S = 1.5  # the session takes up to 3.5 s more to say goodbye
 
 
 class InferenceService:
-    """One thread for each stage; the queues between them are bounded, and the newest frames win."""
+    """One thread for each stage; the queues between them are bounded, and the newest frames win.
 
-    def __init__(self, settings: InferenceLine, engine: Engine, taxonomy: Taxonomy) -> None:
+    Args:
+        pace: at which verdicts that nobody has recorded go out again.
+
+    Raises:
+        ConfigError: the outbox, credentials or TLS files cannot be used.
+    """
+
+    def __init__(self, settings: InferenceLine, engine: Engine, taxonomy: Taxonomy, pace: Pace | None = None) -> None:
         chosen = settings.inference
         self._node = Node(Identity("inference", chosen.node), settings, _SESSION)
         self._triggers: Inbox[Delivery] = Inbox(_WAITING_TRIGGERS)
         self._frames: Inbox[Delivery] = Inbox(_WAITING_FRAMES, lambda _: _count_overload())
         self._pictures: Inbox[Picture] = Inbox(_WAITING_FRAMES, self._give_way)
-        self._sender = VerdictSender(self._publish_verdict)
+        self._outbox = Outbox(chosen.outbox, settings.outbox_bounds, "inference.outbox")
+        self._sender = VerdictSender(self._publish_verdict, self._outbox)
+        self._resending = ResendStage(self._node, self._outbox, pace)
         self._boards = self._make_boards(settings, engine, taxonomy)
         stages: dict[str, Callable[[], None]] = {
             "triggers": TriggerStage(self._node, self._triggers, self._boards).run,
@@ -53,6 +65,7 @@ class InferenceService:
             "detect": DetectStage(engine, self._pictures, self._boards, chosen.max_batch).run,
             "clock": self._boards.run_clock,
             "receipts": self._sender.run,
+            "outbox": self._resending.run,
         }
         self._threads = [threading.Thread(target=run, name=name, daemon=True) for name, run in stages.items()]
         self._subscribe()
@@ -72,13 +85,17 @@ class InferenceService:
         self._join(deadline, "detect")
         self._boards.stop()
         self._sender.stop(deadline - time.monotonic() if self._node.session.connected else 0)
-        self._join(deadline, "clock", "receipts")
+        self._resending.stop()
+        self._join(deadline, "clock", "receipts", "outbox")
         self._node.stop()
+        self._outbox.close()
 
     def _subscribe(self) -> None:
         topics, session = self._node.topics, self._node.session
         session.subscribe(Subscription(exactly(topics.trigger), self._triggers.put, manual_ack=True))
         session.subscribe(Subscription(topics.frames, self._frames.put, qos=0))
+        session.subscribe(Subscription(exactly(topics.recorded), self._resending.hear))
+        session.on_up(self._resending.connected)
 
     def _make_boards(self, settings: InferenceLine, engine: Engine, taxonomy: Taxonomy) -> Boards:
         joiner = Joiner(settings.sides, settings.join_options)

@@ -10,6 +10,7 @@ from inference_subscriber.intake import FrameLimits
 from inference_subscriber.joiner import JoinOptions
 from pcb_bus.clock import ms_to_ns
 from pcb_bus.messages import Name
+from pcb_bus.outbox import Bounds
 from pcb_bus.settings import LineSettings, Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -53,6 +54,12 @@ class InferenceSettings(Section):
     """Frames of more pixels are rejected."""
     max_open_boards: Annotated[int, Field(ge=2, le=10_000)] = 200
     """Boards under way; one more, and the oldest is judged at once."""
+    outbox: Path = Path("var/inference/outbox.db")
+    """Verdicts that the recorder has not named yet: they outlive a crash, and go out again until it does."""
+    outbox_rows: Annotated[int, Field(ge=100, le=10_000_000)] = 100_000
+    """How many at most; an alert is raised when half of them wait."""
+    outbox_mb: Annotated[int, Field(ge=1, le=100_000)] = 256
+    """How many megabytes of them at most."""
 
 
 class InferenceLine(LineSettings):
@@ -85,6 +92,10 @@ class InferenceLine(LineSettings):
             max_frame_age_ns=ms_to_ns(chosen.max_frame_age_ms),
             max_open=chosen.max_open_boards,
         )
+
+    @property
+    def outbox_bounds(self) -> Bounds:
+        return Bounds(self.inference.outbox_rows, self.inference.outbox_mb * 1_000_000)
 
     @property
     def frame_limits(self) -> FrameLimits:

@@ -4,7 +4,8 @@ BoardlineError
  ├─ ConfigError       (ValueError)       a setting is unknown, impossible or missing; the message names its key
  ├─ MessageRejected   (ValueError)       a payload breaks the contract; `reason` is the metric's label
  ├─ BrokerError       (ConnectionError)  the broker cannot be reached or refuses
- └─ CommandFailed     (RuntimeError)     the node that was asked answered with an error, or not at all
+ ├─ CommandFailed     (RuntimeError)     the node that was asked answered with an error, or not at all
+ └─ OutboxFault       (OSError)          the outbox is full, or its disk fails
 """
 
 _MAX_DETAIL = 300
@@ -39,3 +40,7 @@ class BrokerError(BoardlineError, ConnectionError):
 
 class CommandFailed(BoardlineError, RuntimeError):
     """A node answered a command with an error, or did not answer in time."""
+
+
+class OutboxFault(BoardlineError, OSError):
+    """The outbox is full, or its disk fails. What was kept before is still there."""

@@ -70,7 +70,9 @@ def group(records: Iterable[Record]) -> Batch:
 def recorded_messages(records: Sequence[Record]) -> Iterator[Recorded]:
     """What to say on `pcb/recorded` once `records` are committed; cut so that each message stays small."""
     verdicts = _ids(record.row for record in records if isinstance(record, VerdictRecord))
-    actuations = _ids(record.row for record in records if isinstance(record, ActuationRecord))
+    # That a verdict came again is not its report: the actuator keeps that until it is named.
+    reports = (record.row for record in records if isinstance(record, ActuationRecord))
+    actuations = _ids(row for row in reports if row["outcome"] != "duplicate")
     for start in range(0, max(len(verdicts), len(actuations)), _IDS_A_MESSAGE):
         part = slice(start, start + _IDS_A_MESSAGE)
         yield Recorded(verdicts=verdicts[part], actuations=actuations[part])

@@ -107,6 +107,7 @@ class VirtualLine:
             "log": {"directory": str(folder / "log")},
             "edge": {"trigger": "mqtt"},
             "actuator": {"ledger": str(folder / "actuator" / "ledger.db")},
+            "inference": {"outbox": str(folder / "inference" / "outbox.db")},
             "recorder": {"database_url": self.database_url, "images": str(folder / "recorder" / "images")},
         }
         return merged(own, self._options.settings)

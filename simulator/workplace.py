@@ -12,7 +12,7 @@ import yaml
 from pcb_bus.errors import ConfigError
 from pcb_bus.settings import DEFAULT_CONFIG
 
-_PARTS = ("broker", "log", "output", "recorder", "actuator", "line.yaml", "summary.json")
+_PARTS = ("broker", "log", "output", "recorder", "actuator", "inference", "line.yaml", "summary.json")
 _LOCK = ".lock"
 
 

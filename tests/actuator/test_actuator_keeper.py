@@ -22,6 +22,7 @@ from actuator.reporter import OnAnswer, Reporter
 from pcb_bus.clock import NS_PER_MS, NS_PER_S
 from pcb_bus.codec import decode_json, encode_json
 from pcb_bus.messages import Actuation, Verdict
+from pcb_bus.resends import Resends
 from pcb_bus.session import Delivery
 
 MakeVerdict = Callable[..., Verdict]
@@ -45,6 +46,7 @@ class Bench:
     room: int | None = None
     begun: list[tuple[str, int]] = field(default_factory=list)
     published: list[bytes] = field(default_factory=list)
+    resent: list[bytes] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
     acknowledged: Counter[str] = field(default_factory=Counter)
     _answers: list[OnAnswer] = field(default_factory=list)
@@ -59,12 +61,18 @@ class Bench:
         self.reporter = Reporter(self.ledger, self._publish, lambda task: task())
         self.keeper = Keeper(RULES, self.ledger, self, self.reporter, self.broken.append, clock)
         self.auditor = Auditor(self.ledger, self.reporter, clock)
+        self.resends = Resends(self.ledger, self._publish_again)
 
     def _publish(self, payload: bytes, on_answer: OnAnswer) -> bool:
         if self.room is not None and len(self._answers) >= self.room:
             return False
         self.published.append(payload)
         self._answers.append(on_answer)
+        return True
+
+    def _publish_again(self, payload: bytes, on_answer: OnAnswer) -> bool:
+        self.resent.append(payload)
+        on_answer(True)
         return True
 
     def add(self, pulse: Pulse) -> None:
@@ -87,20 +95,30 @@ class Bench:
         self.now += ms * NS_PER_MS
         self.monotonic += ms * NS_PER_MS
 
-    def answer(self, accepted: bool = True, *, written_down: bool = True) -> None:
+    def answer(self, accepted: bool = True) -> None:
         answers, self._answers = self._answers, []
         for on_answer in answers:
             on_answer(accepted)
-        if written_down:
-            self.reporter.flush()
+
+    def record(self) -> None:
+        """The recorder names all that was published."""
+        self.reporter.named([report.verdict_id for report in self.reports])
+        self.reporter.flush()
+        self.resends.heard(self.monotonic)
+
+    def resend(self) -> None:
+        """Let enough time pass for what waits to go out again."""
+        for _ in range(50):
+            self.pass_time(100)
+            self.resends.tick(self.monotonic)
 
     def crash(self) -> None:
         """As kill -9 would: nothing is finished, and what the broker has not answered stays open."""
         self.ledger.close()
         self._answers.clear()
         self._assemble()
-        self.ledger.recover()
-        self.reporter.resend()
+        for kept in self.ledger.recover():
+            self.reporter.publish(kept.payload)
 
     def gate(self, payload: bytes, *, retain: bool = False) -> None:
         self.keeper.judge(self._delivery(payload, "gate", retain))
@@ -189,24 +207,34 @@ def test_crash_between_ledger_and_pin_is_silent_and_reported(bench: Bench, make_
     assert (bench.begun, bench.outcomes) == ([], ["late", "duplicate"])
 
 
-def test_unacknowledged_report_goes_out_again_the_same(bench: Bench, make_verdict: MakeVerdict) -> None:
+def test_report_that_is_not_recorded_goes_out_again_the_same_also_after_a_crash(
+    bench: Bench, make_verdict: MakeVerdict
+) -> None:
     bench.gate(encode_json(make_verdict(at=START)))
     bench.step()
-    bench.crash()
-    assert len(bench.published) == 2
-    assert bench.published[0] == bench.published[1]
     bench.answer()
+    bench.resend()
+    assert set(bench.resent) == set(bench.published)
+    bench.resent.clear()
     bench.crash()
-    assert len(bench.published) == 2
+    bench.resend()
+    assert set(bench.resent) == set(bench.published)
+    assert len(bench.published) == 1
+    bench.record()
+    bench.resent.clear()
+    bench.resend()
+    bench.crash()
+    bench.resend()
+    assert bench.resent == []
 
 
-def test_refused_report_goes_out_again_when_asked(bench: Bench, make_verdict: MakeVerdict) -> None:
+def test_refused_report_is_said_again(bench: Bench, make_verdict: MakeVerdict) -> None:
     bench.gate(encode_json(make_verdict(at=START)))
     bench.step()
-    bench.reporter.resend()
+    bench.reporter.retry(bench.monotonic)
     assert len(bench.published) == 1
     bench.answer(accepted=False)
-    bench.reporter.resend()
+    bench.reporter.retry(bench.monotonic)
     assert len(bench.published) == 2
 
 
@@ -232,16 +260,6 @@ def test_a_report_that_the_broker_refuses_is_not_said_all_the_time(bench: Bench,
         bench.pass_time(500)
         bench.reporter.retry(bench.monotonic)
     assert 2 <= len(bench.published) <= 4
-
-
-def test_an_acknowledged_report_is_not_sent_again_though_that_is_not_written_down(
-    bench: Bench, make_verdict: MakeVerdict
-) -> None:
-    bench.gate(encode_json(make_verdict(at=START)))
-    bench.step()
-    bench.answer(written_down=False)
-    bench.reporter.resend()
-    assert len(bench.published) == 1
 
 
 def test_broken_verdict_with_ids_is_rejected_once(bench: Bench) -> None:
@@ -306,29 +324,38 @@ HAPPENINGS = st.one_of(
     DELIVERIES,
     st.tuples(st.just("pass"), st.sampled_from([1, 40, 400, 2500])),
     st.tuples(st.just("jump"), st.sampled_from([-5000, -400, 300, 5000])),
-    st.tuples(st.sampled_from(["step", "answer", "refuse", "settle", "arm", "disarm"]), st.just(0)),
+    st.tuples(
+        st.sampled_from(["step", "answer", "refuse", "settle", "retry", "record", "resend", "arm", "disarm"]),
+        st.just(0),
+    ),
     st.tuples(st.sampled_from(["crash", "crash with a pin high"]), st.just(0)),
 )
 
 
 def happen(bench: Bench, what: str, value: int, payloads: list[bytes]) -> str | None:
     """Let one thing happen; returns the id of the verdict that it delivered."""
+    plain: dict[str, Callable[[], object]] = {
+        "step": bench.step,
+        "settle": bench.auditor.settle,
+        "answer": bench.answer,
+        "retry": lambda: bench.reporter.retry(bench.monotonic),
+        "record": bench.record,
+        "resend": bench.resend,
+        "crash": bench.crash,
+    }
+    if what in plain:
+        plain[what]()
+        return None
     match what:
         case "pass":
             bench.pass_time(value)
         case "jump":
             bench.now += value * NS_PER_MS
-        case "step":
-            bench.step()
-        case "settle":
-            bench.auditor.settle()
-        case "crash":
-            bench.crash()
         case "crash with a pin high":
             bench.step(tell=False)
             bench.crash()
-        case "answer" | "refuse":
-            bench.answer(accepted=what == "answer")
+        case "refuse":
+            bench.answer(accepted=False)
         case "arm" | "disarm":
             bench.armed = what == "arm"
         case _:
@@ -373,10 +400,12 @@ def settle_everything(bench: Bench) -> None:
         bench.auditor.settle()
     bench.answer()
     bench.crash()
+    bench.resend()
     bench.ledger.close()
 
 
 def check_reported_once(bench: Bench, delivered: set[str | None], redelivered_later: set[str]) -> None:
+    assert set(bench.resent) <= set(bench.published)
     own = {report.verdict_id: set[bytes]() for report in bench.reports}
     for payload, report in zip(bench.published, bench.reports, strict=True):
         if report.outcome != "duplicate":

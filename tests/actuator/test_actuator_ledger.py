@@ -1,4 +1,5 @@
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from actuator.ledger import Ledger, Memory
 from actuator.reading import Subject
 from actuator.reporter import not_fired
 from pcb_bus.clock import NS_PER_S
-from pcb_bus.codec import decode_json
+from pcb_bus.codec import decode_json, encode_json
 from pcb_bus.errors import ConfigError
 from pcb_bus.messages import Actuation, Outcome
 
@@ -17,8 +18,8 @@ def report(verdict_id: str, outcome: Outcome = "late") -> Actuation:
 
 
 def waiting(ledger: Ledger) -> list[tuple[str, str]]:
-    stored = ledger.unreported(100)
-    return [(each.verdict_id, decode_json(Actuation, each.payload).outcome) for each in stored]
+    stored = ledger.waiting(0, ledger.newest(), 10_000)
+    return [(each.identity, decode_json(Actuation, each.payload).outcome) for each in stored]
 
 
 def test_verdict_is_known_from_before_it_fires(tmp_path: Path) -> None:
@@ -32,14 +33,14 @@ def test_verdict_is_known_from_before_it_fires(tmp_path: Path) -> None:
     ledger.close()
 
 
-def test_outcome_waits_until_somebody_has_the_report(tmp_path: Path) -> None:
+def test_outcome_waits_until_the_recorder_has_the_report(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.db")
     ledger.begin(report("a"), now=1)
     ledger.settle([report("a", "disarmed"), report("b", "rejected")], now=2)
     assert waiting(ledger) == [("a", "disarmed"), ("b", "rejected")]
     ledger.close()
     ledger = Ledger(tmp_path / "ledger.db")
-    ledger.reported(["a"])
+    ledger.clear(["a"])
     assert waiting(ledger) == [("b", "rejected")]
     assert ledger.knows("a")
     ledger.close()
@@ -58,7 +59,7 @@ def test_crash_while_firing_is_reported_late_once(tmp_path: Path) -> None:
     ledger.begin(report("a"), now=1)
     ledger.close()
     ledger = Ledger(tmp_path / "ledger.db")
-    assert ledger.recover() == ["a"]
+    assert [kept.identity for kept in ledger.recover()] == ["a"]
     assert waiting(ledger) == [("a", "late")]
     assert ledger.recover() == []
     ledger.close()
@@ -67,21 +68,57 @@ def test_crash_while_firing_is_reported_late_once(tmp_path: Path) -> None:
 def test_old_and_reported_is_forgotten_unreported_is_kept(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.db", Memory(age_s=10))
     ledger.settle([report(str(number)) for number in range(1000)], now=1)
-    ledger.reported(str(number) for number in range(999))
-    assert ledger.prune(now=11 * NS_PER_S) == 0
+    ledger.clear(str(number) for number in range(999))
+    ledger.prune(now=11 * NS_PER_S)
     assert waiting(ledger) == [("999", "late")]
     assert not ledger.knows("0")
     ledger.close()
 
 
-def test_size_is_bounded_and_losses_are_told(tmp_path: Path) -> None:
+def test_memory_of_what_is_recorded_is_bounded_and_never_drives_out_what_waits(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.db", Memory(rows=400))
     for hundred in range(0, 1000, 100):
-        ledger.settle([report(str(hundred + each)) for each in range(100)], now=hundred)
-    ledger.reported(str(number) for number in range(500))
-    assert ledger.prune(now=1000) == 100
-    assert {verdict_id for verdict_id, _ in waiting(ledger)} == {str(number) for number in range(600, 700)}
-    assert ledger.prune(now=1000) == 0
+        names = [str(hundred + each) for each in range(100)]
+        ledger.settle(map(report, names), now=hundred)
+        ledger.clear(names[1:])
+    ledger.prune(now=1000)
+    assert [verdict_id for verdict_id, _ in waiting(ledger)] == [str(number) for number in range(0, 1000, 100)]
+    assert [ledger.knows(each) for each in ("0", "1", "599", "600", "999")] == [True, False, False, True, True]
+    assert len(ledger) == 10
+    ledger.close()
+
+
+def test_full_ledger_keeps_the_reports_that_it_has_and_still_knows_every_verdict(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.db", Memory(rows=3))
+    ledger.begin(report("firing"), now=0)
+    assert ledger.settle([report("a"), report("b"), report("c")], now=1) == 1
+    assert (ledger.fill, ledger.fault) == (1.0, "the ledger is full of reports")
+    ledger.begin(report("firing too"), now=2)
+    assert ledger.settle([report("firing too", "fired")], now=3) == 1
+    assert ledger.settle([report("firing", "fired")], now=3) == 0
+    assert waiting(ledger) == [("firing", "fired"), ("a", "late"), ("b", "late")]
+    assert ledger.knows("c")
+    assert ledger.knows("firing too")
+    ledger.clear(["a"])
+    assert ledger.settle([report("d")], now=4) == 0
+    assert (len(ledger), ledger.fault) == (3, None)
+    ledger.close()
+    assert len(Ledger(tmp_path / "ledger.db")) == 3
+
+
+def test_a_ledger_of_before_the_outbox_is_taken_over(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as old:
+        old.executescript(
+            """
+            CREATE TABLE verdicts (
+                verdict_id TEXT PRIMARY KEY, seen_at INTEGER NOT NULL, firing INTEGER NOT NULL, report BLOB
+            );
+            CREATE INDEX verdicts_unreported ON verdicts (seen_at) WHERE report IS NOT NULL;
+            """
+        )
+        old.execute("INSERT INTO verdicts VALUES ('a', 1, 0, ?)", (encode_json(report("a")),))
+    ledger = Ledger(tmp_path / "ledger.db")
+    assert (waiting(ledger), len(ledger)) == ([("a", "late")], 1)
     ledger.close()
 
 

@@ -12,19 +12,28 @@ from typing import Any
 
 import pytest
 from gpiozero.pins.mock import MockFactory
+from support.peer import until
 from support.probe import Probe, Received
+from support.recording import lose_everything, recorded, recording
 
 from actuator.gates import GateBank
+from actuator.ledger import Ledger
+from actuator.reading import Subject
+from actuator.reporter import not_fired
 from actuator.service import ActuatorService
 from actuator.settings import ActuatorLineSettings
 from broker import Broker
+from pcb_bus.clock import NS_PER_MS, NS_PER_S
 from pcb_bus.codec import decode_json, encode_json
-from pcb_bus.messages import Actuation, GpioSignal, Verdict
+from pcb_bus.messages import Actuation, GpioSignal, Recorded, Verdict
+from pcb_bus.resends import Pace
+from recorder.tables import Actuation as RecordedActuation
 
 MakeVerdict = Callable[..., Verdict]
 OpenProbe = Callable[..., Probe]
 TAXONOMY = Path(__file__).parents[2] / "config" / "pcb_defects.yaml"
 PINS = (17, 22, 23, 27)
+QUICK = Pace(after_ns=100 * NS_PER_MS, gap_ns=10 * NS_PER_MS)
 
 
 def is_birth(received: Received) -> bool:
@@ -36,6 +45,7 @@ class Line:
 
     def __init__(self, broker: Broker, pins: MockFactory, folder: Path, open_probe: OpenProbe) -> None:
         self.pins = pins
+        self.pace = Pace()
         self.settings = ActuatorLineSettings.model_validate(
             {
                 "taxonomy": TAXONOMY,
@@ -49,7 +59,7 @@ class Line:
 
     @contextmanager
     def actuator(self) -> Iterator[ActuatorService]:
-        service = ActuatorService(self.settings, GateBank(PINS, self.pins, active_low=False))
+        service = ActuatorService(self.settings, GateBank(PINS, self.pins, active_low=False), self.pace)
         births = sum(map(is_birth, self.viewer.received("pcb/status/actuator")))
         service.start()
         try:
@@ -218,6 +228,81 @@ def test_a_command_that_is_not_on_disk_is_not_called_done(line: Line, mqtt_probe
 
 def _wait_for(event: threading.Event) -> None:
     event.wait(10)
+
+
+def test_a_report_goes_out_again_until_the_recorder_names_it_also_after_a_restart(
+    line: Line, mqtt_probe: OpenProbe, make_verdict: MakeVerdict
+) -> None:
+    line.pace = QUICK
+    recorder = mqtt_probe("recorder")
+    recorder.subscribe("pcb/resend/actuation")
+    with line.actuator():
+        line.publish(make_verdict("a", "unjudged"))
+        assert line.outcomes(1) == ["unjudged"]
+        again = recorder.wait_for_count("pcb/resend/actuation", 2)
+        assert {each.payload for each in again} == {line.viewer.received("pcb/actuation")[0].payload}
+    count = len(recorder.received("pcb/resend/actuation"))
+    with line.actuator():
+        recorder.wait_for_count("pcb/resend/actuation", count + 2)
+        recorder.publish("pcb/recorded", b"no JSON")
+        recorder.publish("pcb/recorded", encode_json(Recorded(verdicts=("b",), actuations=("a",))))
+        line.publish(make_verdict("b", "unjudged"))
+        recorder.wait_for_count("pcb/resend/actuation", 3, is_about_b)
+    sent = recorder.received("pcb/resend/actuation")
+    first_b = next(index for index, each in enumerate(sent) if is_about_b(each))
+    assert all(map(is_about_b, sent[first_b:]))
+    assert len(line.viewer.received("pcb/actuation")) == 2
+
+
+def is_about_b(received: Received) -> bool:
+    return b'"verdict_id":"b"' in received.payload
+
+
+def test_fresh_reports_overtake_a_backlog_and_a_full_ledger_is_told_of(
+    line: Line, mqtt_probe: OpenProbe, make_verdict: MakeVerdict, tmp_path: Path
+) -> None:
+    line.settings = line.settings.model_copy(
+        update={"actuator": line.settings.actuator.model_copy(update={"memory_rows": 1000})}
+    )
+    ledger = Ledger(tmp_path / "ledger.db")
+    names = [f"old-{number}" for number in range(1000)]
+    ledger.settle([not_fired(Subject(name, "board", "scrap"), "late") for name in names], now=1)
+    ledger.close()
+    recorder = mqtt_probe("recorder")
+    recorder.subscribe("pcb/resend/actuation")
+    line.pace = Pace(after_ns=60 * NS_PER_S, gap_ns=10 * NS_PER_MS, batch=10)
+    with line.actuator():
+        line.viewer.wait_for("pcb/event/actuator", lambda each: b"the outbox is nearly full" in each.payload)
+        recorder.wait_for("pcb/resend/actuation")  # one asks whether there is a recorder
+        recorder.publish("pcb/recorded", encode_json(Recorded()))
+        recorder.wait_for_count("pcb/resend/actuation", 30)
+        line.publish(make_verdict("fresh"))
+        assert line.outcomes(1) == ["fired"]
+        assert len(recorder.received("pcb/resend/actuation")) < 1000
+        line.publish(make_verdict("too many", "unjudged"))
+        assert line.outcomes(2) == ["fired", "unjudged"]
+        line.viewer.wait_for("pcb/event/actuator", lambda each: b'"critical"' in each.payload)
+        line.viewer.wait_for("pcb/status/actuator", lambda each: b"the outbox takes no more" in each.payload)
+        sent = recorder.wait_for_count("pcb/resend/actuation", 1001, lambda each: b"old-" in each.payload)
+    assert [decode_json(Actuation, each.payload).verdict_id for each in sent] == [names[0], *names]
+
+
+def test_a_broker_that_loses_all_sessions_and_messages_loses_no_report(
+    line: Line, broker: Broker, make_verdict: MakeVerdict, tmp_path: Path
+) -> None:
+    line.pace = QUICK
+    names = [f"v{number:02}" for number in range(20)]
+    with recording(broker, tmp_path):
+        pass
+    # The recorder is away; reports wait in its session at the broker.
+    with line.actuator() as service:
+        for name in names:
+            line.publish(make_verdict(name, "unjudged"))
+        line.reports(len(names))
+        lose_everything(broker)
+        with recording(broker, tmp_path):
+            until(lambda: len(service._ledger) == 0, timeout=20)
+    assert recorded(tmp_path, RecordedActuation.verdict_id) == names
 
 
 def test_disarmed_gates_stay_off_even_after_a_restart(

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -21,6 +22,8 @@ from inference_subscriber.service import InferenceService
 from inference_subscriber.settings import InferenceLine, InferenceSettings
 from pcb_bus.clock import NS_PER_MS, now_ns, to_rfc3339
 from pcb_bus.messages import Frame, ModelRef
+from pcb_bus.outbox import Outbox
+from pcb_bus.resends import Pace
 from pcb_bus.settings import BrokerSettings
 from pcb_bus.taxonomy import Taxonomy, load_taxonomy
 
@@ -155,18 +158,28 @@ def red_spots() -> RedSpotEngine:
 
 
 @pytest.fixture
-def start_service(broker: Broker, taxonomy: Taxonomy) -> Iterator[StartService]:
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    outbox = Outbox(tmp_path / "outbox.db")
+    yield outbox
+    outbox.close()
+
+
+@pytest.fixture
+def start_service(broker: Broker, taxonomy: Taxonomy, tmp_path: Path) -> Iterator[StartService]:
     """Starts the inference node in this process, with the red spot engine and keys of its section."""
 
     def start(
-        sides: tuple[str, ...] = ("left", "right"), engine: RedSpotEngine | None = None, **inference: object
+        sides: tuple[str, ...] = ("left", "right"),
+        engine: RedSpotEngine | None = None,
+        pace: Pace | None = None,
+        **inference: object,
     ) -> InferenceService:
         settings = InferenceLine(
             sides=sides,
             broker=BrokerSettings(port=broker.port, credentials=broker.credentials_folder),
-            inference=InferenceSettings.model_validate(inference),
+            inference=InferenceSettings.model_validate({"outbox": tmp_path / "outbox.db", **inference}),
         )
-        service = InferenceService(settings, engine or RedSpotEngine(), taxonomy)
+        service = InferenceService(settings, engine or RedSpotEngine(), taxonomy, pace)
         stack.callback(service.stop)
         service.start()
         return service

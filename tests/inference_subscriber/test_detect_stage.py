@@ -16,6 +16,7 @@ from pcb_bus.clock import now_ns
 from pcb_bus.codec import decode_json
 from pcb_bus.inbox import Inbox
 from pcb_bus.messages import Frame, Verdict
+from pcb_bus.outbox import Outbox
 from pcb_bus.session import MqttSession
 from pcb_bus.settings import BrokerSettings
 from pcb_bus.taxonomy import Taxonomy
@@ -29,14 +30,15 @@ BLACK = np.zeros((48, 64, 3), np.uint8)
 class Bench:
     """A detect stage for a line of one side, with what it makes of pictures."""
 
-    def __init__(self, make_frame: MakeFrame, engine: Any, taxonomy: Taxonomy) -> None:
+    def __init__(self, make_frame: MakeFrame, engine: Any, taxonomy: Taxonomy, outbox: Outbox) -> None:
         self.verdicts: list[Verdict] = []
         self._make_frame = make_frame
         self._inbox: Inbox[Picture] = Inbox(100)
         judge = Judge("pcb", ("left",), taxonomy, engine.model, deadline_ns=1)
         joiner = Joiner(("left",), JoinOptions())
         session = MqttSession("bench", BrokerSettings())
-        self._boards = Boards(joiner, judge, VerdictSender(self._publish), session, Topics(), evidence=0)
+        sender = VerdictSender(self._publish, outbox)
+        self._boards = Boards(joiner, judge, sender, session, Topics(), evidence=0)
         self._stage = DetectStage(engine, self._inbox, self._boards, max_batch=8)
 
     def run(self, *images: Any) -> None:
@@ -54,8 +56,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(make_frame: MakeFrame, red_spots: Any, taxonomy: Taxonomy) -> Bench:
-    return Bench(make_frame, red_spots, taxonomy)
+def bench(make_frame: MakeFrame, red_spots: Any, taxonomy: Taxonomy, outbox: Outbox) -> Bench:
+    return Bench(make_frame, red_spots, taxonomy, outbox)
 
 
 def test_one_bad_image_does_not_take_its_batch_with_it(bench: Bench) -> None:

@@ -28,7 +28,8 @@ def start(broker: Broker, tmp_path: Path, pytestconfig: pytest.Config) -> Iterat
     def run(*options: str) -> subprocess.Popen[bytes]:
         command = [
             *(sys.executable, "-m", "inference_subscriber", "--port", str(broker.port)),
-            *("--broker.credentials", str(broker.credentials_folder), "--log.directory", str(tmp_path), *options),
+            *("--broker.credentials", str(broker.credentials_folder), "--log.directory", str(tmp_path)),
+            *("--inference.outbox", str(tmp_path / "outbox.db"), *options),
         ]
         process = subprocess.Popen(command, cwd=pytestconfig.rootpath, stderr=subprocess.DEVNULL)
         stack.callback(process.wait, 10)
@@ -90,3 +91,19 @@ def test_triggers_of_a_killed_node_come_back_and_give_one_verdict_each(line: Lin
     # A node killed between a verdict and the acknowledgement of its trigger says it again: under the same id.
     passes = {(verdict["board_id"], verdict["verdict_id"]) for verdict in line.verdicts(4)}
     assert sorted(board_id for board_id, _ in passes) == ["fresh", "last", "old", "while-away"]
+
+
+def test_a_verdict_that_nobody_recorded_outlives_kill_9(line: Line, start: Start) -> None:
+    line.recorder.subscribe("pcb/resend/verdict")
+    began = time.monotonic_ns()
+    first = start()
+    wait_state(line.viewer, "online", began)
+    line.trigger("b", now_ns() - 60_000_000_000)
+    said = line.viewer.wait_for("pcb/verdict")
+    first.kill()
+    wait_state(line.viewer, "offline", began)
+    restarted = time.monotonic_ns()
+    start()
+    again = line.recorder.wait_for("pcb/resend/verdict", lambda each: each.at_ns > restarted, timeout=30)
+    assert again.payload == said.payload
+    assert len({each.payload for each in line.viewer.received("pcb/verdict")}) == 1

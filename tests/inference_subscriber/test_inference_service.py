@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -15,7 +16,7 @@ from support.probe import Probe
 
 from broker import Broker
 from inference_subscriber.service import InferenceService
-from inference_subscriber.settings import InferenceLine
+from inference_subscriber.settings import InferenceLine, InferenceSettings
 from pcb_bus.clock import NS_PER_S, now_ns
 from pcb_bus.codec import decode_json, decode_msgpack
 from pcb_bus.identity import verdict_id
@@ -270,9 +271,14 @@ def test_under_overload_the_newest_frames_win(
     assert dropped >= 60 - len(judged)
 
 
-def test_all_triggers_of_a_long_absence_have_room(broker: Broker, taxonomy: Taxonomy, red_spots: Any) -> None:
+def test_all_triggers_of_a_long_absence_have_room(
+    broker: Broker, taxonomy: Taxonomy, red_spots: Any, tmp_path: Path
+) -> None:
     # Mosquitto sends them as one flood; with 4,000, boards went without verdict until the next connection.
-    service = InferenceService(InferenceLine(broker=BrokerSettings(port=broker.port)), red_spots, taxonomy)
+    settings = InferenceLine(
+        broker=BrokerSettings(port=broker.port), inference=InferenceSettings(outbox=tmp_path / "outbox.db")
+    )
+    service = InferenceService(settings, red_spots, taxonomy)
     waiting = Delivery("pcb/trigger", b"{}", False, 0, None, None, ack=lambda: None)
     for _ in range(QUEUED_AT_BROKER + 1000):
         service._triggers.put(waiting)

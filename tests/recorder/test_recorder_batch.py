@@ -41,6 +41,12 @@ def test_pictures_and_events_are_not_named() -> None:
     assert list(recorded_messages([LogRecord({"digest": "x"}), ImageRecord({"verdict_id": "a"})])) == []
 
 
+def test_that_a_verdict_came_again_is_not_named_as_its_report() -> None:
+    assert list(recorded_messages([report("a", "duplicate")])) == []
+    (message,) = recorded_messages([verdict("b"), report("a", "duplicate")])
+    assert (message.verdicts, message.actuations) == (("b",), ())
+
+
 def test_many_ids_are_several_messages() -> None:
     records: list[Record] = [verdict(f"v{number}") for number in range(450)]
     messages = list(recorded_messages([*records, report("a")]))

@@ -1,0 +1,187 @@
+"""Messages that the recorder has not named yet, on disk: what is kept here outlives the process and the power.
+
+A broker's acknowledgement proves nothing. So a message is written down before it is published, and cleared only once
+`pcb/recorded` names it. What is kept is never given up for something newer: an outbox that is full takes no more.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pcb_bus.errors import ConfigError, OutboxFault
+
+_SCHEMA = """
+PRAGMA locking_mode = EXCLUSIVE;
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
+CREATE TABLE IF NOT EXISTS waiting (place INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, payload BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS cleared (place INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE);
+"""
+_KNOWN = "SELECT EXISTS (SELECT 1 FROM waiting WHERE id = :id) OR EXISTS (SELECT 1 FROM cleared WHERE id = :id)"
+_KEEP = "INSERT INTO waiting (place, id, payload) VALUES (?, ?, ?)"
+_WAITING = "SELECT place, id, payload FROM waiting WHERE place > ? AND place <= ? ORDER BY place LIMIT ?"
+_FORGET = "DELETE FROM cleared WHERE place <= (SELECT max(place) FROM cleared) - ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much is kept at most: messages, bytes of their payloads; and how many cleared ids are remembered."""
+
+    rows: int = 100_000
+    payload_bytes: int = 256 * 2**20
+    remembered: int = 20_000  # as many triggers as the broker may hold for a session
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One message. A younger one has a higher `place`."""
+
+    place: int
+    identity: str
+    payload: bytes
+
+
+class Outbox:
+    """One SQLite file, held by one process; any thread may use it.
+
+    Args:
+        path: the file; its folder is made.
+        bounds: how much is kept.
+        key: the setting that names the file.
+
+    Raises:
+        ConfigError: the file cannot be used, or another process holds it.
+    """
+
+    def __init__(self, path: Path, bounds: Bounds | None = None, key: str = "outbox") -> None:
+        self._bounds = bounds or Bounds()
+        self._lock = threading.Lock()
+        self._fault: str | None = None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
+            self._db.executescript(_SCHEMA)
+            totals = self._db.execute("SELECT count(*), total(length(payload)), coalesce(max(place), 0) FROM waiting")
+            self._rows, self._bytes, self._newest = map(int, totals.fetchone())
+        except (OSError, sqlite3.Error) as error:
+            raise ConfigError(f"{key}: cannot use {path}: {error}") from None
+        self._inherited = self._newest
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    def __len__(self) -> int:
+        return self._rows
+
+    @property
+    def fill(self) -> float:
+        """Which share of the bounds is taken, 0 to 1."""
+        return max(self._rows / self._bounds.rows, self._bytes / self._bounds.payload_bytes)
+
+    @property
+    def fault(self) -> str | None:
+        """Why the latest message could not be kept; None when it was."""
+        return self._fault
+
+    def newest(self) -> int:
+        """The place of the youngest message so far."""
+        return self._newest
+
+    def keep(self, identity: str, payload: bytes) -> None:
+        """On disk when this returns.
+
+        Raises:
+            OutboxFault: the outbox is full, or the disk failed.
+            ValueError: it is kept already.
+        """
+        try:
+            self._insert(identity, payload)
+        except OutboxFault as fault:
+            self._fault = str(fault)
+            raise
+        self._fault = None
+
+    def clear(self, identities: Iterable[str]) -> None:
+        """They are recorded: forget the messages, remember the ids for a while.
+
+        Raises:
+            OutboxFault: the disk failed; what is not cleared is still kept.
+        """
+        with self._using() as db:
+            with _transaction(db):
+                gone = [each for identity in identities for each in _take(db, identity)]
+                db.execute(_FORGET, (self._bounds.remembered,))
+            self._rows -= len(gone)
+            self._bytes -= sum(gone)
+
+    def knows(self, identity: str) -> bool:
+        """Whether it is kept, or was cleared not too long ago.
+
+        Raises:
+            OutboxFault: the disk failed.
+        """
+        with self._using() as db:
+            return bool(db.execute(_KNOWN, {"id": identity}).fetchone()[0])
+
+    def inherited(self, identity: str) -> bytes | None:
+        """Its payload, if an earlier process left it here: nobody knows whether that one published it.
+
+        Raises:
+            OutboxFault: the disk failed.
+        """
+        query = "SELECT payload FROM waiting WHERE id = ? AND place <= ?"
+        with self._using() as db:
+            row = db.execute(query, (identity, self._inherited)).fetchone()
+        return None if row is None else row[0]
+
+    def waiting(self, after: int, until: int, limit: int) -> list[Kept]:
+        """Messages with a place in (after, until], oldest first.
+
+        Raises:
+            OutboxFault: the disk failed.
+        """
+        with self._using() as db:
+            return [Kept(*row) for row in db.execute(_WAITING, (after, until, limit))]
+
+    def _insert(self, identity: str, payload: bytes) -> None:
+        with self._using() as db:
+            if self._rows >= self._bounds.rows or self._bytes + len(payload) > self._bounds.payload_bytes:
+                raise OutboxFault("the outbox is full")
+            try:
+                db.execute(_KEEP, (self._newest + 1, identity, payload))
+            except sqlite3.IntegrityError:
+                raise ValueError(f"kept already: {identity}") from None
+            self._newest += 1
+            self._rows += 1
+            self._bytes += len(payload)
+
+    @contextmanager
+    def _using(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                yield self._db
+            except sqlite3.Error as error:
+                raise OutboxFault(f"the outbox cannot be used: {error}") from error
+
+
+def _take(db: sqlite3.Connection, identity: str) -> list[int]:
+    """Move an id from the waiting to the cleared; the bytes that its payload had."""
+    gone = [size for (size,) in db.execute("DELETE FROM waiting WHERE id = ? RETURNING length(payload)", (identity,))]
+    if gone:
+        db.execute("INSERT OR IGNORE INTO cleared (id) VALUES (?)", (identity,))
+    return gone
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
