@@ -11,7 +11,7 @@ from simulator.bare_board import DEFECT_CLASSES, draw_board
 from training.deeppcb import CLASS_OF_TYPE, HELD_OUT_GROUPS
 
 _TYPES = {name: kind for kind, name in CLASS_OF_TYPE.items()}
-_TRAINED = (("group00041", "00041000"), ("group00041", "00041001"))
+_TRAINED = (("group13000", "13000000"), ("group13000", "13000001"))
 _HELD_OUT = tuple((group, f"{group.removeprefix('group')}007") for group in sorted(HELD_OUT_GROUPS))
 
 

@@ -34,7 +34,7 @@ def test_prepare_counts_the_images_of_each_part(deeppcb: Path, tmp_path: Path) -
 def test_no_image_or_template_of_a_held_out_group_is_trained_on(dataset: Path, deeppcb: Path) -> None:
     held_out = {pair.name for pair in read_pairs(deeppcb) if pair.group in HELD_OUT_GROUPS}
     trained = {path.stem for kind in ("images", "labels", "templates") for path in (dataset / kind / TRAIN).iterdir()}
-    assert trained == {"00041000", "00041001"}
+    assert trained == {"13000000", "13000001"}
     assert not trained & held_out
     assert {sample.name for sample in read_samples(dataset, HELD_OUT)} == held_out
 
@@ -81,9 +81,9 @@ def test_deeppcb_is_converted_once(deeppcb: Path, tmp_path: Path) -> None:
 def test_another_split_converts_again(deeppcb: Path, tmp_path: Path) -> None:
     root = locate(deeppcb, tmp_path / "made")
     assert read_held_out_groups(root) == HELD_OUT_GROUPS
-    locate(deeppcb, root, frozenset({"group00041"}))
-    assert {sample.name for sample in read_samples(root, HELD_OUT)} == {"00041000", "00041001"}
-    assert read_held_out_groups(root) == {"group00041"}
+    locate(deeppcb, root, frozenset({"group13000"}))
+    assert {sample.name for sample in read_samples(root, HELD_OUT)} == {"13000000", "13000001"}
+    assert read_held_out_groups(root) == {"group13000"}
 
 
 def test_a_group_that_is_not_there_cannot_be_held_out(deeppcb: Path, tmp_path: Path) -> None:
@@ -97,6 +97,6 @@ def test_an_empty_part_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unreadable_image_is_refused(dataset: Path) -> None:
-    (dataset / "images" / TRAIN / "00041000.jpg").write_bytes(b"no picture")
+    (dataset / "images" / TRAIN / "13000000.jpg").write_bytes(b"no picture")
     with pytest.raises(DatasetError, match="not an image"):
         read_samples(dataset, TRAIN)

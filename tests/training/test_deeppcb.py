@@ -31,7 +31,7 @@ def test_a_line_that_is_no_label_is_refused_by_name(line: str) -> None:
 
 def test_every_listed_pair_is_read(deeppcb: Path) -> None:
     pairs = read_pairs(deeppcb)
-    assert [pair.name for pair in pairs][:2] == ["00041000", "00041001"]
+    assert [pair.name for pair in pairs][:2] == ["13000000", "13000001"]
     assert {pair.group for pair in pairs[2:]} == HELD_OUT_GROUPS
     assert all(len(pair.labels) == 6 and pair.image.is_file() and pair.template.is_file() for pair in pairs)
 
@@ -41,9 +41,9 @@ def test_a_folder_without_the_listing_is_refused(tmp_path: Path) -> None:
         read_pairs(tmp_path)
 
 
-@pytest.mark.parametrize("missing", ["00041/00041001_temp.jpg", "00041/00041000_test.jpg", "00041_not/00041000.txt"])
+@pytest.mark.parametrize("missing", ["13000/13000001_temp.jpg", "13000/13000000_test.jpg", "13000_not/13000000.txt"])
 def test_a_listed_file_that_is_missing_is_refused(deeppcb: Path, missing: str) -> None:
-    (deeppcb / "PCBData" / "group00041" / missing).unlink()
+    (deeppcb / "PCBData" / "group13000" / missing).unlink()
     with pytest.raises(DatasetError, match=Path(missing).name):
         read_pairs(deeppcb)
 
