@@ -29,7 +29,7 @@ def roles_of(topics: Topics, sides: Sequence[str]) -> tuple[Role, ...]:
         _recorder(topics),
         _dashboard(topics),
         Role("operator", (_of(topics, "command/+"),), (*_public(topics), *_own_replies(topics, "operator"))),
-        Role("trigger", (str(topics.trigger),)),
+        Role("trigger", (str(topics.trigger), str(topics.resend_trigger)), (str(topics.recorded),)),
         Role("viewer", (), tuple(_public(topics))),
     )
 
@@ -38,8 +38,8 @@ def _edge(topics: Topics, side: str) -> Role:
     return _node(
         topics,
         f"edge-{side}",
-        writes=(str(topics.frame(side)), str(topics.preview(side)), str(topics.trigger)),
-        reads=(str(topics.trigger),),
+        writes=(*map(str, (topics.frame(side), topics.preview(side), topics.trigger, topics.resend_trigger)),),
+        reads=(str(topics.trigger), str(topics.recorded)),
     )
 
 
@@ -67,7 +67,7 @@ def _actuator(topics: Topics) -> Role:
         topics,
         "actuator",
         writes=(str(topics.actuation), str(topics.resend_actuation)),
-        reads=(str(topics.verdict), str(topics.recorded)),
+        reads=(str(topics.verdict), str(topics.recorded), str(topics.status("inference"))),
     )
 
 
@@ -75,7 +75,7 @@ def _recorder(topics: Topics) -> Role:
     return _node(
         topics,
         "recorder",
-        writes=(str(topics.recorded),),
+        writes=(str(topics.recorded), str(topics.config), str(topics.command("actuator"))),
         reads=(
             str(topics.trigger),
             str(topics.verdict),
@@ -85,6 +85,7 @@ def _recorder(topics: Topics) -> Role:
             str(topics.all_status),
             str(topics.all_events),
             BROKER_STATISTICS,
+            *_own_replies(topics, "recorder"),
         ),
     )
 
@@ -102,14 +103,14 @@ def _node(topics: Topics, name: str, writes: tuple[str, ...], reads: tuple[str, 
     return Role(
         name,
         (*writes, str(topics.status(name)), str(topics.event(name)), _of(topics, "reply/+/#")),
-        (*reads, str(topics.command(name))),
+        (*reads, str(topics.config), str(topics.command(name))),
     )
 
 
 def _public(topics: Topics) -> Iterator[str]:
     """What anybody on the line may look at; not the binary traffic, and not verdicts that go out again."""
     yield from map(str, (topics.trigger, topics.verdict, topics.recorded, topics.actuation))
-    yield from map(str, (topics.all_status, topics.all_events))
+    yield from map(str, (topics.all_status, topics.all_events, topics.config))
     yield _of(topics, "preview/+")
     yield BROKER_STATISTICS
 

@@ -202,10 +202,11 @@ class Evidence(Message):
 
 
 class Recorded(Message):
-    """Committed to the database: ids of verdicts, and of the verdicts whose actuation reports are."""
+    """Committed to the database: ids of verdicts, and of the verdicts whose actuation reports or triggers are."""
 
     verdicts: tuple[Id, ...] = Field(default=(), strict=False)
     actuations: tuple[Id, ...] = Field(default=(), strict=False)
+    triggers: tuple[Id, ...] = Field(default=(), strict=False)
 
 
 class Actuation(Message):
@@ -242,6 +243,13 @@ class Event(Message):
     message: str
     details: dict[str, Any]
     at: Timestamp
+
+
+class LiveConfig(Message):
+    """The values of `system_config` that hold now; a key that is absent means what the service's own file says."""
+
+    values: dict[Name, Any]
+    updated_at: Timestamp
 
 
 class Command(Message):

@@ -81,6 +81,14 @@ class Topics:
     def resend_actuation(self) -> Topic:
         return self._topic("resend", "actuation")
 
+    @property
+    def resend_trigger(self) -> Topic:
+        return self._topic("resend", "trigger")
+
+    @property
+    def config(self) -> Topic:
+        return self._topic("config")
+
     def frame(self, side: str) -> Topic:
         return self._topic("frame", side)
 

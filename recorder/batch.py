@@ -10,6 +10,20 @@ _IDS_A_MESSAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
+class TriggerRecord:
+    """A board that was announced."""
+
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRecord:
+    """A message that cannot become a row of its own kind, with the reason."""
+
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
 class VerdictRecord:
     """A verdict: its row, and those of the sides that were seen."""
 

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Text,
@@ -28,6 +29,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 _ON_MYSQL = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
 _Id = String(128)
 _BigId = BigInteger().with_variant(Integer, "sqlite")
+_Bytes = LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql")
 _LongText = Text().with_variant(mysql.MEDIUMTEXT(), "mysql")
 
 
@@ -79,10 +81,33 @@ class User(Base):
     last_login_at: Mapped[datetime | None]
 
 
+class Trigger(Base):
+    """One pass of one board, announced; `open` until it has an inspection. `verdict_id` is the one its verdict has."""
+
+    __tablename__ = "triggers"
+    __table_args__ = (
+        UniqueConstraint("verdict_id"),
+        Index(None, "open", "received_at"),
+        Index(None, "triggered_at"),
+        _ON_MYSQL,
+    )
+
+    id: Mapped[int] = mapped_column(_BigId, primary_key=True)
+    verdict_id: Mapped[str] = mapped_column(_Id)
+    board_id: Mapped[str] = mapped_column(_Id)
+    source: Mapped[str] = mapped_column(_Id)
+    triggered_at: Mapped[datetime]
+    received_at: Mapped[datetime]
+    open: Mapped[bool]
+
+
 class Inspection(Base):
     """One pass of one board. `inspection_time` is when its pictures were taken; `camera_id` the side that decided.
 
-    The two indexes on the time serve a page of rows, newest first, and counts by `defect_type` between two dates.
+    A board whose verdict did not come in time has `status` missing, category unjudged and no `judged_at`, until the
+    verdict comes after all.
+
+    The indexes on the time serve a page of rows, newest first, and counts by `defect_type` between two dates.
     """
 
     __tablename__ = "inspections"
@@ -90,6 +115,7 @@ class Inspection(Base):
         UniqueConstraint("verdict_id"),
         Index(None, "inspection_time"),
         Index(None, "inspection_time", "defect_type"),
+        Index(None, "defect_type", "inspection_time"),
         Index(None, "board_id"),
         Index(None, "serial"),
         _ON_MYSQL,
@@ -155,10 +181,15 @@ class Actuation(Base):
 
 
 class DefectImage(Base):
-    """A picture on disk. It may come before its verdict. `path` is relative to the folder of images."""
+    """A picture in the store, at `path` there, until `removed_at`. It may come before its verdict."""
 
     __tablename__ = "defect_images"
-    __table_args__ = (UniqueConstraint("verdict_id", "camera_id"), Index(None, "sha256"), _ON_MYSQL)
+    __table_args__ = (
+        UniqueConstraint("verdict_id", "camera_id"),
+        Index(None, "sha256"),
+        Index(None, "removed_at", "received_at"),
+        _ON_MYSQL,
+    )
 
     id: Mapped[int] = mapped_column(_BigId, primary_key=True)
     verdict_id: Mapped[str] = mapped_column(_Id)
@@ -168,6 +199,54 @@ class DefectImage(Base):
     path: Mapped[str] = mapped_column(String(255))
     width: Mapped[int]
     height: Mapped[int]
+    size_bytes: Mapped[int]
+    received_at: Mapped[datetime]
+    removed_at: Mapped[datetime | None]
+
+
+class BoardStatistics(Base):
+    """Boards by category in one hour (UTC) or one day (of the line's time zone); `period` is `hour` or `day`."""
+
+    __tablename__ = "board_statistics"
+    __table_args__ = (_ON_MYSQL,)
+
+    period: Mapped[str] = mapped_column(String(8), primary_key=True)
+    begins_at: Mapped[datetime] = mapped_column(primary_key=True)
+    category: Mapped[str] = mapped_column(String(16), primary_key=True)
+    boards: Mapped[int]
+    incomplete: Mapped[int]
+    latency_ms_sum: Mapped[float]
+    latency_ms_max: Mapped[float]
+
+
+class DefectStatistics(Base):
+    """Boxes by class and side in one hour or day, and on how many boards they were."""
+
+    __tablename__ = "defect_statistics"
+    __table_args__ = (_ON_MYSQL,)
+
+    period: Mapped[str] = mapped_column(String(8), primary_key=True)
+    begins_at: Mapped[datetime] = mapped_column(primary_key=True)
+    camera_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    class_name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    boxes: Mapped[int]
+    boards: Mapped[int]
+
+
+class RejectedMessage(Base):
+    """What could not become a row, and why. `payload` is its beginning; `digest` the SHA-256 of topic and payload."""
+
+    __tablename__ = "rejected_messages"
+    __table_args__ = (UniqueConstraint("digest"), Index(None, "received_at"), _ON_MYSQL)
+
+    id: Mapped[int] = mapped_column(_BigId, primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[str] = mapped_column(String(16))
+    topic: Mapped[str] = mapped_column(String(255))
+    verdict_id: Mapped[str | None] = mapped_column(_Id)
+    reason: Mapped[str] = mapped_column(String(64))
+    detail: Mapped[str] = mapped_column(Text)
+    payload: Mapped[bytes] = mapped_column(_Bytes)
     size_bytes: Mapped[int]
     received_at: Mapped[datetime]
 

@@ -12,10 +12,10 @@ ROLES = (*NODES, "operator", "trigger", "viewer")
 TOPICS = frozenset(
     [
         *("pcb/trigger", "pcb/verdict", "pcb/recorded", "pcb/actuation"),
-        *("pcb/resend/verdict", "pcb/resend/actuation"),
+        *("pcb/resend/verdict", "pcb/resend/actuation", "pcb/resend/trigger", "pcb/config"),
         *(f"pcb/{kind}/{side}" for kind in ("frame", "preview", "evidence") for side in SIDES),
         *(f"pcb/{kind}/{node}" for kind in ("status", "event", "command") for node in (*NODES, "stranger")),
-        *(f"pcb/reply/{requester}" for requester in ("inference", "dashboard", "operator")),
+        *(f"pcb/reply/{requester}" for requester in ("inference", "dashboard", "operator", "recorder")),
         *("pcb", "pcb/new", "elsewhere/verdict"),
     ]
 )
@@ -25,43 +25,44 @@ def own(node: str) -> set[str]:
     return {f"pcb/status/{node}", f"pcb/event/{node}", *(f"pcb/reply/{each}" for each in REQUESTERS)}
 
 
-REQUESTERS = ("inference", "dashboard", "operator")
+REQUESTERS = ("inference", "dashboard", "operator", "recorder")
 COMMANDS = {topic for topic in TOPICS if topic.startswith("pcb/command/")}
 PUBLIC = {
     topic
     for topic in TOPICS
-    if topic in {"pcb/trigger", "pcb/verdict", "pcb/recorded", "pcb/actuation"}
+    if topic in {"pcb/trigger", "pcb/verdict", "pcb/recorded", "pcb/actuation", "pcb/config"}
     or topic.startswith(("pcb/status/", "pcb/event/", "pcb/preview/"))
 }
 EVIDENCE = {"pcb/evidence/left", "pcb/evidence/right"}
 
 MAY_WRITE: dict[str, set[str]] = {
-    "edge-left": {"pcb/frame/left", "pcb/preview/left", "pcb/trigger"} | own("edge-left"),
-    "edge-right": {"pcb/frame/right", "pcb/preview/right", "pcb/trigger"} | own("edge-right"),
+    "edge-left": {"pcb/frame/left", "pcb/preview/left", "pcb/trigger", "pcb/resend/trigger"} | own("edge-left"),
+    "edge-right": {"pcb/frame/right", "pcb/preview/right", "pcb/trigger", "pcb/resend/trigger"} | own("edge-right"),
     "inference": {"pcb/verdict", "pcb/resend/verdict", "pcb/command/edge-left", "pcb/command/edge-right"}
     | EVIDENCE
     | own("inference"),
     "actuator": {"pcb/actuation", "pcb/resend/actuation"} | own("actuator"),
-    "recorder": {"pcb/recorded"} | own("recorder"),
+    "recorder": {"pcb/recorded", "pcb/config", "pcb/command/actuator"} | own("recorder"),
     "dashboard": COMMANDS | own("dashboard"),
     "operator": COMMANDS,
-    "trigger": {"pcb/trigger"},
+    "trigger": {"pcb/trigger", "pcb/resend/trigger"},
     "viewer": set(),
 }
 
 MAY_READ: dict[str, set[str]] = {
-    "edge-left": {"pcb/trigger", "pcb/command/edge-left"},
-    "edge-right": {"pcb/trigger", "pcb/command/edge-right"},
+    "edge-left": {"pcb/trigger", "pcb/recorded", "pcb/config", "pcb/command/edge-left"},
+    "edge-right": {"pcb/trigger", "pcb/recorded", "pcb/config", "pcb/command/edge-right"},
     "inference": {"pcb/trigger", "pcb/frame/left", "pcb/frame/right", "pcb/recorded", "pcb/command/inference"}
-    | {"pcb/reply/inference"},
-    "actuator": {"pcb/verdict", "pcb/recorded", "pcb/command/actuator"},
+    | {"pcb/config", "pcb/reply/inference"},
+    "actuator": {"pcb/verdict", "pcb/recorded", "pcb/config", "pcb/status/inference", "pcb/command/actuator"},
     "recorder": {"pcb/trigger", "pcb/verdict", "pcb/actuation", "pcb/resend/verdict", "pcb/resend/actuation"}
+    | {"pcb/resend/trigger", "pcb/config", "pcb/reply/recorder"}
     | {topic for topic in TOPICS if topic.startswith(("pcb/status/", "pcb/event/"))}
     | {"pcb/command/recorder"}
     | EVIDENCE,
     "dashboard": PUBLIC | EVIDENCE | {"pcb/command/dashboard", "pcb/reply/dashboard"},
     "operator": PUBLIC | {"pcb/reply/operator"},
-    "trigger": set(),
+    "trigger": {"pcb/recorded"},
     "viewer": PUBLIC,
 }
 
