@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from simulator.assembled.defects import (
     spoil_copper,
 )
 from simulator.assembled.design import Design
-from simulator.assembled.ink import Image, blend, mask_of
+from simulator.assembled.ink import Box, Image, blend, mask_of
 from simulator.assembled.oddities import PART_ODDITIES, SURFACE_ODDITIES, swap_part
 from simulator.assembled.photograph import Conditions, photograph
 from simulator.assembled.placement import PlacedPart, place_parts
@@ -52,13 +52,13 @@ def draw_assembled_board(
         NoRoomForDefects: they do not all fit on this design.
     """
     rng = np.random.default_rng([seed, 0xB0A2D])
-    plan, odd = Plan(), []
+    plan = Plan()
+    odd: list[tuple[str, Box]] = []
     board = paint_substrate(design, spoil_copper(design, defects, rng, plan))
     placed = place_parts(design, rng)
     choose(placed, design, defects, rng, plan)
-    for name in oddities:
-        if name in PART_ODDITIES and (box := swap_part(name, placed, rng)):
-            odd.append((name, box))
+    swaps = ((name, swap_part(name, placed, rng)) for name in oddities if name in PART_ODDITIES)
+    odd.extend((name, box) for name, box in swaps if box)
     paint_damaged_pads(board, design.look.finish, rng, plan)
     _paint_joints(board, placed, rng, plan)
     _paint_parts(board, [each for each in placed if each.part.name not in plan.missing], rng)
@@ -90,7 +90,7 @@ def _paint_parts(board: Image, placed: Sequence[PlacedPart], rng: np.random.Gene
     for each in placed:
         kind, pose = each.part.kind, each.pose
         drop = kind.height_above * 0.5
-        shadows.append(pose.rectangle(0, 0, kind.width, kind.height) + (drop, drop))
+        shadows.append(replace(pose, x=pose.x + drop, y=pose.y + drop).rectangle(0, 0, kind.width, kind.height))
     blend(board, np.asarray(_SHADOW * mask_of(board.shape, shadows, 1.6), np.float32), (8, 8, 8))
     for each in placed:
         paint_body(board, each.part, each.pose, rng)
