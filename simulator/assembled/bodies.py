@@ -84,7 +84,7 @@ def _chip(image: Image, kind: PartKind, pose: Pose, name: str, rng: np.random.Ge
         fill(image, pose.rectangle(*at, lead_w, lead_h), vary(_METAL, rng, 5))
     _block(image, pose, (kind.width, kind.height), vary((46, 44, 42), rng, 4), 2.0)
     corner = pose.place([(-kind.width / 2 + 7, kind.height / 2 - 7)])[0]
-    fill(image, Pose(*corner).ellipse(0, 0, 6, 6), (92, 92, 92))
+    fill(image, Pose(float(corner[0]), float(corner[1])).ellipse(0, 0, 6, 6), (92, 92, 92))
     write(image, name + "BL", (pose.x - 13, pose.y + 3), (140, 142, 142), 0.32)
 
 

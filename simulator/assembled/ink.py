@@ -35,17 +35,9 @@ class Pose:
     def rectangle(self, x: float, y: float, width: float, height: float, cut: float = 0.0) -> Points:
         """A rectangle around (x, y) of the part's own frame, its corners cut off by `cut`."""
         w, h, c = width / 2, height / 2, min(cut, width / 2, height / 2)
-        corners = [
-            (-w + c, -h),
-            (w - c, -h),
-            (w, -h + c),
-            (w, h - c),
-            (w - c, h),
-            (-w + c, h),
-            (-w, h - c),
-            (-w, -h + c),
-        ]
-        return self.place(np.array(corners) + (x, y))
+        upper = [(-w, -h + c), (-w + c, -h), (w - c, -h), (w, -h + c)]
+        lower = [(w, h - c), (w - c, h), (-w + c, h), (-w, h - c)]
+        return self.place(np.array([*upper, *lower]) + np.array([x, y]))
 
     def ellipse(self, x: float, y: float, width: float, height: float) -> Points:
         angles = np.linspace(0, 2 * math.pi, 24, endpoint=False)

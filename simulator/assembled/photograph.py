@@ -36,7 +36,9 @@ def photograph(
     chosen = conditions or Conditions()
     height, width = board.shape[:2]
     matrix = _view(width, height, rng, chosen)
-    seen = cv2.warpPerspective(board, matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=_BELT)
+    seen = np.asarray(
+        cv2.warpPerspective(board, matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=_BELT), np.uint8
+    )
     picture = _optics(_light(seen, rng, chosen), rng, chosen)
     return _sensor(picture, rng, chosen), [_moved(box, matrix, width, height) for box in boxes]
 

@@ -41,7 +41,7 @@ def cold_joint(image: Image, pose: Pose, pad: Terminal, rng: np.random.Generator
     blend(image, np.asarray(cover * np.clip(0.45 + 0.9 * grain, 0, 1), np.float32), shade(grey, 1.35))
     at = pose.place([(pad.x + 0.2 * pad.width * pad.inward[0], pad.y + 0.2 * pad.height * pad.inward[1])])[0]
     size = 0.62 * min(pad.width, pad.height)
-    arc = Pose(*at, float(rng.uniform(0, 360))).ellipse(0, 0, size, size)
+    arc = Pose(float(at[0]), float(at[1]), float(rng.uniform(0, 360))).ellipse(0, 0, size, size)
     stroke(image, arc[: int(rng.integers(13, 21))], (36, 38, 38))
     return around(lump, 3)
 
@@ -61,7 +61,8 @@ def solder_bridge(image: Image, one: Points, other: Points, rng: np.random.Gener
     """Solder from one joint to its neighbour; `one` and `other` are their centres (x, y)."""
     along = other - one
     length = float(np.hypot(*along))
-    pose = Pose(*((one + other) / 2), math.degrees(math.atan2(along[1], along[0])))
+    middle = (one + other) / 2
+    pose = Pose(float(middle[0]), float(middle[1]), math.degrees(math.atan2(along[1], along[0])))
     thick = float(rng.uniform(6, 11))
     neck = float(rng.uniform(0.6, 0.95))
     w = length / 2 + float(rng.uniform(1, 4))

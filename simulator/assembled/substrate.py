@@ -19,8 +19,7 @@ def paint_substrate(design: Design, copper: Mask) -> Image:
     image = _mask_over(design, copper)
     for part in design.parts:
         for each in part.kind.terminals:
-            pad = part.pose.rectangle(each.x, each.y, each.width, each.height, 1.5)
-            fill(image, pad, design.look.finish)
+            fill(image, part.pose.rectangle(each.x, each.y, each.width, each.height, 1.5), design.look.finish)
     for pad in design.test_pads:
         fill(image, Pose(pad.x, pad.y).ellipse(0, 0, 2 * pad.radius, 2 * pad.radius), design.look.finish)
     for via in design.vias:
