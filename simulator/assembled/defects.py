@@ -31,7 +31,7 @@ DEFECT_CLASSES: tuple[str, ...] = (
 _LAMINATE = (88, 128, 140)
 _FARTHEST_BRIDGE = 20.0
 _TRIES = 60
-_COPPER_TRIES = 4
+_COPPER_TRIES = 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ class Pose:
         """Points of the part's own frame (n x 2) in the image."""
         sine, cosine = math.sin(math.radians(self.angle)), math.cos(math.radians(self.angle))
         turn = np.array([[cosine, sine], [-sine, cosine]])
-        return np.asarray(points, np.float64) @ turn + (self.x, self.y)
+        return np.asarray(np.asarray(points, np.float64) @ turn + np.array([self.x, self.y]), np.float64)
 
     def rectangle(self, x: float, y: float, width: float, height: float, cut: float = 0.0) -> Points:
         """A rectangle around (x, y) of the part's own frame, its corners cut off by `cut`."""
@@ -72,7 +72,7 @@ def mask_of(shape: tuple[int, ...], outlines: Iterable[Points], blur: float = 0.
     for outline in outlines:
         cv2.fillPoly(mask, [_fixed(outline)], 255, cv2.LINE_AA, _SHIFT)
     soft = cv2.GaussianBlur(mask, (0, 0), blur) if blur else mask
-    return np.asarray(soft, np.float32) / 255
+    return np.asarray(soft, np.float32) / np.float32(255)
 
 
 def around(outline: Points, margin: float) -> Box:
