@@ -78,6 +78,11 @@ def make_engine(url: URL, *, patient: bool = False) -> Engine:
     return engine
 
 
+def for_reading(engine: Engine) -> Engine:
+    """The same connections for reading alone: on SQLite no writer waits for them."""
+    return engine.execution_options(reading=True)
+
+
 def bring_up_to_date(url: URL) -> None:
     """Connect and run the migrations that are missing; makes the folder of a SQLite file.
 
@@ -148,4 +153,5 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    reading = connection.get_execution_options().get("reading")
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
