@@ -10,7 +10,7 @@ from sqlalchemy.orm import DeclarativeBase
 from recorder.batch import Batch, VerdictRecord
 from recorder.database import write_error
 from recorder.rows import Row
-from recorder.tables import Actuation, DefectImage, Inspection, InspectionSide, SystemLog
+from recorder.tables import Actuation, DefectImage, Inspection, InspectionSide, RejectedMessage, SystemLog, Trigger
 
 
 class Store:
@@ -38,6 +38,8 @@ def _write(connection: Connection, batch: Batch) -> None:
     _insert(connection, Actuation, batch.actuations.values())
     _insert(connection, DefectImage, batch.images.values())
     _insert(connection, SystemLog, batch.logs.values())
+    _insert(connection, Trigger, batch.triggers.values())
+    _insert(connection, RejectedMessage, batch.rejected.values())
     _link_images(connection, fresh, {row["verdict_id"] for row in batch.images.values()})
 
 
