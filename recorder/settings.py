@@ -8,6 +8,17 @@ from pydantic import Field
 from pcb_bus.settings import LineSettings, Section
 
 
+class SpoolSettings(Section):
+    """What waits on this machine's disk while the database is down."""
+
+    path: Path = Path("var/recorder/spool.db")
+    """File; its folder is made."""
+    rows: Annotated[int, Field(ge=1)] = 1_000_000
+    """Messages, at most; then the broker keeps the rest."""
+    megabytes: Annotated[int, Field(ge=1)] = 2048
+    """Size of their payloads, at most, MiB."""
+
+
 class RecorderSettings(Section):
     """Where records go, and how many together."""
 
@@ -19,6 +30,7 @@ class RecorderSettings(Section):
     """Messages that are committed together, at most."""
     batch_ms: Annotated[int, Field(ge=0, le=10_000)] = 50
     """Time that the first message of a batch waits for others, ms."""
+    spool: SpoolSettings = SpoolSettings()
 
 
 class RecorderLine(LineSettings):

@@ -108,6 +108,10 @@ class VirtualLine:
             "edge": {"trigger": "mqtt"},
             "actuator": {"ledger": str(folder / "actuator" / "ledger.db")},
             "inference": {"outbox": str(folder / "inference" / "outbox.db")},
-            "recorder": {"database_url": self.database_url, "images": str(folder / "recorder" / "images")},
+            "recorder": {
+                "database_url": self.database_url,
+                "images": str(folder / "recorder" / "images"),
+                "spool": {"path": str(folder / "recorder" / "spool.db")},
+            },
         }
         return merged(own, self._options.settings)

@@ -11,7 +11,7 @@ from support.mariadb import MariaDb
 from pcb_bus.clock import NS_PER_MS
 from pcb_bus.codec import encode_json
 from pcb_bus.messages import Actuation, Box, Evidence, GpioSignal, ModelRef, SideResult, Verdict
-from pcb_bus.session import Delivery
+from recorder.arrival import Arrival, Kind
 from recorder.database import bring_up_to_date, database_url, make_engine
 from recorder.tables import Base
 
@@ -101,12 +101,12 @@ def make_evidence(make_jpeg: Callable[..., bytes]) -> Callable[..., Evidence]:
 
 
 @pytest.fixture
-def deliver() -> Callable[..., Delivery]:
-    """A delivery that nobody waits for an acknowledgement of."""
+def arrive() -> Callable[..., Arrival]:
+    """An arrival of that kind."""
 
-    def make(message: Any, topic: str = "pcb/verdict") -> Delivery:
+    def make(kind: Kind, message: Any, topic: str = "") -> Arrival:
         payload = message if isinstance(message, bytes) else encode_json(message)
-        return Delivery(topic, payload, False, AT, None, None, ack=lambda: None)
+        return Arrival(kind, topic or f"pcb/{kind}", payload, AT)
 
     return make
 

@@ -25,7 +25,7 @@ from pcb_bus.settings import BrokerSettings
 from recorder import tables
 from recorder.database import database_url, make_engine
 from recorder.service import RecorderService, build
-from recorder.settings import RecorderLine, RecorderSettings
+from recorder.settings import RecorderLine, RecorderSettings, SpoolSettings
 
 OpenProbe = Callable[..., Probe]
 StartRecorder = Callable[..., RecorderService]
@@ -47,7 +47,10 @@ def start_recorder(broker: Broker, tmp_path: Path, database: Path) -> Iterator[S
                 RecorderLine(
                     broker=BrokerSettings(host=broker.host, port=broker.port, credentials=broker.credentials_folder),
                     recorder=RecorderSettings(
-                        database_url=url, images=tmp_path / "images", **({"batch_ms": 10} | changes)
+                        database_url=url,
+                        images=tmp_path / "images",
+                        spool=SpoolSettings(path=tmp_path / "spool.db"),
+                        **({"batch_ms": 10} | changes),
                     ),
                 )
             )
@@ -275,7 +278,8 @@ def test_asked_to_stop_it_does_not_wait_for_the_database(
 
 def test_stops_in_5_s_though_neither_database_nor_broker_answers(broker: Broker, viewer: Probe, tmp_path: Path) -> None:
     login = BrokerSettings(host=broker.host, port=broker.port, credentials=broker.credentials_folder)
-    settings = RecorderLine(broker=login, recorder=RecorderSettings(images=tmp_path))
+    spool = SpoolSettings(path=tmp_path / "spool.db")
+    settings = RecorderLine(broker=login, recorder=RecorderSettings(images=tmp_path, spool=spool))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         service = RecorderService(settings, database_url(f"mysql://boardline@127.0.0.1:{silent.getsockname()[1]}/line"))
         service.start()

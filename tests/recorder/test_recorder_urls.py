@@ -13,7 +13,7 @@ from recorder.__main__ import main
 from recorder.database import bring_up_to_date, database_url, shown
 from recorder.errors import DatabaseDown
 from recorder.service import build
-from recorder.settings import RecorderLine, RecorderSettings
+from recorder.settings import RecorderLine, RecorderSettings, SpoolSettings
 
 WRONG = [
     "",
@@ -80,7 +80,8 @@ def test_mariadb_that_is_not_up_yet_is_waited_for(mariadb: MariaDb, mariadb_url:
     url = database_url(mariadb_url)
     with pytest.raises(DatabaseDown):
         bring_up_to_date(url)
-    build(RecorderLine(recorder=RecorderSettings(database_url=mariadb_url, images=tmp_path / "images")))
+    spool = SpoolSettings(path=tmp_path / "spool.db")
+    build(RecorderLine(recorder=RecorderSettings(database_url=mariadb_url, images=tmp_path / "images", spool=spool)))
 
 
 def test_the_process_ends_with_code_2_and_one_line(tmp_path: Path) -> None:

@@ -12,13 +12,14 @@ from broker import Broker
 from pcb_bus.settings import BrokerSettings
 from recorder.database import database_url, make_engine
 from recorder.service import build
-from recorder.settings import RecorderLine, RecorderSettings
+from recorder.settings import RecorderLine, RecorderSettings, SpoolSettings
 
 
 @contextmanager
 def recording(broker: Broker, folder: Path) -> Iterator[None]:
     """A recorder of this line runs; its database is `records.db` in `folder`."""
-    chosen = RecorderSettings(database_url=_url(folder), images=folder / "images", batch_ms=10)
+    spool = SpoolSettings(path=folder / "spool.db")
+    chosen = RecorderSettings(database_url=_url(folder), images=folder / "images", batch_ms=10, spool=spool)
     settings = RecorderLine(
         broker=BrokerSettings(port=broker.port, credentials=broker.credentials_folder), recorder=chosen
     )
