@@ -1,7 +1,5 @@
 """The database behind a URL: what the URL may be, how to connect, and what an error of the driver means."""
 
-import json
-from functools import partial
 from pathlib import Path
 
 from alembic.util import CommandError
@@ -11,6 +9,7 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError,
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from pcb_bus.errors import ConfigError
+from recorder.bulk import to_json
 from recorder.errors import DatabaseDown, RowRefused
 from recorder.schema import upgrade
 
@@ -34,8 +33,10 @@ _TIMEOUTS = {"read_timeout": 15, "write_timeout": 15}
 
 # Server error numbers. Those of a configuration that waiting does not mend: a login or database that is not there.
 _MISCONFIGURED = frozenset({1044, 1045, 1049, 1102, 1130, 1142, 1227, 1251, 1698, 2059})
-# Those of a value that breaks a check of the column (JSON among them), which PyMySQL counts as operational.
-_BAD_VALUE = frozenset({1292, 3140, 3141, 3157, 3819, 4025})
+# Those of a value too long to send, or that breaks a check of its column (JSON among them): to PyMySQL operational.
+_BAD_VALUE = frozenset({1153, 1292, 3140, 3141, 3157, 3819, 4025})
+# Those of a transaction that another writer came before: a key taken meanwhile, a deadlock, a row changed since read.
+_LOST_RACE = frozenset({1020, 1062, 1213})
 
 
 def database_url(text: str) -> URL:
@@ -70,7 +71,7 @@ def make_engine(url: URL, *, patient: bool = False) -> Engine:
         pool_pre_ping=True,
         hide_parameters=True,
         connect_args={} if url.drivername == _SQLITE else _MYSQL_OPTIONS | ({} if patient else _TIMEOUTS),
-        json_serializer=partial(json.dumps, ensure_ascii=False, allow_nan=False),
+        json_serializer=to_json,
     )
     if url.drivername == _SQLITE:
         event.listen(engine, "connect", _prepare_sqlite)
@@ -113,6 +114,12 @@ def write_error(error: Exception) -> RowRefused | DatabaseDown:
         or _number(error) in _BAD_VALUE
     )
     return RowRefused(reason(error)) if at_fault else DatabaseDown(reason(error))
+
+
+def lost_a_race(error: Exception) -> bool:
+    """Whether the same transaction, begun anew, may well succeed at once."""
+    sqlite_name = getattr(getattr(error, "orig", None), "sqlite_errorname", "")
+    return _number(error) in _LOST_RACE or sqlite_name in {"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_BUSY_SNAPSHOT"}
 
 
 def reason(error: Exception) -> str:
