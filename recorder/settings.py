@@ -2,10 +2,12 @@
 
 from pathlib import Path
 from typing import Annotated, ClassVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pcb_bus.settings import LineSettings, Section
+from recorder.oversight.settings import AlertSettings, OversightSettings
 
 
 class SpoolSettings(Section):
@@ -31,6 +33,25 @@ class RecorderSettings(Section):
     batch_ms: Annotated[int, Field(ge=0, le=10_000)] = 50
     """Time that the first message of a batch waits for others, ms."""
     spool: SpoolSettings = SpoolSettings()
+    time_zone: str = "UTC"
+    """The line's, as in `Asia/Seoul`: its days are those of the statistics, its nights those of the reconciliation."""
+    verdict_deadline_ms: Annotated[int, Field(ge=100, le=3_600_000)] = 10_000
+    """A board without a verdict for so long after its trigger was recorded is 미판정, and raises an alert."""
+    alerts: AlertSettings = AlertSettings()
+    oversight: OversightSettings = OversightSettings()
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone_is_known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("not an IANA time zone such as Asia/Seoul") from None
+        return name
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
 
 
 class RecorderLine(LineSettings):
