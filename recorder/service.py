@@ -3,6 +3,7 @@
 import logging
 import threading
 from functools import partial
+from pathlib import Path
 
 from sqlalchemy import URL
 
@@ -11,13 +12,19 @@ from pcb_bus.inbox import Inbox
 from pcb_bus.metrics import DROPPED
 from pcb_bus.node import Identity, Node
 from pcb_bus.session import QUEUED_AT_BROKER, Delivery, SessionOptions, Subscription
+from pcb_bus.settings import DEFAULT_TAXONOMY
+from pcb_bus.taxonomy import load_taxonomy
 from pcb_bus.topics import TopicFilter, Topics, exactly
 from recorder.arrival import Arrival, Delivered, Kind
 from recorder.database import bring_up_to_date, database_url, make_engine
 from recorder.errors import DatabaseDown
 from recorder.images import ImageStore
+from recorder.oversight.service import Oversight, Watched
+from recorder.periods import Calendar
 from recorder.reading import Reader
+from recorder.reconcile.statistics import StatisticsCheck
 from recorder.settings import RecorderLine
+from recorder.spool import Spool
 from recorder.store import Store
 from recorder.worker import Worker
 
@@ -40,7 +47,8 @@ class RecorderService:
         self._inbox: Inbox[Delivered] = Inbox(2 * (ahead + QUEUED_AT_BROKER), self._dropped)
         self._missed = threading.Event()
         self._engine = make_engine(url)
-        self._store = Store(self._engine)
+        calendar = Calendar(settings.recorder.time_zone)
+        self._store = Store(self._engine, calendar, _unjudged_label(settings.taxonomy))
         self._worker = Worker(
             self._node,
             self._inbox,
@@ -52,6 +60,25 @@ class RecorderService:
         )
         for topic_filter, kind in _interests(settings.topics):
             self._node.session.subscribe(Subscription(topic_filter, partial(self._receive, kind), manual_ack=True))
+        self._oversight = Oversight(
+            self._node,
+            Watched(
+                url,
+                {"images": settings.recorder.images, "spool": settings.recorder.spool.path},
+                settings.recorder.zone,
+                settings.recorder.verdict_deadline_ms,
+                lambda: self.caught_up,
+                self._store.close_overdue,
+                StatisticsCheck(calendar),
+            ),
+            settings.recorder.alerts,
+            settings.recorder.oversight,
+        )
+
+    @property
+    def spool(self) -> Spool:
+        """What waits for the database on this disk."""
+        return self._worker.spool
 
     @property
     def caught_up(self) -> bool:
@@ -61,9 +88,12 @@ class RecorderService:
     def start(self) -> None:
         self._worker.start()
         self._node.start()
+        self._oversight.start()
 
     def stop(self) -> None:
+        self._oversight.ask_to_stop()
         self._worker.stop()
+        self._oversight.stop()
         self._node.stop()
         self._engine.dispose()
 
@@ -98,6 +128,14 @@ def build(settings: RecorderLine) -> RecorderService:
     except DatabaseDown as error:
         log.warning("the database does not answer yet, still trying: %s", error)
     return RecorderService(settings, url)
+
+
+def _unjudged_label(taxonomy: Path) -> str:
+    """What the taxonomy calls a board that could not be inspected. A recorder may run without a taxonomy of its own."""
+    if taxonomy == DEFAULT_TAXONOMY and not taxonomy.exists():
+        log.warning("there is no %s: boards without a verdict are recorded as unjudged", taxonomy)
+        return "unjudged"
+    return load_taxonomy(taxonomy).label("unjudged")
 
 
 def _make_folder_of_images(settings: RecorderLine) -> None:

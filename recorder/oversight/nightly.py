@@ -1,6 +1,7 @@
 """When the nightly reconciliation runs. Pure."""
 
 from datetime import UTC, datetime, time, timedelta
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from recorder.reconcile.findings import Span
@@ -25,17 +26,17 @@ class Nightly:
     """Says when it is time.
 
     Args:
-        at: local time in `zone`; None: never.
+        at: local time in `zone`, or none.
     """
 
-    def __init__(self, at: time | None, zone: ZoneInfo, now: datetime) -> None:
+    def __init__(self, at: time | Literal["none"], zone: ZoneInfo, now: datetime) -> None:
         self._at = at
         self._zone = zone
-        self._next = None if at is None else next_run(now, at, zone)
+        self._next = None if at == "none" else next_run(now, at, zone)
 
     def is_due(self, now: datetime) -> bool:
         """True once for each night."""
-        if self._at is None or self._next is None or now < self._next:
+        if self._at == "none" or self._next is None or now < self._next:
             return False
         self._next = next_run(now, self._at, self._zone)
         return True

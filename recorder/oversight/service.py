@@ -5,9 +5,10 @@ night. A database that hangs holds up neither the first nor the recording.
 """
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -72,7 +73,7 @@ class Oversight:
         self.desk = AlertDesk(self._engine, node.event)
         self.live = LiveValues(self._engine, self._publish_config, node.event)
         self._nodes = NodeCheck(self.desk, alerts, node.identity.node, lambda: node.session.connected)
-        self._nightly = Nightly(_time_of(settings), watched.zone, datetime.now(UTC))
+        self._nightly = Nightly(settings.reconcile_at, watched.zone, datetime.now(UTC))
         self._gates = Gates(
             self._engine,
             Requester(node.session, node.topics, node.identity.node),
@@ -87,12 +88,17 @@ class Oversight:
         for rounds in self._rounds:
             rounds.start()
 
-    def stop(self, timeout: float = 1.0) -> None:
-        """Writes what is not written yet, if the database takes it by then."""
+    def ask_to_stop(self) -> None:
+        """Begin to stop: what is not written yet is written, if the database takes it."""
         for rounds in self._rounds:
             rounds.ask_to_stop()
+
+    def stop(self, timeout: float = 0.5) -> None:
+        """Wait for that, up to `timeout` seconds for all of it."""
+        self.ask_to_stop()
+        end = time.monotonic() + timeout
         for rounds in self._rounds:
-            rounds.join(timeout / len(self._rounds))
+            rounds.join(max(0.0, end - time.monotonic()))
         self._engine.dispose()
 
     def _plan(self, alerts: AlertSettings) -> tuple[Rounds, ...]:
@@ -165,7 +171,3 @@ class Oversight:
         message = "the records have gaps: " + ", ".join(f"{number} × {kind}" for kind, number in counts.items())
         named = [str(gap) for gap in result.gaps[:_GAPS_IN_AN_ALERT]]
         self.desk.raise_alert(RECONCILIATION, root, "error", message, gaps=named)
-
-
-def _time_of(settings: OversightSettings) -> time | None:
-    return None if settings.reconcile_at == "none" else settings.reconcile_at
