@@ -36,12 +36,13 @@ class Written:
     replaced: list[Row]
 
 
-def present(connection: Connection, verdict_ids: Collection[str]) -> dict[str, Present]:
-    """Which of the passes have a row."""
+def present(connection: Connection, verdict_ids: Collection[str], *, lock: bool = False) -> dict[str, Present]:
+    """Which of the passes have a row. With `lock` no other writer gives them one before this transaction ends."""
     if not verdict_ids:
         return {}
     columns = (Inspection.verdict_id, Inspection.id, Inspection.status, Inspection.category, Inspection.inspection_time)
-    found = connection.execute(select(*columns).where(Inspection.verdict_id.in_(verdict_ids)))
+    query = select(*columns).where(Inspection.verdict_id.in_(verdict_ids))
+    found = connection.execute(query.with_for_update() if lock else query)
     return {row.verdict_id: Present(row.id, row.status, row.category, row.inspection_time) for row in found}
 
 

@@ -18,7 +18,7 @@ from recorder.statistics import add, tally
 from recorder.tables import Actuation, DefectImage, Inspection, RejectedMessage, SystemLog
 from recorder.triggers import close, close_inspected, insert_triggers, overdue
 
-_TRIES = 3
+_TRIES = 5
 _CLOSED_AT_ONCE = 500
 
 T = TypeVar("T")
@@ -62,19 +62,22 @@ class Store:
         """
         return self._transact(partial(self._close_overdue, now, deadline))
 
-    def _transact(self, action: Callable[[Connection], T]) -> T:
-        """What `action` returns, committed. Where another writer came between, it sees the other's rows next time."""
-        for tries_left in reversed(range(_TRIES)):
+    def _transact(self, action: Callable[[Connection, bool], T]) -> T:
+        """What `action` returns, committed. Where another writer came between, it is done anew and locks what it reads.
+
+        Not the first time, for that would lock the gaps in which other writers insert.
+        """
+        for attempt in range(_TRIES):
             try:
                 with self._engine.begin() as connection:
-                    return action(connection)
+                    return action(connection, attempt > 0)
             except (SQLAlchemyError, OverflowError, ValueError) as error:
-                if not (tries_left and lost_a_race(error)):
+                if attempt == _TRIES - 1 or not lost_a_race(error):
                     raise write_error(error) from error
-        raise AssertionError("the last try returns or raises")
+        raise AssertionError("the last attempt returns or raises")
 
-    def _write(self, batch: Batch, connection: Connection) -> None:
-        before = present(connection, {*batch.verdicts, *batch.triggers})
+    def _write(self, batch: Batch, connection: Connection, lock: bool) -> None:
+        before = present(connection, {*batch.verdicts, *batch.triggers}, lock=lock)
         written = write_verdicts(connection, batch.verdicts, before)
         insert_triggers(connection, batch.triggers.values(), before.keys() | batch.verdicts.keys())
         insert_rows(connection, Actuation, batch.actuations.values(), keep_present=True)
@@ -83,9 +86,9 @@ class Store:
         insert_rows(connection, RejectedMessage, batch.rejected.values(), keep_present=True)
         self._account(connection, written, {row["verdict_id"] for row in batch.images.values()})
 
-    def _close_overdue(self, now: int, deadline: int, connection: Connection) -> list[Overdue]:
+    def _close_overdue(self, now: int, deadline: int, connection: Connection, lock: bool) -> list[Overdue]:
         late = overdue(connection, to_datetime(now - deadline), _CLOSED_AT_ONCE)
-        before = present(connection, [trigger["verdict_id"] for trigger in late])
+        before = present(connection, [trigger["verdict_id"] for trigger in late], lock=lock)
         without = [trigger for trigger in late if trigger["verdict_id"] not in before]
         rows = {row["verdict_id"]: row for row in self._missing(without, now)}
         insert_rows(connection, Inspection, rows.values())
