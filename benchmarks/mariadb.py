@@ -32,14 +32,17 @@ class MariaDb:
         self.directory = directory
         self.port = port
         self._socket = directory / "s"
+        self._temporary = directory / "tmp"  # in a shared one, servers delete each other's files at their start
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
 
     def initialise(self) -> None:
         """Make an empty server, with a login of all rights."""
+        self._temporary.mkdir()
         install = [
             *(program("mariadb-install-db"), "--no-defaults", f"--user={getpass.getuser()}"),
-            *(f"--datadir={self.directory / 'data'}", "--auth-root-authentication-method=normal", "--skip-test-db"),
+            *(f"--datadir={self.directory / 'data'}", f"--tmpdir={self._temporary}"),
+            *("--auth-root-authentication-method=normal", "--skip-test-db"),
         ]
         done = subprocess.run(install, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -63,6 +66,7 @@ class MariaDb:
             *(program("mariadbd"), "--no-defaults", f"--user={getpass.getuser()}"),
             *(f"--datadir={self.directory / 'data'}", f"--socket={self._socket}"),
             *("--bind-address=127.0.0.1", f"--port={self.port}", f"--pid-file={self.directory / 'pid'}"),
+            f"--tmpdir={self._temporary}",
             *self._options,
         ]
         with self.log_path.open("ab") as log:
@@ -103,7 +107,7 @@ class MariaDb:
 
     def execute(self, *statements: str) -> None:
         """Run statements as the server's root."""
-        with closing(self._connect()) as connection, connection.cursor() as cursor:
+        with closing(self.connect()) as connection, connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
 
@@ -111,7 +115,8 @@ class MariaDb:
     def log_path(self) -> Path:
         return self.directory / "log"
 
-    def _connect(self) -> "pymysql.Connection[pymysql.cursors.Cursor]":
+    def connect(self) -> "pymysql.Connection[pymysql.cursors.Cursor]":
+        """As the server's root, for whom it keeps a place when its connections are used up."""
         return pymysql.connect(unix_socket=str(self._socket), user="root", autocommit=True)
 
     def _wait_ready(self) -> None:
