@@ -1,21 +1,29 @@
 """Messages to record, and the two databases to record them in."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import URL, Engine
 from support.mariadb import MariaDb
+from support.probe import Probe
 
+from broker import Broker
 from pcb_bus.clock import NS_PER_MS
 from pcb_bus.codec import encode_json
 from pcb_bus.messages import Actuation, Box, Evidence, GpioSignal, ModelRef, SideResult, Verdict
+from pcb_bus.settings import BrokerSettings
 from recorder.arrival import Arrival, Kind
 from recorder.database import bring_up_to_date, database_url, make_engine
+from recorder.service import RecorderService, build
+from recorder.settings import RecorderLine, RecorderSettings, SpoolSettings
 from recorder.tables import Base
 
 MakeVerdict = Callable[..., Verdict]
+OpenProbe = Callable[..., Probe]
+StartRecorder = Callable[..., RecorderService]
 AT = 1_795_248_000_123_000_000  # 2026-11-21T08:00:00.123Z
 
 
@@ -151,3 +159,35 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
         for table in reversed(Base.metadata.sorted_tables):
             connection.execute(table.delete())
     engine.dispose()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "records.db"
+
+
+@pytest.fixture
+def start_recorder(broker: Broker, tmp_path: Path, database: Path) -> Iterator[StartRecorder]:
+    """Starts recorders; what still runs at the end of the test is stopped."""
+    quick = {"batch_ms": 10, "spool": SpoolSettings(path=tmp_path / "spool.db")}
+    with ExitStack() as running:
+
+        def start(url: str = f"sqlite:///{database}", **changes: Any) -> RecorderService:
+            service = build(
+                RecorderLine(
+                    broker=BrokerSettings(host=broker.host, port=broker.port, credentials=broker.credentials_folder),
+                    recorder=RecorderSettings(database_url=url, images=tmp_path / "images", **(quick | changes)),
+                )
+            )
+            service.start()
+            running.callback(service.stop)
+            return service
+
+        yield start
+
+
+@pytest.fixture
+def viewer(mqtt_probe: OpenProbe) -> Probe:
+    probe = mqtt_probe("viewer")
+    probe.subscribe("pcb/recorded", "pcb/status/recorder", "pcb/event/recorder")
+    return probe
