@@ -4,7 +4,7 @@ from pathlib import Path
 
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -34,7 +34,8 @@ _TIMEOUTS = {"read_timeout": 15, "write_timeout": 15}
 # Server error numbers. Those of a configuration that waiting does not mend: a login or database that is not there.
 _MISCONFIGURED = frozenset({1044, 1045, 1049, 1102, 1130, 1142, 1227, 1251, 1698, 2059})
 # Those of a value too long to send, or that breaks a check of its column (JSON among them): to PyMySQL operational.
-_BAD_VALUE = frozenset({1153, 1292, 3140, 3141, 3157, 3819, 4025})
+_TOO_LARGE = 1153
+_BAD_VALUE = frozenset({_TOO_LARGE, 1292, 3140, 3141, 3157, 3819, 4025})
 # Those of a transaction that another writer came before: a key taken meanwhile, a deadlock, a row changed since read.
 _LOST_RACE = frozenset({1020, 1062, 1213})
 
@@ -76,6 +77,8 @@ def make_engine(url: URL, *, patient: bool = False) -> Engine:
     if url.drivername == _SQLITE:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "handle_error", _mark_hung_up)
     return engine
 
 
@@ -157,6 +160,12 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
     for pragma in _SQLITE_PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _mark_hung_up(context: ExceptionContext) -> None:
+    # The server hangs up on a packet that is too large; a rollback would only hide why.
+    if context.original_exception.args[:1] == (_TOO_LARGE,):
+        context.is_disconnect = True
 
 
 def _begin_sqlite(connection: Connection) -> None:
