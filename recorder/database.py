@@ -101,7 +101,7 @@ def bring_up_to_date(url: URL) -> None:
         upgrade(engine)
     except CommandError as error:
         raise ConfigError(f"{KEY}: {shown(url)} does not fit this version of the recorder: {error}") from None
-    except (SQLAlchemyError, TypeError, ValueError) as error:
+    except (SQLAlchemyError, RuntimeError, TypeError, ValueError) as error:
         if _never_works(error):
             raise ConfigError(f"{KEY}: {shown(url)}: {reason(error)}") from None
         raise DatabaseDown(reason(error)) from None
@@ -138,7 +138,7 @@ def _number(error: Exception) -> int | str | None:
 
 def _never_works(error: Exception) -> bool:
     if not isinstance(error, SQLAlchemyError):
-        return True  # the driver does not know an option of the URL
+        return True  # the driver does not know an option of the URL, or the login's plugin
     if _number(error) in _MISCONFIGURED:
         return True
     sqlite_name = getattr(getattr(error, "orig", None), "sqlite_errorname", "")

@@ -75,6 +75,18 @@ def test_mariadb_that_refuses(mariadb_url: str) -> None:
         assert_presentable(failure.value, str(url.password))
 
 
+def test_a_kind_of_login_that_the_driver_does_not_know_is_named(mariadb: MariaDb, mariadb_url: str) -> None:
+    mariadb.execute(
+        "INSTALL SONAME 'auth_ed25519'",
+        "CREATE USER 'curve'@'127.0.0.1' IDENTIFIED VIA ed25519 USING PASSWORD('secret')",
+        "GRANT ALL ON *.* TO 'curve'@'127.0.0.1'",
+    )
+    url = make_url(mariadb_url).set(username="curve", password="secret")
+    with pytest.raises(ConfigError, match=r"^recorder\.database_url: .*'pynacl' package is required") as failure:
+        bring_up_to_date(database_url(url.render_as_string(hide_password=False)))
+    assert_presentable(failure.value, "secret")
+
+
 def test_mariadb_that_is_not_up_yet_is_waited_for(mariadb: MariaDb, mariadb_url: str, tmp_path: Path) -> None:
     mariadb.stop()
     url = database_url(mariadb_url)
