@@ -44,6 +44,7 @@ class Evidence:
         triggers: number of rows of each verdict id.
         pulses: how often a pin went high for each verdict id, by the driver's own word.
         deadlines: until when (ns) a gate might act on a verdict, where that was heard.
+        offsets: by how much (ns) wall clocks were ahead, some time or other.
     """
 
     triggers: Mapping[str, int] = field(default_factory=dict)
@@ -51,6 +52,7 @@ class Evidence:
     reports: tuple[ReportRow, ...] = ()
     pulses: Mapping[str, int] = field(default_factory=dict)
     deadlines: Mapping[str, int] = field(default_factory=dict)
+    offsets: tuple[int, ...] = (0,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ class _Account:
         self._triggers = view.evidence.triggers.get(key, 0)
         self._pulses = view.evidence.pulses.get(key, 0)
         self._deadline = view.evidence.deadlines.get(key)
+        self._offsets = view.evidence.offsets
         self._rows = view.inspections.get(board.board_id, [])
         self._reports = view.reports.get(key, [])
 
@@ -151,9 +154,14 @@ class _Account:
     def late(self) -> list[str]:
         if self._deadline is None:
             return []
-        limit = self._deadline + _TOLERANCE_NS
-        late = [row.fired_at for row in self._fired if row.fired_at is not None and row.fired_at > limit]
-        return self._named(f"fired {ns_to_ms(at - self._deadline):.0f} ms after its deadline" for at in late)
+        deadline = self._true(self._deadline)
+        fired = [self._true(row.fired_at) for row in self._fired if row.fired_at is not None]
+        late = [at - deadline for at in fired if at > deadline + _TOLERANCE_NS]
+        return self._named(f"fired {ns_to_ms(by):.0f} ms after its deadline" for by in late)
+
+    def _true(self, moment: int) -> int:
+        """`moment` by the true clock: the one that brings it nearest to its trigger."""
+        return min((moment - each for each in self._offsets), key=lambda at: abs(at - self._board.triggered_at))
 
     @property
     def _fired(self) -> list[ReportRow]:

@@ -114,7 +114,7 @@ class Campaign:
         return self._news(self._line.given_up)
 
     def _evidence(self) -> Evidence:
-        return self._line.records.read(self._line.witness.deadlines)
+        return self._line.evidence()
 
     def _conveyor(self, session: MqttSession) -> Conveyor:
         line = self._line

@@ -18,18 +18,16 @@ class Fault:
     Args:
         lasts: how long it lasts, s, from the one to the other by chance.
         root: whether it needs namespaces or mounts.
-        true_clocks: whether times on record may be compared.
     """
 
     name: str
     inject: Inject
     lasts: tuple[float, float]
     root: bool
-    true_clocks: bool
 
 
 def fault(
-    name: str, *, lasts: tuple[float, float] = (0.0, 0.0), root: bool = False, true_clocks: bool = True
+    name: str, *, lasts: tuple[float, float] = (0.0, 0.0), root: bool = False
 ) -> Callable[[Callable[[FaultLine, Random], Iterator[None]]], Callable[[FaultLine, Random], Iterator[None]]]:
     """Enter a generator function into the catalogue: it does the fault, yields while it lasts, and mends it."""
 
@@ -38,7 +36,7 @@ def fault(
     ) -> Callable[[FaultLine, Random], Iterator[None]]:
         if name in _catalogue:
             raise ValueError(f"two faults are called {name}")
-        _catalogue[name] = Fault(name, contextmanager(function), lasts, root, true_clocks)
+        _catalogue[name] = Fault(name, contextmanager(function), lasts, root)
         return function
 
     return enter
@@ -47,6 +45,6 @@ def fault(
 def all_faults() -> dict[str, Fault]:
     """Every fault that was entered, by name."""
     # Each module enters its own.
-    from faults.kinds import broker, database, processes  # noqa: F401
+    from faults.kinds import broker, clocks, database, disks, network, processes  # noqa: F401
 
     return dict(_catalogue)

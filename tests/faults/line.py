@@ -4,7 +4,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import geteuid, kill
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ from support.netns import FarNetwork
 from support.tmpfs import SmallDisk
 
 from broker.server import Broker
+from faults.books import Evidence
 from faults.launch import write_offset
 from faults.records import Records
 from faults.witness import Witness
@@ -62,6 +63,7 @@ class FaultLine:
         self.means = means
         self.topics = Topics()
         self.given_up: list[str] = []
+        self.offsets = [0]
         self._resources = ExitStack()
         self.workplace = Workplace(folder)
         broker_port, database_port = free_ports(2)
@@ -74,7 +76,7 @@ class FaultLine:
         self.pi = Cable((self.broker.host, broker_port), self.far.near if self.far else "127.0.0.1", read_packet)
         self.pc = Cable((self.broker.host, broker_port), read=read_packet)
         self.to_database = Cable(("127.0.0.1", database_port))
-        self.records = Records(self.mariadb, DATABASE, folder / "output" / "actuator.out")
+        self._records = Records(self.mariadb, DATABASE, folder / "output" / "actuator.out")
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
@@ -88,6 +90,14 @@ class FaultLine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._resources.close()
+
+    def evidence(self) -> Evidence:
+        """What is on record now.
+
+        Raises:
+            OSError, pymysql.err.Error: the database does not answer.
+        """
+        return replace(self._records.read(), deadlines=self.witness.deadlines, offsets=tuple(self.offsets))
 
     @property
     def nodes(self) -> frozenset[str]:
@@ -110,6 +120,16 @@ class FaultLine:
             yield
         finally:
             self._signal(node, signal.SIGCONT)
+
+    @contextmanager
+    def clock_off(self, node: str, offset_ns: int) -> Iterator[None]:
+        """Within the block this service's wall clock is ahead by so much."""
+        self.offsets.append(offset_ns)
+        write_offset(self.clock(node), offset_ns)
+        try:
+            yield
+        finally:
+            write_offset(self.clock(node), 0)
 
     def session(self, login: str, options: SessionOptions | None = None, *, name: str | None = None) -> MqttSession:
         """A session of one's own, straight to the broker, with the login of a role; not started yet."""

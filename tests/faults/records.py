@@ -31,8 +31,8 @@ class Records:
         self._database = database
         self._output = actuator_output
 
-    def read(self, deadlines: dict[str, int]) -> Evidence:
-        """All of it, as of now.
+    def read(self) -> Evidence:
+        """All of it, as of now, but for what only the bus has said.
 
         Raises:
             OSError, pymysql.err.Error: the database does not answer.
@@ -48,7 +48,6 @@ class Records:
                 inspections=tuple(InspectionRow(*map(str, row)) for row in rows(_INSPECTIONS)),
                 reports=tuple(ReportRow(key, outcome, _ns(at)) for key, outcome, at in rows(_REPORTS)),
                 pulses=self._pulses(),
-                deadlines=deadlines,
             )
 
     def _pulses(self) -> Counter[str]:

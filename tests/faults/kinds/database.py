@@ -5,6 +5,7 @@ from contextlib import ExitStack, closing
 from random import Random
 
 import pymysql
+from pymysql.cursors import Cursor
 from support.cable import Condition
 
 from faults.catalogue import fault
@@ -62,13 +63,11 @@ def slow(line: FaultLine, rng: Random) -> Iterator[None]:
 
 @fault("database out of connections", lasts=(1.0, 4.0))
 def out_of_connections(line: FaultLine, rng: Random) -> Iterator[None]:
-    line.mariadb.execute(f"SET GLOBAL max_connections = {_FEWEST_CONNECTIONS}")
-    try:
-        with ExitStack() as taken:
-            _take_every_place(line, taken)
-            yield
-    finally:
-        line.mariadb.execute("SET GLOBAL max_connections = 151")
+    with closing(line.mariadb.connect()) as connection, connection.cursor() as root, ExitStack() as taken:
+        root.execute(f"SET GLOBAL max_connections = {_FEWEST_CONNECTIONS}")
+        taken.callback(root.execute, "SET GLOBAL max_connections = 151")
+        _take_every_place(root, line.mariadb.port, taken)
+        yield
 
 
 @fault("database cut off", lasts=(1.0, 4.0))
@@ -77,19 +76,14 @@ def cut_off(line: FaultLine, rng: Random) -> Iterator[None]:
         yield
 
 
-def _take_every_place(line: FaultLine, taken: ExitStack) -> None:
+def _take_every_place(root: Cursor, port: int, taken: ExitStack) -> None:
     """A neighbour holds every connection that the server grants; the recorder, put out, may have come back first."""
     for _ in range(_ATTEMPTS):
-        line.mariadb.execute(f"KILL HARD USER '{LOGIN}'@'127.0.0.1'")
-        _take_places(line.mariadb.port, taken)
-        if not _connections_of(line, LOGIN):
+        root.execute(f"KILL HARD USER '{LOGIN}'@'127.0.0.1'")
+        _take_places(port, taken)
+        if not root.execute("SELECT id FROM information_schema.processlist WHERE user = %s", (LOGIN,)):
             return
     raise TimeoutError("the recorder keeps its connection")
-
-
-def _connections_of(line: FaultLine, user: str) -> int:
-    with closing(line.mariadb.connect()) as connection, connection.cursor() as cursor:
-        return cursor.execute("SELECT id FROM information_schema.processlist WHERE user = %s", (user,))
 
 
 def _take_places(port: int, taken: ExitStack) -> None:
