@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import URL, Engine, text
 
 from recorder.__main__ import main
-from recorder.database import bring_up_to_date, make_engine
+from recorder.database import bring_up_to_date, database_url, make_engine
 from recorder.errors import DatabaseDown
 from recorder.live_config import KNOWN, LiveValues, check, interpret
 
@@ -159,14 +159,14 @@ def test_what_held_still_holds_while_the_database_is_away(url: URL) -> None:
     engine.dispose()
 
 
-@pytest.fixture
-def config(url: URL) -> Config:
+def command_on(url: URL) -> Config:
     """The command, on a database with its tables."""
     bring_up_to_date(url)
     return lambda *words: main(["config", *words, "--database_url", url.render_as_string(hide_password=False)])
 
 
-def test_the_command_sets_lists_and_removes(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_sets_lists_and_removes(url: URL, capsys: pytest.CaptureFixture[str]) -> None:
+    config = command_on(url)
     assert config("fps", "12") == 0
     assert config("fps", "12") == 0
     assert config("class_confidence", '{"short": 0.4}') == 0
@@ -181,8 +181,8 @@ def test_the_command_sets_lists_and_removes(config: Config, capsys: pytest.Captu
     "words",
     [["fps", "0"], ["fps", "fast"], ["fps"], ["fps", "1", "2"], ["--unset"], ["fps", "--unset"], ["nonsense", "1"]],
 )
-def test_the_command_refuses_in_one_line(config: Config, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert config(*words) == 2
+def test_the_command_refuses_in_one_line(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_on(database_url(f"sqlite:///{tmp_path / 'records.db'}"))(*words) == 2
     said = capsys.readouterr()
     assert said.err.startswith("python -m recorder config: ")
     assert (said.err.count("\n"), said.out) == (1, "")
