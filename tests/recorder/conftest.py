@@ -1,4 +1,4 @@
-"""Messages to record, and the two databases to record them in."""
+"""Messages to record, and the databases to record them in."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import URL, Engine
 from support.mariadb import MariaDb
+from support.mysql import fresh_database, given_server
 from support.probe import Probe
 
 from broker import Broker
@@ -24,6 +25,8 @@ from recorder.tables import Base
 MakeVerdict = Callable[..., Verdict]
 OpenProbe = Callable[..., Probe]
 StartRecorder = Callable[..., RecorderService]
+MYSQL = given_server()
+DATABASES = ["sqlite", "mariadb", *(["mysql"] if MYSQL else [])]
 AT = 1_795_248_000_123_000_000  # 2026-11-21T08:00:00.123Z
 
 
@@ -119,12 +122,24 @@ def arrive() -> Callable[..., Arrival]:
     return make
 
 
-@pytest.fixture(params=["sqlite", "mariadb"])
+@pytest.fixture(params=DATABASES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
     """An empty database of each kind."""
-    if request.param == "mariadb":
-        return database_url(request.getfixturevalue("mariadb_url"))
+    match request.param:
+        case "mysql":
+            mysql: URL = request.getfixturevalue("mysql_url")
+            return mysql
+        case "mariadb":
+            return database_url(request.getfixturevalue("mariadb_url"))
     return database_url(f"sqlite:///{tmp_path / 'records.db'}")
+
+
+@pytest.fixture
+def mysql_url() -> Iterator[URL]:
+    """An empty database in the MySQL server that the environment names."""
+    assert MYSQL is not None
+    with fresh_database(MYSQL) as url:
+        yield url
 
 
 @pytest.fixture
@@ -144,15 +159,24 @@ def _mariadb_with_tables(_mariadb_server: MariaDb) -> URL:
     return url
 
 
-@pytest.fixture(params=["sqlite", "mariadb"])
+@pytest.fixture(scope="session")
+def _mysql_with_tables() -> Iterator[URL]:
+    assert MYSQL is not None
+    with fresh_database(MYSQL) as url:
+        bring_up_to_date(url)
+        yield url
+
+
+@pytest.fixture(params=DATABASES)
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    """Empty tables in each kind of database. Those in MariaDB are made once, for that takes a second."""
-    if request.param == "mariadb":
-        request.getfixturevalue("mariadb")
-        url = request.getfixturevalue("_mariadb_with_tables")
-    else:
+    """Empty tables in each kind of database. Those of a server are made once, for that takes a second."""
+    if request.param == "sqlite":
         url = database_url(f"sqlite:///{tmp_path / 'records.db'}")
         bring_up_to_date(url)
+    else:
+        if request.param == "mariadb":
+            request.getfixturevalue("mariadb")
+        url = request.getfixturevalue(f"_{request.param}_with_tables")
     engine = make_engine(url)
     yield engine
     with engine.begin() as connection:
