@@ -1,0 +1,140 @@
+"""A recorder process, a broker and MariaDB: a backlog that is drained, and a stream that is kept up with."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import URL, func, select
+
+from benchmarks.boards import payloads
+from benchmarks.bus import TOPICS, Progress, broker_with, send, session
+from benchmarks.machine import rss_mib
+from pcb_bus.codec import decode_json
+from pcb_bus.inbox import Inbox
+from pcb_bus.messages import NodeStatus
+from pcb_bus.session import Delivery, Subscription
+from pcb_bus.settings import BrokerSettings
+from pcb_bus.topics import exactly
+from recorder.database import make_engine
+from recorder.tables import Inspection, InspectionSide
+
+# The line's broker keeps 20,000 messages for a recorder that is away; the rest waits in the senders' outboxes, whose
+# pace (500 a second) would be what is measured. So this broker keeps the whole backlog.
+ROOM_FOR_ALL = {"max_queued_messages": "0", "max_queued_bytes": "0", "autosave_on_changes": "false"}
+_ONLINE_S, _DRAIN_S = 20.0, 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run has its files, its database and its port."""
+
+    folder: Path
+    url: URL
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """What became of a backlog or a stream."""
+
+    verdicts: int
+    seconds: float
+    lost: int
+    rss: tuple[float, float, float]
+    """Memory of the recorder's process after 5, 50 and 100 %, MiB."""
+
+    @property
+    def figures(self) -> dict[str, float]:
+        start, middle, end = self.rss
+        return {
+            "verdicts": self.verdicts,
+            "seconds": self.seconds,
+            "verdicts_per_s": self.verdicts / self.seconds,
+            "lost": self.lost,
+            "rss_start_mib": start,
+            "rss_middle_mib": middle,
+            "rss_end_mib": end,
+        }
+
+
+def backlog(place: Place, verdicts: int) -> Drained:
+    """They wait at the broker before the recorder starts; the time runs from its start."""
+    with broker_with(place.folder / "broker", place.port, ROOM_FOR_ALL) as broker:
+        with recorder_process(place, broker):
+            pass  # so that the broker knows its session
+        with session("inference", broker) as sender:
+            send(sender, payloads(verdicts, "backlog"))
+        return _watched(place, broker, verdicts, stream=False)
+
+
+def stream(place: Place, verdicts: int, changes: Mapping[str, str]) -> Drained:
+    """The recorder is there, and they come as fast as the broker takes them."""
+    with broker_with(place.folder / "broker", place.port, changes) as broker:
+        return _watched(place, broker, verdicts, stream=True)
+
+
+def _watched(place: Place, broker: BrokerSettings, verdicts: int, stream: bool) -> Drained:
+    progress = Progress()
+    with session("viewer", broker, progress.subscription), session("inference", broker) as sender:
+        begin = time.monotonic()
+        with recorder_process(place, broker) as pid:
+            if stream:
+                begin = time.monotonic()
+                send(sender, payloads(verdicts, "stream"))
+            rss = []
+            for share in (0.05, 0.5, 1.0):
+                end = progress.wait_for(round(share * verdicts), _DRAIN_S)
+                rss.append(rss_mib(pid))
+    return Drained(verdicts, end - begin, verdicts - _whole_boards(place.url), (rss[0], rss[1], rss[2]))
+
+
+@contextmanager
+def recorder_process(place: Place, broker: BrokerSettings) -> Iterator[int]:
+    """`python -m recorder`, online; its process id."""
+    states: Inbox[Delivery] = Inbox(1000)
+    watch = Subscription(exactly(TOPICS.status("recorder")), states.put)
+    with session("operator", broker, watch):
+        process = subprocess.Popen(_command(place, broker), cwd=place.folder, env=_environment(place))
+        try:
+            _wait_online(states)
+            yield process.pid
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(10)
+
+
+def _wait_online(states: Inbox[Delivery]) -> None:
+    end = time.monotonic() + _ONLINE_S
+    while (left := end - time.monotonic()) > 0:
+        said = states.take(left)
+        if said is not None and decode_json(NodeStatus, said.payload).state == "online":
+            return
+    raise TimeoutError("the recorder does not come online")
+
+
+def _command(place: Place, broker: BrokerSettings) -> list[str]:
+    return [
+        *(sys.executable, "-m", "recorder", "--broker.port", str(broker.port), "--log.level", "warning"),
+        *("--broker.credentials", str(broker.credentials), "--broker.keepalive_s", str(broker.keepalive_s)),
+    ]
+
+
+def _environment(place: Place) -> dict[str, str]:
+    url = place.url.render_as_string(hide_password=False)  # on a command line everybody could read it
+    return os.environ | {"PYTHONPATH": str(Path.cwd()), "PCB_RECORDER__DATABASE_URL": url}
+
+
+def _whole_boards(url: URL) -> int:
+    """Boards that are in the database with both their sides."""
+    engine = make_engine(url)
+    sides = select(InspectionSide.inspection_id).group_by(InspectionSide.inspection_id).having(func.count() == 2)
+    with engine.connect() as connection:
+        found = connection.scalar(select(func.count()).select_from(Inspection).where(Inspection.id.in_(sides)))
+    engine.dispose()
+    return found or 0
