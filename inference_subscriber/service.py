@@ -15,7 +15,6 @@ from inference_subscriber.joiner import Joiner
 from inference_subscriber.judge import Judge
 from inference_subscriber.metrics import FRAMES_DROPPED
 from inference_subscriber.receiving import FrameStage, TriggerStage
-from inference_subscriber.resending import ResendStage
 from inference_subscriber.sender import VerdictSender
 from inference_subscriber.settings import InferenceLine
 from pcb_bus.clock import ms_to_ns
@@ -23,6 +22,7 @@ from pcb_bus.errors import ConfigError
 from pcb_bus.inbox import Inbox
 from pcb_bus.node import Identity, Node
 from pcb_bus.outbox import Outbox
+from pcb_bus.resending import ResendStage, telling
 from pcb_bus.resends import Pace
 from pcb_bus.session import QUEUED_AT_BROKER, Delivery, SessionOptions, Subscription
 from pcb_bus.taxonomy import Taxonomy, load_taxonomy
@@ -57,7 +57,7 @@ class InferenceService:
         self._pictures: Inbox[Picture] = Inbox(_WAITING_FRAMES, self._give_way)
         self._outbox = Outbox(chosen.outbox, settings.outbox_bounds, "inference.outbox")
         self._sender = VerdictSender(self._publish_verdict, self._outbox)
-        self._resending = ResendStage(self._node, self._outbox, pace)
+        self._resending = self._make_resending(pace)
         self._boards = self._make_boards(settings, engine, taxonomy)
         stages: dict[str, Callable[[], None]] = {
             "triggers": TriggerStage(self._node, self._triggers, self._boards).run,
@@ -103,6 +103,11 @@ class InferenceService:
         judge = Judge(settings.root, settings.sides, taxonomy, engine.model, deadline_ns)
         node = self._node
         return Boards(joiner, judge, self._sender, node.session, node.topics, settings.inference.evidence_share)
+
+    def _make_resending(self, pace: Pace | None) -> ResendStage:
+        node, outbox = self._node, self._outbox
+        topic, alarm = node.topics.resend_verdict, telling(node, outbox)
+        return ResendStage(node.session, outbox, topic, lambda recorded: recorded.verdicts, alarm, pace)
 
     def _publish_verdict(self, payload: bytes, on_done: Callable[[bool], None]) -> bool:
         return self._node.session.publish(self._node.topics.verdict, payload, on_done=on_done)

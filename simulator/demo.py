@@ -18,6 +18,7 @@ from pcb_bus.session import SessionOptions
 from pcb_bus.settings import DEFAULT_TAXONOMY
 from pcb_bus.taxonomy import load_taxonomy
 from pcb_bus.topics import Topics
+from pcb_bus.trigger_source import TriggerSource
 from simulator.conveyor import Conveyor
 from simulator.display import ROWS, board_line, live_view, summary_table
 from simulator.line import SIDES, LineOptions, VirtualLine
@@ -97,15 +98,13 @@ class Demo:
             )
 
     def _let_boards_pass(self) -> None:
-        session = self.line.session("trigger")
-        conveyor = Conveyor(self._schedule, session, Topics(), self._announce, self._options.boards)
-        session.start()
-        conveyor.start()
-        try:
-            self._show_until(conveyor)
-        finally:
-            conveyor.stop()
-            session.stop()
+        with self.line.trigger_source() as source:
+            conveyor = Conveyor(self._schedule, source.send, self._announce, self._options.boards)
+            conveyor.start()
+            try:
+                self._show_until(conveyor, source)
+            finally:
+                conveyor.stop()
         if self._failure:
             raise DemoFailed(self._failure)
 
@@ -118,33 +117,38 @@ class Demo:
             return None
         return self._schedule.truth(index, SIDES, self._taxonomy)
 
-    def _show_until(self, conveyor: Conveyor) -> None:
+    def _show_until(self, conveyor: Conveyor, source: TriggerSource) -> None:
         show = self._show_live if self._console.is_terminal else self._show_lines
-        show(conveyor)
+        show(self._beats(conveyor, source))
 
-    def _show_live(self, conveyor: Conveyor) -> None:
+    def _show_live(self, beats: Iterator[str]) -> None:
         with Live(console=self._console, auto_refresh=False) as live:
-            for note in self._beats(conveyor):
+            for note in beats:
                 latest, tally, nodes = self.observer.view(-ROWS)
                 live.update(live_view(latest, tally, nodes, self._options.boards, note), refresh=True)
 
-    def _show_lines(self, conveyor: Conveyor) -> None:
+    def _show_lines(self, beats: Iterator[str]) -> None:
         printed = 0
-        for _ in self._beats(conveyor):
+        for _ in beats:
             waiting, _tally, _nodes = self.observer.view(printed)
             for account in takewhile(lambda each: each.complete, waiting):
                 self._console.print(board_line(account), highlight=False)
                 printed += 1
 
-    def _beats(self, conveyor: Conveyor) -> Iterator[str]:
+    def _beats(self, conveyor: Conveyor, source: TriggerSource) -> Iterator[str]:
         """One for each refresh of the display, until the run is over and everything on its way has arrived."""
         while not self._stop.wait(_REFRESH_S) and not conveyor.finished.is_set():
             yield "Ctrl-C ends the run"
         conveyor.stop()
         deadline = time.monotonic() + _SETTLE_S
-        while time.monotonic() < deadline and not self.observer.wait_until_complete(_REFRESH_S):
+        while time.monotonic() < deadline and not self._settled(source):
             yield "waiting for the last boards"
         yield ""
+
+    def _settled(self, source: TriggerSource) -> bool:
+        if self.observer.wait_until_complete(_REFRESH_S) and source.waiting:
+            time.sleep(_REFRESH_S)
+        return self.observer.books.complete and not source.waiting
 
     def _close_books(self) -> bool:
         books = self.observer.books
