@@ -121,7 +121,7 @@ class Oversight:
             Chore("live values", 2.0, self.live.look),
             Chore("boards without a verdict", 1.0, boards.look),
             Chore("late verdicts", 2.0, boards.look_for_late_verdicts),
-            Chore("the defect rate", 5.0, rate.look),
+            Chore("the defect rate", 2.0, rate.look),
         ]
         at_length = [
             Chore("reports of the gates", 2.0, self._ask_the_gates),
