@@ -9,7 +9,7 @@ from pcb_bus.identity import verdict_id
 from pcb_bus.messages import Actuation, Event, Evidence, Trigger, Verdict
 from recorder.arrival import Arrival
 from recorder.batch import ActuationRecord, ImageRecord, LogRecord, TriggerRecord, VerdictRecord
-from recorder.images import ImageStore
+from recorder.images import Images
 from recorder.rows import actuation_row, image_row, inspection_row, log_row, side_rows, trigger_row
 
 ReadRecord = TriggerRecord | VerdictRecord | ActuationRecord | ImageRecord | LogRecord
@@ -20,7 +20,7 @@ _DEEPEST_JSON = 30  # MariaDB takes 32 levels in a column of JSON
 class Reader:
     """Reads what the recorder subscribes to. `sides` are those that the line has, `root` its topics'."""
 
-    def __init__(self, images: ImageStore, sides: Sequence[str], root: str) -> None:
+    def __init__(self, images: Images, sides: Sequence[str], root: str) -> None:
         self._images = images
         self._sides = frozenset(sides)
         self._root = root

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
-from pcb_bus.errors import ConfigError
 from pcb_bus.inbox import Inbox
 from pcb_bus.metrics import DROPPED
 from pcb_bus.node import Identity, Node
@@ -18,11 +17,12 @@ from pcb_bus.topics import TopicFilter, Topics, exactly
 from recorder.arrival import Arrival, Delivered, Kind
 from recorder.database import bring_up_to_date, database_url, make_engine
 from recorder.errors import DatabaseDown
-from recorder.images import ImageStore
+from recorder.images import local_folder, open_images
 from recorder.oversight.service import Oversight, Watched
 from recorder.periods import Calendar
 from recorder.reading import Reader
 from recorder.reconcile.statistics import StatisticsCheck
+from recorder.retention import Retention
 from recorder.settings import RecorderLine
 from recorder.spool import Spool
 from recorder.store import Store
@@ -42,6 +42,7 @@ class RecorderService:
     """
 
     def __init__(self, settings: RecorderLine, url: URL) -> None:
+        images = open_images(settings.recorder.images, settings.recorder.image_options)
         ahead = 2 * settings.recorder.batch_size
         self._node = Node(Identity("recorder", NODE), settings, SessionOptions(durable=True, receive_maximum=ahead))
         self._inbox: Inbox[Delivered] = Inbox(2 * (ahead + QUEUED_AT_BROKER), self._dropped)
@@ -52,7 +53,7 @@ class RecorderService:
         self._worker = Worker(
             self._node,
             self._inbox,
-            Reader(ImageStore(settings.recorder.images), settings.sides, settings.root),
+            Reader(images, settings.sides, settings.root),
             self._store,
             partial(bring_up_to_date, url),
             settings.recorder,
@@ -64,7 +65,7 @@ class RecorderService:
             self._node,
             Watched(
                 url,
-                {"images": settings.recorder.images, "spool": settings.recorder.spool.path},
+                _places(settings),
                 settings.recorder.zone,
                 settings.recorder.verdict_deadline_ms,
                 lambda: self.caught_up,
@@ -73,6 +74,15 @@ class RecorderService:
             ),
             settings.recorder.alerts,
             settings.recorder.oversight,
+        )
+        self._retention = Retention(
+            self._engine,
+            images,
+            settings.recorder.retention,
+            self._oversight.desk,
+            self._node.session.complain,
+            lambda: self._oversight.live.get("retention_days"),
+            settings.recorder.alerts.min_free_mb,
         )
 
     @property
@@ -89,9 +99,11 @@ class RecorderService:
         self._worker.start()
         self._node.start()
         self._oversight.start()
+        self._retention.start()
 
     def stop(self) -> None:
         self._oversight.ask_to_stop()
+        self._retention.stop()
         self._worker.stop()
         self._oversight.stop()
         self._node.stop()
@@ -119,10 +131,9 @@ def build(settings: RecorderLine) -> RecorderService:
     """The service with its tables up to date, or with a database that does not answer yet: it keeps trying.
 
     Raises:
-        ConfigError: the database, the spool or the folder of images can never be used.
+        ConfigError: the database, the spool or the store of images can never be used.
     """
     url = database_url(settings.recorder.database_url)
-    _make_folder_of_images(settings)
     try:
         bring_up_to_date(url)
     except DatabaseDown as error:
@@ -138,12 +149,10 @@ def _unjudged_label(taxonomy: Path) -> str:
     return load_taxonomy(taxonomy).label("unjudged")
 
 
-def _make_folder_of_images(settings: RecorderLine) -> None:
-    folder = settings.recorder.images
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"recorder.images: cannot make the folder {folder}: {error.strerror}") from None
+def _places(settings: RecorderLine) -> dict[str, Path]:
+    """What the recorder writes on disks of this machine."""
+    folder = local_folder(settings.recorder.images)
+    return {"spool": settings.recorder.spool.path} | ({} if folder is None else {"images": folder})
 
 
 def _interests(topics: Topics) -> tuple[tuple[TopicFilter, Kind], ...]:

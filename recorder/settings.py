@@ -1,13 +1,14 @@
 """Settings of the recorder: the section `recorder` of the line's configuration."""
 
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from pcb_bus.settings import LineSettings, Section
 from recorder.oversight.settings import AlertSettings, OversightSettings
+from recorder.retention import RetentionSettings
 
 
 class SpoolSettings(Section):
@@ -26,8 +27,13 @@ class RecorderSettings(Section):
 
     database_url: Annotated[str, Field(repr=False)] = "sqlite:///var/recorder/boardline.db"
     """`sqlite:///file` or `mysql://user:password@host/database`; `--database_url` for short."""
-    images: Path = Path("var/recorder/images")
-    """Folder of the evidence pictures."""
+    images: Annotated[str, BeforeValidator(lambda place: str(place) if isinstance(place, Path) else place)] = (
+        "var/recorder/images"
+    )
+    """Where the evidence pictures go: a folder, `file:///folder`, or any URL of fsspec, as `s3://bucket/prefix`."""
+    image_options: dict[str, Any] = Field(default_factory=dict, repr=False)
+    """Options of its file system, as `endpoint_url`."""
+    retention: RetentionSettings = RetentionSettings()
     batch_size: Annotated[int, Field(ge=1, le=5000)] = 500
     """Messages that are committed together, at most."""
     batch_ms: Annotated[int, Field(ge=0, le=10_000)] = 50

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pcb_bus.errors import ConfigError
 from recorder.commands import existing_database, line_settings, run_command
+from recorder.images import Images, open_images
 from recorder.periods import Calendar
 from recorder.reconcile.findings import Reconciliation, Span
 from recorder.reconcile.run import Scope, lines, reconcile
@@ -70,13 +71,16 @@ def _write_json(path: Path | None, result: Reconciliation) -> None:
 
 
 def _scope(options: argparse.Namespace, settings: RecorderLine) -> Scope:
-    images = settings.recorder.images
     return Scope(
         gates=settings.recorder.oversight.gates,
         listed=max(0, options.list),
-        file_exists=(lambda path: (images / path).is_file()) if options.files else None,
+        file_exists=_images(settings).exists if options.files else None,
         statistics=StatisticsCheck(Calendar(settings.recorder.time_zone)),
     )
+
+
+def _images(settings: RecorderLine) -> Images:
+    return open_images(settings.recorder.images, settings.recorder.image_options)
 
 
 class _Parser(argparse.ArgumentParser):
