@@ -82,12 +82,15 @@ def audit(passes: Iterable[Pass], evidence: Evidence) -> Audit:
 
 
 def strangers(known: Iterable[Pass], evidence: Evidence) -> tuple[str, ...]:
-    """What is on record, or was fired, for no board that passed."""
+    """What is on record, or was fired, for no board that passed.
+
+    That a malformed verdict was rejected is reported under the id that it bears, as it should be.
+    """
     ours = {each.verdict_id for each in known}
     kinds = {
         "trigger": evidence.triggers.keys(),
         "inspection": {row.verdict_id for row in evidence.inspections},
-        "report": {row.verdict_id for row in evidence.reports},
+        "report": {row.verdict_id for row in evidence.reports if row.outcome != "rejected"},
         "pulse": evidence.pulses.keys(),
     }
     return tuple(f"{kind} {key}: no board asked for it" for kind, keys in kinds.items() for key in sorted(keys - ours))

@@ -14,7 +14,7 @@ from faults.line import FaultLine, wait
 from pcb_bus.clock import NS_PER_S
 from pcb_bus.identity import verdict_id
 from pcb_bus.messages import Trigger
-from pcb_bus.session import MqttSession
+from pcb_bus.trigger_source import TriggerSource
 from simulator.conveyor import Conveyor
 
 
@@ -54,19 +54,15 @@ class Campaign:
 
     def run(self, faults: Sequence[Fault]) -> Iterator[Outcome]:
         """Each fault's outcome as soon as it is known; the last one is of the whole run, read once more."""
-        session = self._line.source_session()
-        session.start()
-        try:
+        with self._line.trigger_source() as source:
             for each in self._rng.sample(list(faults), len(faults)):
-                yield self._suffer(each, session)
-        finally:
-            session.stop(flush_s=0)
+                yield self._suffer(each, source)
         yield self._whole_run()
 
-    def _suffer(self, fault: Fault, session: MqttSession) -> Outcome:
+    def _suffer(self, fault: Fault, source: TriggerSource) -> Outcome:
         absent = self._line.wait_until_up()
         first = len(self._passed)
-        conveyor = self._conveyor(session)
+        conveyor = self._conveyor(source)
         conveyor.start()
         try:
             self._wait_for_boards(first + self._rng.randint(1, max(1, self._limits.boards // 2)))
@@ -116,9 +112,9 @@ class Campaign:
     def _evidence(self) -> Evidence:
         return self._line.evidence()
 
-    def _conveyor(self, session: MqttSession) -> Conveyor:
+    def _conveyor(self, source: TriggerSource) -> Conveyor:
         line = self._line
-        return Conveyor(line.schedule, session, line.topics, self._announce, self._limits.boards)
+        return Conveyor(line.schedule, source.send, self._announce, self._limits.boards)
 
     def _announce(self, _index: int, trigger: Trigger) -> None:
         key = verdict_id(self._line.topics.root, trigger.board_id, trigger.triggered_at)

@@ -3,7 +3,7 @@
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from os import geteuid, kill
 from pathlib import Path
@@ -21,9 +21,11 @@ from faults.launch import write_offset
 from faults.records import Records
 from faults.witness import Witness
 from pcb_bus.node import with_credentials
+from pcb_bus.outbox import Outbox
 from pcb_bus.session import MqttSession, SessionOptions
 from pcb_bus.settings import BrokerSettings
 from pcb_bus.topics import Topics
+from pcb_bus.trigger_source import TriggerSource
 from simulator.processes import ProcessSpec, Supervisor
 from simulator.schedule import Schedule
 from simulator.workplace import Workplace, free_ports
@@ -135,11 +137,19 @@ class FaultLine:
         """A session of one's own, straight to the broker, with the login of a role; not started yet."""
         return MqttSession(name or f"faults-{login}", self._way(self.broker.host, self.broker.port, login), options)
 
-    def source_session(self) -> MqttSession:
-        """The photo-eye's, which stands at the far end."""
-        return MqttSession(
-            "faults-source", self._way(self.pi.host, self.pi.port, "trigger"), SessionOptions(durable=True)
-        )
+    @contextmanager
+    def trigger_source(self) -> Iterator[TriggerSource]:
+        """The photo-eye's voice; it stands at the far end."""
+        with closing(Outbox(self.workplace.trigger_outbox)) as outbox:
+            session = MqttSession("faults-source", self._way(self.pi.host, self.pi.port, "trigger"))
+            source = TriggerSource(session, self.topics, outbox)
+            session.start()
+            source.start()
+            try:
+                yield source
+            finally:
+                source.stop()
+                session.stop(flush_s=0)
 
     def wait_until_up(self, timeout: float = _UP_S) -> frozenset[str]:
         """Those who are not there after `timeout` seconds."""
@@ -235,6 +245,7 @@ class FaultLine:
             "recorder": {
                 "database_url": f"mysql://{LOGIN}:{PASSWORD}@{database}?charset=utf8mb4",
                 "images": str(disk("images")),
+                "verdict_deadline_ms": 4000,
                 "spool": {"path": str(disk("spool") / "spool.db")},
             },
         }

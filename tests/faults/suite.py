@@ -1,6 +1,7 @@
 """A run of the suite: which faults, the table as it grows, and what is kept of it."""
 
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -23,7 +24,7 @@ from simulator.schedule import Schedule
 
 _PREFIX = "boardline-faults-"
 _KEPT = Path("var/faults")
-_LOGS = ("output", "log", "broker/mosquitto.log", "mariadb/log", "line.yaml")
+_LOGS = ("harness.log", "output", "log", "broker/mosquitto.log", "mariadb/log", "line.yaml")
 _SHOWN = 12
 
 
@@ -70,6 +71,7 @@ def _run(choice: Choice, faults: Sequence[Fault], means: Means, console: Console
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
     schedule = Schedule(choice.seed, choice.rate, now_ns())
     outcomes: list[Outcome] = []
+    _log_to(folder / "harness.log")
     try:
         with FaultLine(folder, schedule, means) as line:
             campaign = Campaign(line, Random(choice.seed), Limits(choice.boards, choice.recovery_s))
@@ -80,13 +82,18 @@ def _run(choice: Choice, faults: Sequence[Fault], means: Means, console: Console
     return outcomes
 
 
+def _log_to(path: Path) -> None:
+    """What our own sessions complain of does not belong between the lines of the table."""
+    logging.basicConfig(filename=path, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+
+
 def _show(coming: Iterable[Outcome], outcomes: list[Outcome], console: Console) -> None:
     with Live(_table(outcomes), console=console, auto_refresh=False) as live:
         for outcome in coming:
             outcomes.append(outcome)
             live.update(_table(outcomes), refresh=True)
     for outcome in outcomes:
-        lines = (*outcome.audit.lost, *outcome.audit.doubled, *outcome.audit.late, *outcome.trouble)
+        lines = (*outcome.trouble, *outcome.audit.lost, *outcome.audit.doubled, *outcome.audit.late)
         for line in lines[:_SHOWN]:
             console.print(f"{outcome.fault}: {line}", highlight=False, markup=False)
         if len(lines) > _SHOWN:
