@@ -61,11 +61,17 @@ def write_verdicts(
         for verdict_id, row in before.items()
         if row.status == MISSING and verdict_id in verdicts and _complete(connection, verdicts[verdict_id].row)
     ]
-    ids = {verdict_id: row.id for verdict_id, row in present(connection, new).items()}
-    ids |= {verdict_id: before[verdict_id].id for verdict_id in late}
+    ids = _ids(connection, new) | {verdict_id: before[verdict_id].id for verdict_id in late}
     insert_rows(connection, InspectionSide, _sides(ids, verdicts))
     replaced = [asdict(before[verdict_id]) for verdict_id in late]
     return Written(new | {verdict_id: verdicts[verdict_id].row for verdict_id in late}, replaced)
+
+
+def _ids(connection: Connection, verdict_ids: Collection[str]) -> dict[str, int]:
+    if not verdict_ids:
+        return {}
+    found = select(Inspection.verdict_id, Inspection.id).where(Inspection.verdict_id.in_(verdict_ids))
+    return {row.verdict_id: row.id for row in connection.execute(found)}
 
 
 def _sides(ids: Mapping[str, int], verdicts: Mapping[str, VerdictRecord]) -> Iterable[Row]:

@@ -101,11 +101,11 @@ def _upsert(
     if counts:
         # In the order of their keys: two writers that lock the same rows wait for each other, but never in a ring.
         rows = [dict(zip(key, where, strict=True)) | asdict(counts[where]) for where in sorted(counts)]
-        connection.execute(_adding(connection.dialect.name, kind), rows)
+        connection.execute(upsert_statement(connection.dialect.name, kind), rows)
 
 
 @cache
-def _adding(dialect: str, kind: type[DeclarativeBase]) -> Insert:
+def upsert_statement(dialect: str, kind: type[DeclarativeBase]) -> Insert:
     """An insert that adds to what is there, and keeps the greater of two maxima."""
     table = kind.__table__
     assert isinstance(table, Table)
