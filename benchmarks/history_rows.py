@@ -16,11 +16,11 @@ _NUMBERS = (
 _INSPECTIONS = """
 INSERT INTO inspections (verdict_id, board_id, serial, camera_id, defect_type, category, confidence, inspection_time,
     image_path, boxes, gpio_pin, gpio_duration_ms, status, judged_at, received_at, latency_ms, model, model_sha256)
-SELECT MD5(n), CONCAT('board-', LPAD(n DIV 2, 9, '0')), IF(n % 4 = 0, CONCAT('SN-', n), NULL),
+SELECT LEFT(SHA2(n, 256), 32), CONCAT('board-', LPAD(n DIV 2, 9, '0')), IF(n % 4 = 0, CONCAT('SN-', n), NULL),
     ELT(1 + luck % 3, 'left', 'right', 'both'),
     ELT(1 + category, '정상', '납땜불량', '부품불량', '폐기', '미판정'),
     ELT(1 + category, 'normal', 'solder', 'component', 'scrap', 'unjudged'),
-    0.5 + (luck % 50) / 100, taken_at, IF(category = 0, NULL, CONCAT(LEFT(MD5(n), 2), '/', MD5(n), '.jpg')),
+    0.5 + (luck % 50) / 100, taken_at, IF(category = 0, NULL, CONCAT(LEFT(SHA2(n, 256), 2), '/', n, '.jpg')),
     IF(category = 0, '[]', CONCAT('[{"camera_id": "left", "class": "short", "confidence": 0.9, "x1": ', luck % 600,
         ', "y1": 10, "x2": 630, "y2": 40}]')),
     23, 500, IF(category = 4, 'missing', 'ok'), IF(category = 4, NULL, taken_at + INTERVAL 60000 MICROSECOND),
@@ -49,7 +49,7 @@ SELECT verdict_id, board_id, category, gpio_pin, 'fired', judged_at, 500, 1.5, r
     f"""
 INSERT INTO inspection_sides (inspection_id, camera_id, frame_id, captured_at, defect_type, category, confidence,
     inference_time_ms)
-SELECT id, 'left', MD5(id), inspection_time, defect_type, category, confidence, 14.2 {_SINCE}
+SELECT id, 'left', LEFT(SHA2(id, 256), 32), inspection_time, defect_type, category, confidence, 14.2 {_SINCE}
 """,
     f"""
 INSERT INTO defect_images (verdict_id, board_id, camera_id, sha256, path, width, height, size_bytes, received_at)
