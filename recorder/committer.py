@@ -17,7 +17,7 @@ from recorder.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class Entry:
     """An arrival, what is written of it, and why it is not a row of its own kind."""
 
     arrival: Arrival
@@ -26,7 +26,7 @@ class _Entry:
 
 
 class Committer:
-    """Between arrivals and rows; used by one thread.
+    """Between arrivals and rows. One thread commits; another may read ahead.
 
     Args:
         prepare: brings the tables up to date, before the first commit; raises DatabaseDown or ConfigError as long as
@@ -55,13 +55,18 @@ class Committer:
             raise DatabaseDown(str(error)) from error  # it worked once: somebody changes the server just now
         self._prepared = True
 
-    def commit(self, arrivals: Sequence[Arrival]) -> list[Record]:
+    def read_ahead(self, arrivals: Sequence[Arrival]) -> list[Arrival | Entry]:
+        """Decoded, while another thread waits for the database; but for pictures: their disk may stand still."""
+        return [arrival if arrival.kind == "evidence" else self._read(arrival) or arrival for arrival in arrivals]
+
+    def commit(self, arrivals: Sequence[Arrival | Entry]) -> list[Record]:
         """What is in the database when this returns.
 
         Raises:
             DatabaseDown: not all of it could be written; what was may be written again.
         """
-        entries = self._write([entry for entry in map(self._read, arrivals) if entry is not None])
+        read = (each if isinstance(each, Entry) else self._read(each) for each in arrivals)
+        entries = self._write([entry for entry in read if entry is not None])
         for entry in entries:
             if entry.rejection is not None:
                 self._node.reject(entry.arrival.kind, entry.rejection)
@@ -73,7 +78,7 @@ class Committer:
         for message in recorded_messages(records):
             self._node.session.publish(self._node.topics.recorded, encode_json(message))
 
-    def _read(self, arrival: Arrival) -> _Entry | None:
+    def _read(self, arrival: Arrival) -> Entry | None:
         """None for a picture that the disk does not take."""
         try:
             record = self._reader.read(arrival)
@@ -85,12 +90,12 @@ class Committer:
             return None
         if arrival.kind == "evidence":
             self._health.clear("images")
-        return _Entry(arrival, record)
+        return Entry(arrival, record)
 
-    def _rejected(self, arrival: Arrival, rejection: MessageRejected) -> _Entry:
-        return _Entry(arrival, rejected_record(arrival, rejection, self._node.topics.root), rejection)
+    def _rejected(self, arrival: Arrival, rejection: MessageRejected) -> Entry:
+        return Entry(arrival, rejected_record(arrival, rejection, self._node.topics.root), rejection)
 
-    def _write(self, entries: Sequence[_Entry]) -> list[_Entry]:
+    def _write(self, entries: Sequence[Entry]) -> list[Entry]:
         """Those that are committed. A row that the database refuses is found by halving."""
         if not entries:
             return []
@@ -105,7 +110,7 @@ class Committer:
         metrics.BATCH_MESSAGES.observe(len(entries))
         return list(entries)
 
-    def _write_refused(self, entry: _Entry, error: RowRefused) -> list[_Entry]:
+    def _write_refused(self, entry: Entry, error: RowRefused) -> list[Entry]:
         rejection = MessageRejected("refused_by_database", str(error))
         if entry.rejection is None:
             return self._write([self._rejected(entry.arrival, rejection)])

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable, Sequence
 
 from recorder import metrics
-from recorder.arrival import Arrival
-from recorder.committer import Committer
+from recorder.arrival import Arrival, Delivered
+from recorder.committer import Committer, Entry
 from recorder.errors import DatabaseDown, SpoolFault
 from recorder.health import Health
 from recorder.route import Route
@@ -19,17 +19,23 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 class Attempt:
     """One batch on its straight way into the database. What is said of it first, holds."""
 
-    def __init__(self, arrivals: Sequence[Arrival]) -> None:
-        self.arrivals = arrivals
+    def __init__(self, batch: Sequence[Delivered], read: Sequence[Arrival | Entry]) -> None:
+        self.batch = batch
+        self.read = read
         self._failure: DatabaseDown | None = None
         self._settled = threading.Event()
         self._lock = threading.Lock()
 
     def settle(self, failure: DatabaseDown | None = None) -> None:
+        """It failed; or it is committed, and the broker need not keep it any longer."""
         with self._lock:
-            if not self._settled.is_set():
-                self._failure = failure
-                self._settled.set()
+            if self._settled.is_set():
+                return
+            self._failure = failure
+            self._settled.set()
+        if failure is None:
+            for each in self.batch:
+                each.ack()
 
     def wait(self, timeout: float) -> None:
         """Until it is committed.
@@ -67,10 +73,8 @@ class Writer:
         self._work.put(None)
         self._thread.join(timeout)
 
-    def submit(self, arrivals: Sequence[Arrival]) -> Attempt:
-        attempt = Attempt(arrivals)
+    def submit(self, attempt: Attempt) -> None:
         self._work.put(attempt)
-        return attempt
 
     def wake(self) -> None:
         """There is something in the spool."""
@@ -87,7 +91,7 @@ class Writer:
 
     def _try(self, attempt: Attempt) -> None:
         try:
-            records = self._committer.commit(attempt.arrivals)
+            records = self._committer.commit(attempt.read)
         except DatabaseDown as failure:
             self._failed(failure)
             attempt.settle(failure)

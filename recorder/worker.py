@@ -47,7 +47,7 @@ class Worker:
         committer = Committer(node, reader, store, self.health, prepare)
         self._writer = Writer(committer, self.spool, self._route, self.health, settings.batch_size)
         batching = Batching(settings.batch_size, settings.batch_ms / 1000)
-        self._intake = Intake(inbox, self.spool, self._route, self._writer, self.health, batching, on_idle)
+        self._intake = Intake(inbox, self.spool, self._route, committer, self._writer, self.health, batching, on_idle)
 
     @property
     def caught_up(self) -> bool:
