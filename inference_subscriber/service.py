@@ -13,6 +13,7 @@ from inference_subscriber.engines import open_engine
 from inference_subscriber.engines.base import Engine
 from inference_subscriber.joiner import Joiner
 from inference_subscriber.judge import Judge
+from inference_subscriber.live_thresholds import LiveThresholds, check_classes
 from inference_subscriber.metrics import FRAMES_DROPPED
 from inference_subscriber.receiving import FrameStage, TriggerStage
 from inference_subscriber.sender import VerdictSender
@@ -59,6 +60,7 @@ class InferenceService:
         self._sender = VerdictSender(self._publish_verdict, self._outbox)
         self._resending = self._make_resending(pace)
         self._boards = self._make_boards(settings, engine, taxonomy)
+        self._thresholds = LiveThresholds(self._node, engine, settings.detect_options.thresholds)
         stages: dict[str, Callable[[], None]] = {
             "triggers": TriggerStage(self._node, self._triggers, self._boards).run,
             "frames": FrameStage(self._node, self._frames, self._boards, self._pictures, settings.frame_limits).run,
@@ -136,9 +138,10 @@ def build(settings: InferenceLine) -> InferenceService:
         raise ConfigError(
             f"inference.model: {chosen.model} has classes that {settings.taxonomy} lacks: {', '.join(unknown)}"
         )
-    stray = sorted(chosen.class_confidence.keys() - set(engine.names))
-    if stray:
-        raise ConfigError(f"inference.class_confidence: the model does not know {', '.join(stray)}")
+    try:
+        check_classes(engine.names, chosen.class_confidence)
+    except ValueError as error:
+        raise ConfigError(f"inference.class_confidence: {error}") from None
     engine.warm_up(_USUAL_FRAMES, chosen.max_batch)
     log.info("%s on %s: %s", engine.model.name, type(engine).__name__, ", ".join(engine.names))
     cv2.setNumThreads(1)  # frames are small, and the cores have an engine to run
