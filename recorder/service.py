@@ -70,6 +70,7 @@ class RecorderService:
                 settings.recorder.verdict_deadline_ms,
                 lambda: self.caught_up,
                 self._store.close_overdue,
+                lambda: self.spool.fill,
                 StatisticsCheck(calendar),
             ),
             settings.recorder.alerts,

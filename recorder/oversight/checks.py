@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, Select, select
 
 from pcb_bus.clock import ms_to_ns, now_ns
 from pcb_bus.codec import decode_json
@@ -22,10 +23,12 @@ from recorder.oversight.nodes import NodeWatch
 from recorder.oversight.patience import HeldFor
 from recorder.oversight.settings import AlertSettings
 from recorder.oversight.unaccounted import LostBoard
-from recorder.tables import Inspection
+from recorder.tables import Alert, Inspection
 
 _IDS_A_QUERY = 500
 _CALLS_A_LOOK = 10
+_SPOOL_ALERT, _SPOOL_FINE = 0.5, 0.4
+_UNTOLD_FOR = timedelta(hours=24)
 _ALERTS_A_LOOK = 1000  # the latest: later verdicts are for a person to find
 
 CloseOverdue = Callable[[int, int], Sequence[LostBoard]]
@@ -100,6 +103,24 @@ class DiskCheck:
         self._desk.resolve_others(self.KIND, [disk.subject for disk in disks])
 
 
+class SpoolCheck:
+    """A spool that fills, as it does while the database is away."""
+
+    KIND = "spool_filling"
+
+    def __init__(self, desk: AlertDesk, fill: Callable[[], float]) -> None:
+        self._desk = desk
+        self._fill = fill
+
+    def look(self) -> None:
+        fill = self._fill()
+        if fill >= _SPOOL_ALERT:
+            message = f"the spool is {fill:.0%} full: the database does not take what is recorded"
+            self._desk.raise_alert(self.KIND, "spool", "error", message)
+        elif fill < _SPOOL_FINE:
+            self._desk.resolve(self.KIND, "spool")
+
+
 class DefectRateCheck:
     """Too many of the latest boards are not normal.
 
@@ -159,6 +180,7 @@ class BoardCheck:
         self._caught_up = caught_up
         self._deadline = ms_to_ns(deadline_ms)
         self._steady = HeldFor(self._deadline)
+        self._found_untold = False
 
     def look(self) -> None:
         if not self._steady.see(self._caught_up(), time.monotonic_ns()):
@@ -169,6 +191,19 @@ class BoardCheck:
             lost += found
             if not found:
                 break
+        self._raise(lost)
+
+    def find_untold(self) -> None:
+        """Once: boards that a recorder closed, but died before it could raise their alerts."""
+        if not self._found_untold:
+            since = datetime.now(UTC) - _UNTOLD_FOR
+            with self._engine.connect() as connection:
+                told = {each for details in connection.scalars(_alerts_since(since)) for each in _ids(details)}
+                missing = connection.execute(_missing_since(since)).all()
+            self._raise([row for row in missing if row.verdict_id not in told])
+            self._found_untold = True
+
+    def _raise(self, lost: Sequence[LostBoard]) -> None:
         for alert in unaccounted.alerts_for(lost):
             self._desk.raise_alert(unaccounted.KIND, alert.subject, "error", alert.message, **alert.details)
 
@@ -187,3 +222,16 @@ class BoardCheck:
         found = found.where(Inspection.verdict_id.in_(verdict_ids), Inspection.judged_at.is_not(None))
         with self._engine.connect() as connection:
             return set(connection.scalars(found))
+
+
+def _alerts_since(since: datetime) -> Select[dict[str, Any]]:
+    return select(Alert.details).where(Alert.kind == unaccounted.KIND, Alert.raised_at >= since)
+
+
+def _missing_since(since: datetime) -> Select[str, str]:
+    missing = select(Inspection.verdict_id, Inspection.board_id)
+    return missing.where(Inspection.inspection_time >= since, Inspection.judged_at.is_(None))
+
+
+def _ids(details: Mapping[str, Any]) -> list[str]:
+    return [str(each) for each in details.get("verdict_ids", ())]

@@ -20,7 +20,7 @@ from pcb_bus.session import Subscription
 from recorder.alert_desk import AlertDesk
 from recorder.database import make_engine
 from recorder.live_config import LiveValues
-from recorder.oversight.checks import BoardCheck, CloseOverdue, DefectRateCheck, DiskCheck, NodeCheck
+from recorder.oversight.checks import BoardCheck, CloseOverdue, DefectRateCheck, DiskCheck, NodeCheck, SpoolCheck
 from recorder.oversight.disks import database_place
 from recorder.oversight.gates import ACTUATOR, Gates
 from recorder.oversight.nightly import Nightly, nightly_span
@@ -47,6 +47,7 @@ class Watched:
         verdict_deadline_ms: a verdict that comes later than this after its trigger was recorded is missing.
         caught_up: whether all that was published is in the database.
         close_overdue: makes boards 미판정 whose verdict did not come, and names them.
+        spool_fill: share of the spool that is taken.
         statistics: recounts the statistics for the reconciliation.
     """
 
@@ -56,6 +57,7 @@ class Watched:
     verdict_deadline_ms: float
     caught_up: Callable[[], bool]
     close_overdue: CloseOverdue
+    spool_fill: Callable[[], float]
     statistics: StatisticsGaps | None = None
 
 
@@ -114,12 +116,14 @@ class Oversight:
         at_hand = [
             Chore("nodes", 0.5, self._nodes.look),
             Chore("disks", 10.0, disks.look),
+            Chore("the spool", 2.0, SpoolCheck(self.desk, watched.spool_fill).look),
             Chore("alerts", 1.0, self.desk.tick),
         ]
         in_the_database = [
             Chore("writing alerts", 0.5, self.desk.write, at_end=True),
             Chore("live values", 2.0, self.live.look),
             Chore("boards without a verdict", 1.0, boards.look),
+            Chore("alerts that were not raised", 5.0, boards.find_untold),
             Chore("late verdicts", 2.0, boards.look_for_late_verdicts),
             Chore("the defect rate", 2.0, rate.look),
         ]

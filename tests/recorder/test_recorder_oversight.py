@@ -25,12 +25,15 @@ from pcb_bus.node import Identity, Node
 from pcb_bus.settings import BrokerSettings, LineSettings
 from recorder.__main__ import main
 from recorder.alert_desk import AlertDesk
-from recorder.database import database_url, make_engine
-from recorder.oversight.checks import BoardCheck
+from recorder.batch import TriggerRecord, group
+from recorder.database import bring_up_to_date, database_url, make_engine
+from recorder.oversight.checks import BoardCheck, SpoolCheck
 from recorder.oversight.nightly import Nightly
 from recorder.oversight.settings import AlertSettings, OversightSettings
+from recorder.rows import trigger_row
 from recorder.service import RecorderService, build
 from recorder.settings import RecorderLine, RecorderSettings, SpoolSettings
+from recorder.store import Store
 from recorder.tables import Alert, Inspection, SystemLog
 
 OpenProbe = Callable[..., Probe]
@@ -322,3 +325,34 @@ def test_an_alert_while_the_database_is_away_is_told_at_once_and_written_later(
         until(lambda: alerts(url) == [("node_offline", "inference", True)])
     finally:
         service.stop()
+
+
+def test_a_recorder_that_died_before_it_could_raise_an_alert_raises_it_at_the_next_start(
+    start: Start, viewer: Probe, make_verdict: Callable[..., Verdict], url: URL
+) -> None:
+    bring_up_to_date(url)
+    trigger, verdict = announced(make_verdict, "board-1")
+    engine = make_engine(url)
+    store = Store(engine)
+    row = trigger_row(trigger, verdict.verdict_id, trigger.triggered_at)
+    store.write(group([TriggerRecord(row)]))
+    assert len(store.close_overdue(now_ns() + 10**9, 0)) == 1
+    engine.dispose()
+    for _ in range(2):
+        service = start()
+        until(lambda: alerts(url) == [("unaccounted_board", verdict.verdict_id, True)])
+        service.stop()
+    wait_event(viewer, "board board-1 has no verdict")
+
+
+def test_a_spool_that_fills_and_empties(tmp_path: Path) -> None:
+    engine = make_engine(database_url(f"sqlite:///{tmp_path / 'records.db'}"))
+    desk = AlertDesk(engine, lambda *_, **__: None)
+    fills = iter([0.49, 0.5, 0.45, 0.39])
+    check = SpoolCheck(desk, lambda: next(fills))
+    seen = []
+    for _ in range(4):
+        check.look()
+        seen.append(len(desk.open(SpoolCheck.KIND)))
+    assert seen == [0, 1, 1, 0]
+    engine.dispose()
