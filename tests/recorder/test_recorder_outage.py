@@ -247,6 +247,28 @@ def test_a_full_spool_leaves_the_rest_with_the_broker_and_goes_on_when_there_is_
     assert recorded_in_order(mariadb_url) == [f"verdict-{number}" for number in range(100)]
 
 
+def test_a_batch_that_no_spool_has_room_for_waits_for_the_database(
+    start_recorder: StartRecorder,
+    viewer: Probe,
+    mqtt_probe: OpenProbe,
+    mariadb: MariaDb,
+    mariadb_url: str,
+    tmp_path: Path,
+    make_verdict: MakeVerdict,
+) -> None:
+    tiny = SpoolSettings(path=tmp_path / "spool.db", rows=1)
+    service = start_recorder(mariadb_url, batch_ms=200, spool=tiny)
+    seen = wait_state(viewer, "online")
+    until(lambda: service.caught_up)
+    inference = mqtt_probe("inference")
+    with stopped(mariadb):
+        for name in "abcde":
+            inference.client.publish("pcb/verdict", encode_json(make_verdict(name)), 1)
+        viewer.wait_for("pcb/event/recorder", lambda each: json.loads(each.payload)["level"] == "critical")
+    wait_state(viewer, "online", seen)
+    wait_recorded(viewer, *(f"verdict-{name}" for name in "abcde"), timeout=25)
+
+
 def test_what_the_inbox_had_to_drop_comes_again_by_itself(
     start_recorder: StartRecorder,
     viewer: Probe,
