@@ -2,13 +2,12 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from uuid import uuid4
 
-import pymysql
 from sqlalchemy import URL
 
-from recorder.database import database_url
+from recorder.database import database_url, make_engine
 
 VARIABLE = "BOARDLINE_TEST_MYSQL_URL"
 """Environment variable: the URL of a database there, with a login that may make and drop others."""
@@ -31,7 +30,7 @@ def fresh_database(server: URL) -> Iterator[URL]:
 
 
 def _execute(server: URL, statement: str) -> None:
-    login = {"user": server.username, "password": server.password or "", "database": server.database}
-    connect = pymysql.connect(host=server.host or "127.0.0.1", port=server.port or 3306, **login)
-    with closing(connect) as connection, connection.cursor() as cursor:
-        cursor.execute(statement)
+    engine = make_engine(server)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(statement)
+    engine.dispose()
