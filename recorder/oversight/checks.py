@@ -20,7 +20,7 @@ from recorder.oversight import unaccounted
 from recorder.oversight.defect_rate import latest_rate
 from recorder.oversight.disks import MEGABYTE, disks_of, level_of
 from recorder.oversight.nodes import NodeWatch
-from recorder.oversight.patience import HeldFor
+from recorder.oversight.patience import HeldFor, WallClock
 from recorder.oversight.settings import AlertSettings
 from recorder.oversight.unaccounted import LostBoard
 from recorder.tables import Alert, Inspection
@@ -180,10 +180,12 @@ class BoardCheck:
         self._caught_up = caught_up
         self._deadline = ms_to_ns(deadline_ms)
         self._steady = HeldFor(self._deadline)
+        self._clock = WallClock()
         self._found_untold = False
 
     def look(self) -> None:
-        if not self._steady.see(self._caught_up(), time.monotonic_ns()):
+        now = time.monotonic_ns()
+        if not self._steady.see(self._clock.runs_on(now_ns(), now) and self._caught_up(), now):
             return
         lost: list[LostBoard] = []
         for _ in range(_CALLS_A_LOOK):

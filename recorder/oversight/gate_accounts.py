@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from pcb_bus.clock import NS_PER_S
 
-_FIRST_WAIT_NS = 10 * NS_PER_S
-_TRIES = 6  # over about ten minutes; what has no report then is for the reconciliation to list
+_TRIES = 6  # over about ten minutes, if the first wait is 10 s; then it is for the reconciliation to list
 _MOST = 10_000
 
 
@@ -27,9 +26,15 @@ class _Account:
 
 
 class GateAccounts:
-    """Verdicts that wait for a report, each asked for at growing intervals, and not for ever."""
+    """Verdicts that wait for a report, each asked for at growing intervals, and not for ever.
 
-    def __init__(self) -> None:
+    Args:
+        first_wait_s: from when a verdict is noted, whatever the wall clock says of it: a clock that was set forward
+            must not make an actuator account for what is just on its way to the gates.
+    """
+
+    def __init__(self, first_wait_s: float) -> None:
+        self._first_wait_ns = round(first_wait_s * NS_PER_S)
         self._waiting: dict[str, _Account] = {}
 
     def __len__(self) -> int:
@@ -44,7 +49,7 @@ class GateAccounts:
         """These have no report yet."""
         for verdict_id in verdict_ids:
             if self.room:
-                self._waiting.setdefault(verdict_id, _Account(now))
+                self._waiting.setdefault(verdict_id, _Account(now + self._first_wait_ns))
 
     def due(self, now: int, limit: int) -> list[str]:
         """Those to look at now, longest due first."""
@@ -66,7 +71,7 @@ class GateAccounts:
 
     def _wait_longer(self, verdict_id: str, now: int) -> None:
         account = self._waiting[verdict_id]
-        account.next_at = now + (_FIRST_WAIT_NS << account.tries)
+        account.next_at = now + (self._first_wait_ns << account.tries)
         account.tries += 1
         if account.tries > _TRIES:
             del self._waiting[verdict_id]

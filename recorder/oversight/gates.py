@@ -28,14 +28,14 @@ class Gates:
     Args:
         engine: the database.
         requester: asks the actuator.
-        report_after_s: a verdict may be without a report for so long.
+        report_after_s: a verdict may be without a report for so long before it is noted, and as long again after.
     """
 
     def __init__(self, engine: Engine, requester: Requester, report_after_s: float) -> None:
         self._engine = for_reading(engine)
         self._requester = requester
         self._report_after = timedelta(seconds=report_after_s)
-        self._accounts = GateAccounts()
+        self._accounts = GateAccounts(report_after_s)
         self._seen_to: int | None = None
 
     def look(self, now: datetime) -> None:

@@ -18,7 +18,7 @@ from recorder.oversight.disks import disks_of, level_of
 from recorder.oversight.gate_accounts import GateAccounts, Unreported
 from recorder.oversight.nightly import Nightly, next_run, nightly_span
 from recorder.oversight.nodes import NodeWatch
-from recorder.oversight.patience import HeldFor
+from recorder.oversight.patience import HeldFor, WallClock
 from recorder.oversight.settings import OversightSettings
 from recorder.oversight.unaccounted import alerts_for, answered, verdict_ids_of
 
@@ -128,31 +128,38 @@ def test_a_condition_has_to_hold_without_a_break() -> None:
     assert held.see(True, 21)
 
 
+def test_a_wall_clock_that_was_set_is_noticed_once() -> None:
+    clock = WallClock()
+    seconds = [(1000, 0), (1001, 1), (4601, 2), (4602, 3), (4602, 4), (4603, 5)]
+    seen = [clock.runs_on(wall * NS_PER_S, now * NS_PER_S) for wall, now in seconds]
+    assert seen == [True, True, False, True, False, True]
+
+
 def unreported(verdict_id: str, *, judged: bool = True) -> Unreported:
     return Unreported(verdict_id, f"board of {verdict_id}", "solder", judged)
 
 
 def test_the_gates_are_asked_at_growing_intervals_and_not_for_ever() -> None:
-    accounts = GateAccounts()
+    accounts = GateAccounts(first_wait_s=10)
     accounts.note(["a"], 0)
     asked = []
     for second in range(10_000):
         due = accounts.due(second * NS_PER_S, 100)
         if due:
             asked += [second for _ in accounts.settle(due, [unreported("a")], second * NS_PER_S)]
-    assert asked == [0, 10, 30, 70, 150, 310, 630]
+    assert asked == [10, 20, 40, 80, 160, 320, 640]
     assert len(accounts) == 0
 
 
 def test_a_verdict_that_has_its_report_is_not_asked_for() -> None:
-    accounts = GateAccounts()
+    accounts = GateAccounts(first_wait_s=0)
     accounts.note(["a", "b"], 0)
     assert accounts.settle(["a", "b"], [unreported("b")], 0) == [unreported("b")]
     assert accounts.due(10**15, 100) == ["b"]
 
 
 def test_a_pass_without_a_verdict_waits_and_nobody_is_asked() -> None:
-    accounts = GateAccounts()
+    accounts = GateAccounts(first_wait_s=0)
     accounts.note(["a"], 0)
     assert accounts.settle(["a"], [unreported("a", judged=False)], 0) == []
     assert accounts.settle(["a"], [unreported("a")], 10) == [unreported("a")]
@@ -160,7 +167,7 @@ def test_a_pass_without_a_verdict_waits_and_nobody_is_asked() -> None:
 
 @given(st.lists(st.integers(0, 30_000)))
 def test_what_waits_for_reports_is_bounded(numbers: list[int]) -> None:
-    accounts = GateAccounts()
+    accounts = GateAccounts(first_wait_s=0)
     accounts.note((str(number) for number in range(9_990)), 0)
     accounts.note(map(str, numbers), 0)
     assert len(accounts) <= 10_000
