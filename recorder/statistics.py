@@ -3,20 +3,19 @@
 A row counts by its `inspection_time`, `category`, `status`, `latency_ms` and `boxes`, whatever else it has.
 """
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Insert, Table, case, select
+from sqlalchemy import ColumnElement, Connection, Insert, Table, case
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.orm import DeclarativeBase
 
-from recorder.periods import DAY, Calendar
+from recorder.periods import Calendar
 from recorder.rows import Row
-from recorder.tables import BoardStatistics, DefectStatistics, Inspection
+from recorder.tables import BoardStatistics, DefectStatistics
 
 BoardKey = tuple[str, datetime, str]
 """Period, begin, category."""
@@ -122,65 +121,3 @@ def upsert_statement(dialect: str, kind: type[DeclarativeBase]) -> Insert:
 
 def _together(old: ColumnElement[Any], new: ColumnElement[Any]) -> ColumnElement[Any]:
     return case((new > old, new), else_=old) if str(new.key).endswith("_max") else old + new
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Where the statistics are not what the rows say: `stored` and `counted` stand for each other's fields."""
-
-    period: str
-    begins_at: datetime
-    of: tuple[str, ...]
-    """The category, or side and class."""
-    stored: Boards | Defects
-    counted: Boards | Defects
-
-
-def recount(connection: Connection, calendar: Calendar, begin: datetime, end: datetime) -> list[Difference]:
-    """Count the rows from the day of `begin` to that before `end` anew, and compare; none differ if all is well."""
-    first, last = calendar.day(begin), calendar.next_day(end - timedelta(microseconds=1))
-    counted = tally(calendar, _inspections(connection, first, last))
-    stored = _stored(connection, first, last)
-    found: list[Difference] = []
-    for was, now in ((stored.boards, counted.boards), (stored.defects, counted.defects)):
-        found += _differences(was, now, first, last)
-    return found
-
-
-def _differences(was: Mapping[Any, Any], now: Mapping[Any, Any], first: datetime, last: datetime) -> list[Difference]:
-    nothing = Boards() if any(len(key) == 3 for key in (*was, *now)) else Defects()
-    keys = (key for key in sorted({*was, *now}) if _whole(key[0], key[1], first, last))
-    return [
-        Difference(key[0], key[1], key[2:], was.get(key, nothing), now.get(key, nothing))
-        for key in keys
-        if not _same(was.get(key, nothing), now.get(key, nothing))
-    ]
-
-
-def _whole(period: str, begins_at: datetime, first: datetime, last: datetime) -> bool:
-    """Whether all of it lies within: where midnight is not on the hour, the first and the last hour do not."""
-    return first <= begins_at and (period == DAY or begins_at + timedelta(hours=1) <= last)
-
-
-def _same(stored: Boards | Defects, counted: Boards | Defects) -> bool:
-    # Sums of floats depend on the order of the terms.
-    pairs = zip(astuple(stored), astuple(counted), strict=True)
-    return all(math.isclose(was, now, rel_tol=1e-6, abs_tol=1e-6) for was, now in pairs)
-
-
-def _inspections(connection: Connection, first: datetime, last: datetime) -> Iterator[Row]:
-    columns = [getattr(Inspection, name) for name in ("inspection_time", "category", "status", "latency_ms", "boxes")]
-    within = (Inspection.inspection_time >= first, Inspection.inspection_time < last)
-    for row in connection.execute(select(*columns).where(*within).execution_options(yield_per=1000)):
-        yield row._asdict()
-
-
-def _stored(connection: Connection, first: datetime, last: datetime) -> Tally:
-    within = (BoardStatistics.begins_at >= first, BoardStatistics.begins_at < last)
-    boards = connection.execute(select(BoardStatistics.__table__).where(*within))
-    within = (DefectStatistics.begins_at >= first, DefectStatistics.begins_at < last)
-    defects = connection.execute(select(DefectStatistics.__table__).where(*within))
-    return Tally(
-        {(row[0], row[1], row[2]): Boards(*row[3:]) for row in boards},
-        {(row[0], row[1], row[2], row[3]): Defects(*row[4:]) for row in defects},
-    )

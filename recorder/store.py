@@ -13,6 +13,7 @@ from recorder.bulk import insert_rows
 from recorder.database import lost_a_race, write_error
 from recorder.inspections import Written, link_images, missing_row, present, write_verdicts
 from recorder.periods import Calendar
+from recorder.recount import rebuild
 from recorder.rows import Row
 from recorder.statistics import add, tally
 from recorder.tables import Actuation, DefectImage, Inspection, RejectedMessage, SystemLog
@@ -61,6 +62,15 @@ class Store:
             DatabaseDown: the database does not take it now.
         """
         return self._transact(partial(self._close_overdue, now, deadline))
+
+    def rebuild_statistics(self, begin: int, end: int) -> None:
+        """Count the rows from the day of `begin` to that before `end` (ns) anew, as after a change of the time zone.
+
+        Raises:
+            DatabaseDown: the database does not take it now.
+        """
+        days = to_datetime(begin), to_datetime(end)
+        self._transact(lambda connection, _: rebuild(connection, self._calendar, *days))
 
     def _transact(self, action: Callable[[Connection, bool], T]) -> T:
         """What `action` returns, committed. Where another writer came between, it is done anew and locks what it reads.

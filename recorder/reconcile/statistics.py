@@ -7,7 +7,8 @@ from sqlalchemy import Engine
 
 from recorder.periods import Calendar
 from recorder.reconcile.findings import Gap, Span
-from recorder.statistics import Boards, Defects, Difference, recount
+from recorder.recount import Difference, recount
+from recorder.statistics import Boards, Defects
 
 
 @dataclass(frozen=True, slots=True)

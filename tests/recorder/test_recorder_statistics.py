@@ -1,12 +1,14 @@
 """Hours and days, what is counted in them, and that drift is found."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, select, update
-from support.boards import AT, drift, side, verdict_record
+from support.boards import AT, count, drift, side, verdict_record
 
 from pcb_bus.clock import NS_PER_S
 from recorder.batch import group
@@ -122,3 +124,37 @@ def test_a_count_that_is_wrong_is_found(engine: Engine) -> None:
         hours = DefectStatistics.period == "hour"
         connection.execute(update(DefectStatistics).where(hours).values(boxes=DefectStatistics.boxes + 1))
     assert [item.of for item in drift(engine)] == [("left", "short"), ("left", "spur")]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])
+def test_statistics_are_rebuilt_for_another_time_zone(engine: Engine, zone: str) -> None:
+    boards = [verdict_record(number, at=AT + number * HOUR) for number in range(60)]
+    Store(engine, Calendar("Asia/Seoul")).write(group(boards))
+    elsewhere = Calendar(zone)
+    assert drift(engine, elsewhere) != []
+    store = Store(engine, elsewhere)
+    store.rebuild_statistics(AT - 24 * HOUR, AT + 84 * HOUR)
+    assert drift(engine, elsewhere) == []
+    store.write(group([*boards, verdict_record(99, at=AT)]))
+    assert drift(engine, elsewhere) == []
+
+
+def test_a_rebuild_beside_a_writer_counts_each_board_once(engine: Engine) -> None:
+    store = Store(engine)
+    start = threading.Barrier(2)
+
+    def write() -> None:
+        start.wait()
+        for number in range(30):
+            store.write(group([verdict_record(number)]))
+
+    def rebuild() -> None:
+        start.wait()
+        for _ in range(6):
+            store.rebuild_statistics(AT, AT + HOUR)
+
+    with ThreadPoolExecutor() as both:
+        for done in [both.submit(action) for action in (write, rebuild)]:
+            done.result()
+    assert count(engine, Inspection) == 30
+    assert drift(engine) == []

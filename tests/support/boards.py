@@ -1,6 +1,7 @@
 """Records of boards by their number, as the store takes them: board 7 has the pass `verdict-7`."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Engine, func, select
@@ -10,12 +11,13 @@ from pcb_bus.clock import NS_PER_MS
 from pcb_bus.messages import Box, Category, ModelRef, SideResult, Trigger, Verdict
 from recorder.batch import TriggerRecord, VerdictRecord
 from recorder.periods import Calendar
+from recorder.recount import Difference, recount
 from recorder.rows import inspection_row, side_rows, trigger_row
-from recorder.statistics import Difference, recount
 from recorder.tables import Base, Inspection
 
 AT = 1_795_248_000_123_000_000  # 2026-11-21T08:00:00.123Z
 MINUTE = 60_000 * NS_PER_MS
+_MOMENT = timedelta(milliseconds=1)
 
 
 def side(camera_id: str, classes: Iterable[str] = ()) -> SideResult:
@@ -75,4 +77,4 @@ def drift(engine: Engine, calendar: Calendar | None = None) -> list[Difference]:
     """Where the statistics are not what all the rows say."""
     with engine.begin() as connection:
         times = connection.scalars(select(Inspection.inspection_time)).all()
-        return recount(connection, calendar or Calendar(), min(times), max(times)) if times else []
+        return recount(connection, calendar or Calendar(), min(times), max(times) + _MOMENT) if times else []
