@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pcb_bus.clock import NS_PER_MS, ns_to_ms
 
 NO_VERDICT = "missing"
+_OF_REJECTED = ("rejected", "duplicate")
 _TOLERANCE_NS = 2 * NS_PER_MS  # times on record are cut to whole milliseconds
 
 
@@ -90,7 +91,7 @@ def strangers(known: Iterable[Pass], evidence: Evidence) -> tuple[str, ...]:
     kinds = {
         "trigger": evidence.triggers.keys(),
         "inspection": {row.verdict_id for row in evidence.inspections},
-        "report": {row.verdict_id for row in evidence.reports if row.outcome != "rejected"},
+        "report": {row.verdict_id for row in evidence.reports if row.outcome not in _OF_REJECTED},
         "pulse": evidence.pulses.keys(),
     }
     return tuple(f"{kind} {key}: no board asked for it" for kind, keys in kinds.items() for key in sorted(keys - ours))

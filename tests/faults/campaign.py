@@ -1,5 +1,6 @@
 """One line, one fault after the other, in an order and at moments that the seed chooses; the books after each."""
 
+import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,8 @@ from pcb_bus.identity import verdict_id
 from pcb_bus.messages import Trigger
 from pcb_bus.trigger_source import TriggerSource
 from simulator.conveyor import Conveyor
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,11 @@ class Campaign:
         try:
             self._wait_for_boards(first + self._rng.randint(1, max(1, self._limits.boards // 2)))
             wait(self._rng.uniform(0, self._line.schedule.period_ns / NS_PER_S))
+            log.info("%s: begins", fault.name)
             with fault.inject(self._line, self._rng):
+                log.info("%s: is there", fault.name)
                 wait(self._rng.uniform(*fault.lasts))
+            log.info("%s: is over", fault.name)
             self._wait_for_boards(first + self._limits.boards)
         finally:
             conveyor.stop()
@@ -78,6 +84,7 @@ class Campaign:
         began = time.monotonic()
         self._line.witness.wait_until(lambda: self._balanced(passes), self._limits.recovery_s)
         took = time.monotonic() - began
+        log.info("%s: looked at after %.1f s", fault.name, took)
         return Outcome(fault.name, len(passes), self._audit(passes), took, (*trouble, *self._given_up()))
 
     def _balanced(self, passes: Sequence[Pass]) -> bool:

@@ -85,6 +85,7 @@ def _run(choice: Choice, faults: Sequence[Fault], means: Means, console: Console
 def _log_to(path: Path) -> None:
     """What our own sessions complain of does not belong between the lines of the table."""
     logging.basicConfig(filename=path, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    logging.getLogger(__package__).setLevel(logging.INFO)
 
 
 def _show(coming: Iterable[Outcome], outcomes: list[Outcome], console: Console) -> None:
