@@ -7,10 +7,14 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import URL, Engine, inspect, text
+from support.boards import count, trigger_record, verdict_record
 
+from recorder.batch import group
+from recorder.bulk import insert_rows
 from recorder.database import bring_up_to_date, database_url, make_engine
 from recorder.schema import downgrade, upgrade
-from recorder.tables import Base
+from recorder.store import Store
+from recorder.tables import Base, Inspection
 
 PAGE = (
     "SELECT id, camera_id, defect_type, confidence, inspection_time, image_path FROM inspections"
@@ -37,6 +41,19 @@ def test_down_and_up_again(migrated: Engine) -> None:
     assert tables(migrated) == set()
     upgrade(migrated)
     assert tables(migrated) == set(Base.metadata.tables)
+
+
+def test_rows_of_the_first_version_live_through_the_second_and_back(url: URL) -> None:
+    engine = make_engine(url)
+    upgrade(engine, "0001")
+    with engine.begin() as connection:
+        insert_rows(connection, Inspection, [verdict_record(1).row])
+    upgrade(engine)
+    Store(engine).write(group([verdict_record(1), verdict_record(2), trigger_record(2)]))
+    assert count(engine, Inspection) == 2
+    downgrade(engine, "0001")
+    assert count(engine, Inspection) == 2
+    engine.dispose()
 
 
 def test_up_to_date_stays_as_it_is(url: URL, migrated: Engine) -> None:
