@@ -5,10 +5,11 @@ The second is for systemd's ExecStopPost: it also runs after a kill -9, which le
 
 import sys
 
+from actuator.gates import GateFault
 from actuator.service import build, open_gates
 from actuator.settings import NODE, ActuatorLineSettings
 from pcb_bus.errors import ConfigError
-from pcb_bus.service import EXIT_CONFIG, EXIT_OK, run_service
+from pcb_bus.service import EXIT_CONFIG, EXIT_FAULT, EXIT_OK, run_service
 from pcb_bus.settings import load_settings
 
 _PROGRAM = "actuator"
@@ -27,9 +28,13 @@ def switch_off(argv: list[str]) -> int:
     """Every configured gate off; returns the exit code."""
     try:
         bank = open_gates(load_settings(ActuatorLineSettings, argv, program=f"{_PROGRAM} off"))
+        bank.off()
     except ConfigError as error:
         print(f"{_PROGRAM} off: {error}", file=sys.stderr)
         return EXIT_CONFIG
+    except GateFault as fault:
+        print(f"{_PROGRAM} off: {fault}", file=sys.stderr)
+        return EXIT_FAULT
     print(f"off: pins {', '.join(map(str, bank.by_pin))}")
     bank.close()
     return EXIT_OK

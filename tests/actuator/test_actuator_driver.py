@@ -113,7 +113,7 @@ def test_stop_lets_a_running_pulse_end_and_begins_no_more(bench: Bench) -> None:
     assert bench.history() == [False, True, False]
     assert bench.high_ms()[0] >= 49.9
     bench.driver.arm()
-    assert not bench.driver.armed
+    assert not bench.driver.ready
 
 
 def test_stop_does_not_wait_for_ever(bench: Bench) -> None:

@@ -28,7 +28,7 @@ def test_verdict_is_known_from_before_it_fires(tmp_path: Path) -> None:
     ledger.begin(report("a"), now=1)
     assert ledger.knows("a")
     assert waiting(ledger) == []
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(ValueError, match="known already"):
         ledger.begin(report("a"), now=2)
     ledger.close()
 
@@ -92,7 +92,7 @@ def test_full_ledger_keeps_the_reports_that_it_has_and_still_knows_every_verdict
     ledger = Ledger(tmp_path / "ledger.db", Memory(rows=3))
     ledger.begin(report("firing"), now=0)
     assert ledger.settle([report("a"), report("b"), report("c")], now=1) == 1
-    assert (ledger.fill, ledger.fault) == (1.0, "the ledger is full of reports")
+    assert (ledger.fill, ledger.full) == (1.0, True)
     ledger.begin(report("firing too"), now=2)
     assert ledger.settle([report("firing too", "fired")], now=3) == 1
     assert ledger.settle([report("firing", "fired")], now=3) == 0
@@ -101,7 +101,7 @@ def test_full_ledger_keeps_the_reports_that_it_has_and_still_knows_every_verdict
     assert ledger.knows("firing too")
     ledger.clear(["a"])
     assert ledger.settle([report("d")], now=4) == 0
-    assert (len(ledger), ledger.fault) == (3, None)
+    assert (len(ledger), ledger.full) == (3, False)
     ledger.close()
     assert len(Ledger(tmp_path / "ledger.db")) == 3
 
