@@ -71,7 +71,7 @@ def test_any_working_directory_serves(url: URL, tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(("query", "index"), [(PAGE, "inspection_time"), (COUNTS, "inspection_time_defect_type")])
 def test_a_table_reader_is_served_by_an_index(migrated: Engine, query: str, index: str) -> None:
     found = plan(migrated, query)
-    if migrated.name == "mysql" and not migrated.dialect.is_mariadb:
+    if migrated.name == "mysql" and not getattr(migrated.dialect, "is_mariadb", False):
         pytest.skip("MySQL reads all of an empty table; benchmarks.history asks it of a year of rows")
     assert f"ix_inspections_{index}" in found
 
