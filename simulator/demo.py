@@ -23,6 +23,7 @@ from simulator.conveyor import Conveyor
 from simulator.display import ROWS, board_line, live_view, summary_table
 from simulator.line import SIDES, LineOptions, VirtualLine
 from simulator.observer import Observer
+from simulator.reconciliation import reconcile
 from simulator.records import rows_by_board
 from simulator.schedule import Schedule
 
@@ -68,7 +69,8 @@ class Demo:
         """Bring the line up, let the boards pass, take it down, and close the books.
 
         Returns:
-            Whether every board got exactly one verdict, one actuation report and one record.
+            Whether every board got exactly one verdict, one actuation report and one record, and the recorder
+            finds no gap.
 
         Raises:
             DemoFailed: the line did not come up, or a service cannot be kept running.
@@ -153,14 +155,17 @@ class Demo:
     def _close_books(self) -> bool:
         books = self.observer.books
         books.counted_rows(rows_by_board(self.line.database_url))
-        summary = self.summary = {**books.summary(), **self._process_facts()}
+        found = reconcile(self.line.workplace.config)
+        summary = self.summary = {**books.summary(), **self._process_facts(), "gaps": not found.whole}
         path = self.line.workplace.summary
         path.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         self._console.print(summary_table(summary))
         for account in books.accounts:
             if not account.complete or account.doubles:
                 self._console.print(board_line(account), style="red", highlight=False)
-        return bool(books.accounts) and summary["unaccounted"] == 0 and summary["duplicates"] == 0
+        self._console.print("reconcile: no gap" if found.whole else f"reconcile: gaps\n{found.text}", markup=False)
+        accounted = bool(books.accounts) and summary["unaccounted"] == 0 and summary["duplicates"] == 0
+        return accounted and found.whole
 
     def _process_facts(self) -> dict[str, object]:
         first = self.observer.books.first_verdict_at

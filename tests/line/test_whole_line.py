@@ -19,6 +19,7 @@ from sqlalchemy import create_engine, text
 from simulator.bare_board import draw_board
 from simulator.demo import Demo, DemoOptions
 from simulator.line import LineOptions
+from simulator.reconciliation import reconcile
 
 pytestmark = pytest.mark.timeout(120)
 PROJECT = Path(__file__).parents[2]
@@ -44,7 +45,21 @@ def test_every_board_gets_one_verdict_one_report_and_one_record(tmp_path: Path) 
     assert sum(summary["by_category"].values()) == 10
     assert summary["by_category"].get("unjudged", 0) == 0
     assert summary["by_outcome"] == {"fired": 10}
+    assert summary["gaps"] is False
+    assert "reconcile: no gap" in done.stdout
     assert summary["latency_ms"].keys() == summary["overhead_ms"].keys() == {"p50", "p95", "p99"}
+
+
+def test_a_record_that_is_gone_afterwards_is_a_gap_with_a_name(tmp_path: Path) -> None:
+    run_demo(tmp_path, "--boards", "3", "--rate", "4")
+    engine = create_engine(f"sqlite:///{tmp_path / 'recorder' / 'boardline.db'}")
+    with engine.begin() as connection:
+        lost = connection.execute(text("SELECT min(board_id) FROM triggers")).scalar_one()
+        connection.execute(text("DELETE FROM inspections WHERE board_id = :lost"), {"lost": lost})
+    engine.dispose()
+    found = reconcile(tmp_path / "line.yaml")
+    assert not found.whole
+    assert lost in found.text
 
 
 def test_defective_boards_leave_their_pictures(tmp_path: Path) -> None:
