@@ -1,6 +1,7 @@
 """The recorder into a MariaDB of its own: `python -m benchmarks.recorder [--rounds N] [--backlog N] [--json FILE]`.
 
-Prints verdicts a second beside what a raw loop of multi-row INSERTs reaches, how a backlog is drained, and what a
+Prints verdicts a second beside what a raw loop of multi-row INSERTs of the same rows reaches (the share that counts),
+and one of the boards' rows alone; how a backlog is drained, and what a
 stream over the broker reaches with and without the broker writing itself down on every change. Exit code 1 when a
 figure that was promised is missed.
 """
@@ -72,7 +73,7 @@ def measure(folder: Path, fresh_url: Callable[[], URL], given: argparse.Namespac
         rounds = recorder_throughput.measure(
             folder / "throughput", fresh_url(), broker, given.rounds, given.verdicts, given.batch
         )
-    figures["throughput"] = rounds.figures | {"rss_mib": rounds.rss}
+    figures["throughput"] = rounds.figures
     if given.backlog:
         place = recorder_end_to_end.Place(_new(folder, "backlog"), fresh_url(), free_ports(1)[0])
         figures["backlog"] = recorder_end_to_end.backlog(place, given.backlog).figures
@@ -87,7 +88,7 @@ def promises(figures: Figures) -> Iterator[tuple[str, bool]]:
     """Each figure that was promised, and whether it holds."""
     throughput = figures["throughput"]
     yield "verdicts a second", throughput["verdicts_per_s"] >= LEAST_VERDICTS_PER_S
-    yield "share of the raw loop", throughput["share_of_raw"] >= LEAST_SHARE_OF_RAW
+    yield "share of the raw loop", throughput["share_of_raw_loop"] >= LEAST_SHARE_OF_RAW
     for name in ("backlog", "stream_autosave_true", "stream_autosave_false"):
         if name in figures:
             yield f"{name}: nothing lost", figures[name]["lost"] == 0
