@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from pcb_bus.errors import BoardlineError
 from pcb_bus.metrics import HANDLER_ERRORS
 from recorder.database import reason
+from recorder.errors import DatabaseDown
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +61,11 @@ class Rounds:
     def _do(self, chore: Chore) -> None:
         try:
             chore.action()
-        except (BoardlineError, SQLAlchemyError, OSError) as error:
-            self._complain(f"oversight {chore.name}", f"{chore.name}: {reason(error)}")
+        except (DatabaseDown, SQLAlchemyError) as error:
+            # One complaint for all chores: they fail together.
+            self._complain("oversight database", f"{chore.name}: {reason(error)}")
+        except (BoardlineError, OSError) as error:
+            self._complain(f"oversight {chore.name}", f"{chore.name}: {error}")
         except Exception:
             # What is wrong here is ours to mend; recording goes on meanwhile, and so do the other chores.
             HANDLER_ERRORS.labels("oversight").inc()
