@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
@@ -11,9 +11,12 @@ from typing import Any, Literal, Self, TypeVar
 Direction = Literal["up", "down"]
 """`up`: from the client to the server."""
 Read = Callable[[asyncio.StreamReader], Awaitable[bytes]]
+Pieces = asyncio.Queue[tuple[float, bytes]]
+"""When each is due by the loop's clock, and what it is; nothing at the end."""
 T = TypeVar("T")
 
 _CHUNK = 64 * 1024
+_AHEAD = 1000
 _MAX_LENGTH_BYTES = 4
 _ANSWER_S = 5.0
 
@@ -153,6 +156,7 @@ class Cable:
         assert self._server is not None
         self._server.close()
         await self._break()
+        await asyncio.sleep(0)  # transports that were aborted say so to their protocols
 
     async def _break(self) -> None:
         carrying = tuple(self._carrying)
@@ -169,54 +173,47 @@ class Cable:
         task.add_done_callback(self._carrying.discard)
 
     async def _connect_through(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            far_reader, far_writer = await asyncio.open_connection(*self._target)
-        except OSError:
-            writer.transport.abort()
-            return
-        flows = [
-            asyncio.ensure_future(self._flow("up", reader, far_writer)),
-            asyncio.ensure_future(self._flow("down", far_reader, writer)),
-        ]
-        try:
-            await asyncio.wait(flows, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for flow in flows:
-                flow.cancel()
-            await asyncio.gather(*flows, return_exceptions=True)
-            for end in (writer, far_writer):
-                end.transport.abort()
+        with ExitStack() as ends:
+            ends.callback(writer.transport.abort)
+            try:
+                far_reader, far_writer = await asyncio.open_connection(*self._target)
+            except OSError:
+                return
+            ends.callback(far_writer.transport.abort)
+            await _first_of(self._flow("up", reader, far_writer), self._flow("down", far_reader, writer))
 
     async def _flow(self, direction: Direction, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(1000)
-        delivering = asyncio.ensure_future(self._deliver(direction, pieces, writer))
-        try:
-            while piece := await self._read(reader):
-                await self._flowing.wait()
-                await pieces.put((self._loop.time() + self._condition.delay_s, piece))
-            await pieces.put((self._loop.time(), b""))
-            await delivering
-        except OSError:
-            return
-        finally:
-            delivering.cancel()
+        pieces: Pieces = asyncio.Queue(_AHEAD)
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._take(reader, pieces))
+            both.create_task(self._deliver(direction, pieces, writer))
 
-    async def _deliver(
-        self, direction: Direction, pieces: "asyncio.Queue[tuple[float, bytes]]", writer: asyncio.StreamWriter
-    ) -> None:
+    async def _take(self, reader: asyncio.StreamReader, pieces: Pieces) -> None:
+        piece = b"-"
+        while piece:
+            try:
+                piece = await self._read(reader)
+            except OSError:
+                piece = b""
+            await self._flowing.wait()
+            await pieces.put((self._loop.time() + self._condition.delay_s, piece))
+
+    async def _deliver(self, direction: Direction, pieces: Pieces, writer: asyncio.StreamWriter) -> None:
         version, tamper = self._version, self._condition.tamper(direction)
         while True:
+            coming = asyncio.ensure_future(pieces.get())
+            try:
+                while not (await asyncio.wait({coming}, timeout=tamper.patience_s))[0]:
+                    await self._send(tamper.leftover(), writer)
+                due, piece = coming.result()
+            finally:
+                coming.cancel()
+            await asyncio.sleep(max(0.0, due - self._loop.time()))
             if version != self._version:
                 await self._send(tamper.leftover(), writer)
                 version, tamper = self._version, self._condition.tamper(direction)
-            try:
-                due, piece = await asyncio.wait_for(pieces.get(), tamper.patience_s)
-            except TimeoutError:
-                await self._send(tamper.leftover(), writer)
-                continue
             if not piece:
                 return
-            await asyncio.sleep(max(0.0, due - self._loop.time()))
             await self._send(tamper.pass_on(piece), writer)
 
     async def _send(self, pieces: tuple[bytes, ...], writer: asyncio.StreamWriter) -> None:
@@ -225,3 +222,14 @@ class Cable:
             writer.write(piece)
         with suppress(ConnectionError):
             await writer.drain()
+
+
+async def _first_of(*works: Coroutine[Any, Any, None]) -> None:
+    """Until one has ended; the others are cancelled."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
