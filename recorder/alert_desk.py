@@ -8,21 +8,20 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from pcb_bus.clock import from_datetime, now_ns, to_datetime
+from pcb_bus.clock import now_ns
 from pcb_bus.messages import Level
-from recorder import tables
-from recorder.alerts import Alert, AlertBook, Change, Key, Raised, Resolved
-from recorder.database import for_reading, write_error
+from recorder.alert_rows import open_alerts, write_change
+from recorder.alerts import Alert, AlertBook, Change, Key, Raised
+from recorder.database import write_error
 from recorder.errors import DatabaseDown, RowRefused
 
 log = logging.getLogger(__name__)
 
 _ROWS_AT_ONCE = 100
 _MOST_UNWRITTEN = 10_000
-_MOST_READ_BACK = 10_000
 _SUBJECT_LENGTH = 128
 
 Say = Callable[..., None]
@@ -100,7 +99,7 @@ class AlertDesk:
         """
         try:
             if not self._read_back:
-                self._join(_open_alerts(self._engine))
+                self._join(open_alerts(self._engine))
             while news := self._next_unwritten():
                 self._write(news)
         except (SQLAlchemyError, OverflowError, ValueError) as error:
@@ -117,7 +116,7 @@ class AlertDesk:
         try:
             with self._engine.begin() as connection:
                 for each in news:
-                    _write_change(connection, each)
+                    write_change(connection, each.change, each.at)
         except (SQLAlchemyError, OverflowError, ValueError) as error:
             if not isinstance(write_error(error), RowRefused):
                 raise
@@ -169,32 +168,3 @@ class AlertDesk:
                 self._say(alert.level, alert.message, **about)
             else:
                 self._say("info", f"over: {alert.message}", **about)
-
-
-def _open_alerts(engine: Engine) -> list[Alert]:
-    table = tables.Alert
-    columns = (table.kind, table.subject, table.level, table.message, table.details, table.raised_at)
-    newest = select(*columns).where(table.resolved_at.is_(None)).order_by(table.id.desc()).limit(_MOST_READ_BACK)
-    with for_reading(engine).connect() as connection:
-        return [
-            Alert(Key(row.kind, row.subject), row.level, row.message, from_datetime(row.raised_at), row.details)
-            for row in connection.execute(newest)
-        ]
-
-
-def _write_change(connection: Connection, news: _News) -> None:
-    table, alert = tables.Alert, news.change.alert
-    still_open = (table.kind == alert.key.kind, table.subject == alert.key.subject, table.resolved_at.is_(None))
-    if isinstance(news.change, Resolved):
-        connection.execute(update(table).where(*still_open).values(resolved_at=to_datetime(news.at)))
-    # A commit may have been done although its answer was lost: what is there is not written again.
-    elif connection.execute(select(table.id).where(*still_open).limit(1)).first() is None:
-        row = {
-            "kind": alert.key.kind,
-            "subject": alert.key.subject,
-            "level": alert.level,
-            "message": alert.message,
-            "details": dict(alert.details),
-            "raised_at": to_datetime(alert.at),
-        }
-        connection.execute(insert(table).values(**row))

@@ -20,7 +20,8 @@ from pcb_bus.session import Subscription
 from recorder.alert_desk import AlertDesk
 from recorder.database import make_engine
 from recorder.live_config import LiveValues
-from recorder.oversight.checks import BoardCheck, CloseOverdue, DefectRateCheck, DiskCheck, NodeCheck, SpoolCheck
+from recorder.oversight.boards import BoardCheck, CloseOverdue
+from recorder.oversight.checks import DefectRateCheck, DiskCheck, NodeCheck, SpoolCheck
 from recorder.oversight.disks import database_place
 from recorder.oversight.gates import ACTUATOR, Gates
 from recorder.oversight.nightly import Nightly, nightly_span
