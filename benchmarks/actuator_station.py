@@ -12,8 +12,7 @@ from gpiozero import Device
 from gpiozero.pins.mock import MockFactory, MockPin
 
 from actuator import metrics
-from actuator.__main__ import SWITCH_INTERVAL_S
-from actuator.service import build
+from actuator.__main__ import SWITCH_INTERVAL_S, build_for_good
 from actuator.settings import NODE, ActuatorLineSettings
 from pcb_bus.service import run_service
 
@@ -35,7 +34,7 @@ def main(argv: list[str]) -> int:
     times = {name: Times() for name in ("RECEIVED_TO_HIGH", "CAPTURED_TO_HIGH", "PULSE_LAG")}
     for name, each in times.items():
         setattr(metrics, name, each)
-    code = run_service(ActuatorLineSettings, build, lambda _: NODE, arguments, program="actuator_station")
+    code = run_service(ActuatorLineSettings, build_for_good, lambda _: NODE, arguments, program="actuator_station")
     measured: dict[str, object] = {name: each.values for name, each in times.items()}
     measured["HIGH"] = {info.name.removeprefix("GPIO"): _high(pin) for info, pin in pins.pins.items()}
     Path(file).write_text(json.dumps(measured), encoding="utf-8")
