@@ -1,4 +1,4 @@
-"""`python -m faults [--boards N] [--seed N] [--only NAME,…] [--list] [--json FILE]`: every fault, and what it cost.
+"""`python -m faults [--boards N] [--seed N] [--only NAME,…]`: every fault, and what it cost.
 
 Exit code 0 only if nothing was lost, doubled or fired late.
 """
@@ -18,11 +18,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--recovery", type=float, default=40.0, help="seconds that the line may take (default: 40)")
     parser.add_argument("--list", action="store_true", help="name the faults, and end")
     parser.add_argument("--json", help="write the outcomes to this file as well")
+    parser.add_argument("--keep", action="store_true", help="keep the logs although nothing is wrong")
     options = parser.parse_args(argv)
     if options.list:
         return list_faults()
     only = tuple(part.strip() for part in options.only.split(",") if part.strip())
-    return run_suite(Choice(options.boards, options.rate, options.seed, only, options.recovery, options.json))
+    return run_suite(
+        Choice(options.boards, options.rate, options.seed, only, options.recovery, options.json, options.keep)
+    )
 
 
 if __name__ == "__main__":

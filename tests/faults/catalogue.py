@@ -45,6 +45,6 @@ def fault(
 def all_faults() -> dict[str, Fault]:
     """Every fault that was entered, by name."""
     # Each module enters its own.
-    from faults.kinds import broker, clocks, database, disks, malformed, network, processes  # noqa: F401
+    from faults.kinds import broker, clocks, database, disks, malformed, network, processes, repeats  # noqa: F401
 
     return dict(_catalogue)

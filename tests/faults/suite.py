@@ -5,8 +5,8 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
@@ -38,6 +38,7 @@ class Choice:
     only: tuple[str, ...] = ()
     recovery_s: float = 40.0
     json: str | None = None
+    keep: bool = False
 
 
 def list_faults() -> int:
@@ -59,7 +60,7 @@ def run_suite(choice: Choice, console: Console | None = None) -> int:
     for each in wanted:
         if each not in able:
             console.print(f"skipped: {each.name}: needs root, for namespaces and mounts")
-    return 0 if outcomes and all(each.ok for each in outcomes) else 1
+    return 0 if _clean(outcomes, able) else 1
 
 
 def _wanted(only: Sequence[str]) -> list[Fault]:
@@ -71,21 +72,31 @@ def _run(choice: Choice, faults: Sequence[Fault], means: Means, console: Console
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
     schedule = Schedule(choice.seed, choice.rate, now_ns())
     outcomes: list[Outcome] = []
-    _log_to(folder / "harness.log")
     try:
-        with FaultLine(folder, schedule, means) as line:
+        with _logging_to(folder / "harness.log"), FaultLine(folder, schedule, means) as line:
             campaign = Campaign(line, Random(choice.seed), Limits(choice.boards, choice.recovery_s))
             _show(campaign.run(faults), outcomes, console)
     finally:
-        whole = len(outcomes) > len(faults)
-        _keep(folder, choice, outcomes, console, needed=not (whole and all(each.ok for each in outcomes)))
+        _keep(folder, choice, outcomes, console, needed=choice.keep or not _clean(outcomes, faults))
     return outcomes
 
 
-def _log_to(path: Path) -> None:
+@contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
     """What our own sessions complain of does not belong between the lines of the table."""
-    logging.basicConfig(filename=path, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.getLogger(__package__).setLevel(logging.INFO)
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+
+
+def _clean(outcomes: Sequence[Outcome], faults: Sequence[Fault]) -> bool:
+    return len(outcomes) == len(faults) + 1 and all(each.ok for each in outcomes)
 
 
 def _show(coming: Iterable[Outcome], outcomes: list[Outcome], console: Console) -> None:

@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator
 from random import Random
 
 from faults.catalogue import fault
-from faults.line import DISKS_MB, FaultLine
+from faults.line import DATABASE, DISKS_MB, FaultLine
+
+_GROWING = ("triggers", "inspections", "inspection_sides", "actuations")
 
 
 def _full(disk: str) -> Callable[[FaultLine, Random], Iterator[None]]:
@@ -15,8 +17,27 @@ def _full(disk: str) -> Callable[[FaultLine, Random], Iterator[None]]:
     return fill
 
 
-for _disk in DISKS_MB:
+def _full_at_start(disk: str, node: str) -> Callable[[FaultLine, Random], Iterator[None]]:
+    def fill_and_kill(line: FaultLine, rng: Random) -> Iterator[None]:
+        with line.disks[disk].full():
+            line.kill(node)
+            yield
+
+    return fill_and_kill
+
+
+for _disk in sorted(DISKS_MB.keys() - {"database"}):
     fault(f"disk full: {_disk}", lasts=(1.5, 4.0), root=True)(_full(_disk))
+for _disk, _node in {"images": "recorder", "outbox": "inference", "ledger": "actuator", "spool": "recorder"}.items():
+    fault(f"disk full: {_disk}, {_node} killed", lasts=(2.0, 5.0), root=True)(_full_at_start(_disk, _node))
+
+
+@fault("disk full: database", lasts=(1.5, 4.0), root=True)
+def database(line: FaultLine, rng: Random) -> Iterator[None]:
+    # Packed tightly, a table needs a new page with the next rows; as it is it may have room for hundreds of boards.
+    line.mariadb.execute(*(f"ALTER TABLE {DATABASE}.{table} FORCE" for table in _GROWING))
+    with line.disks["database"].full():
+        yield
 
 
 @fault("disk full: spool, and the database away", lasts=(2.0, 4.0), root=True)
