@@ -1,6 +1,7 @@
 """The migrations, up and down, on each database."""
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,9 @@ def test_mariadb_compares_ids_byte_by_byte(mariadb_url: str) -> None:
     with engine.connect() as connection:
         assert connection.scalars(text(collations)).all() == ["utf8mb4_bin"]
     engine.dispose()
+
+
+def test_threads_of_one_process_may_migrate_at_once(tmp_path: Path) -> None:
+    urls = [database_url(f"sqlite:///{tmp_path / f'{number}.db'}") for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(bring_up_to_date, urls)) == [None] * 8
