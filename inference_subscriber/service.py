@@ -8,13 +8,14 @@ from collections.abc import Callable
 import cv2
 
 from inference_subscriber.boards import Boards
-from inference_subscriber.detecting import DetectStage, Picture
+from inference_subscriber.detecting import DetectStage
 from inference_subscriber.engines import open_engine
 from inference_subscriber.engines.base import Engine
 from inference_subscriber.joiner import Joiner
 from inference_subscriber.judge import Judge
 from inference_subscriber.live_thresholds import LiveThresholds, check_classes
 from inference_subscriber.metrics import FRAMES_DROPPED
+from inference_subscriber.pictures import Picture, PictureInbox
 from inference_subscriber.receiving import FrameStage, TriggerStage
 from inference_subscriber.sender import VerdictSender
 from inference_subscriber.settings import InferenceLine
@@ -55,7 +56,7 @@ class InferenceService:
         self._node = Node(Identity("inference", chosen.node), settings, _SESSION)
         self._triggers: Inbox[Delivery] = Inbox(_WAITING_TRIGGERS)
         self._frames: Inbox[Delivery] = Inbox(_WAITING_FRAMES, lambda _: _count_overload())
-        self._pictures: Inbox[Picture] = Inbox(_WAITING_FRAMES, self._give_way)
+        self._pictures = PictureInbox(_WAITING_FRAMES, self._give_way)
         self._outbox = Outbox(chosen.outbox, settings.outbox_bounds, "inference.outbox")
         self._sender = VerdictSender(self._publish_verdict, self._outbox)
         self._resending = self._make_resending(pace)
