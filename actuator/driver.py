@@ -1,4 +1,4 @@
-"""The thread that switches the pins. It alone times them, so that no decision, disk or network delays a pulse's end."""
+"""What switches the pins. A thread of its own times them, so that no decision, disk or network delays a pulse's end."""
 
 import logging
 import threading
@@ -145,9 +145,11 @@ class PulseDriver:
     # Pulses
 
     def add(self, pulse: Pulse) -> None:
+        """Begins on the spot if it is due: to wake the thread that ends it would take longer."""
         with self._changed:
             self._plan.add(pulse)
             if self.ready:
+                self._step(self._clock.monotonic())
                 self._changed.notify_all()
             else:
                 self._cancel()

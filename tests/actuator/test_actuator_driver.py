@@ -134,7 +134,7 @@ def test_every_pin_goes_off_when_the_thread_dies(pins: MockFactory) -> None:
 
     driver = PulseDriver(bank.by_pin, on_result)
     driver.start()
-    now = time.monotonic_ns()
+    now = time.monotonic_ns() + 20 * NS_PER_MS  # due later: begun by the thread
     driver.add(Pulse(now, now + NS_PER_S, "a", PIN, NS_PER_S))
     assert fired.get(timeout=5) == "a"
     wait_for(lambda: [state.state for state in pins.pin(PIN).states] == [False, True, False])

@@ -10,7 +10,7 @@ from support.gate_station import START, Station
 from actuator.auditor import HOLD_NS
 from pcb_bus.clock import NS_PER_MS, NS_PER_S
 from pcb_bus.codec import encode_json
-from pcb_bus.messages import Verdict
+from pcb_bus.messages import Actuation, Verdict
 
 MakeVerdict = Callable[..., Verdict]
 
@@ -21,18 +21,19 @@ def bench(tmp_path: Path) -> Station:
 
 
 def test_report_of_a_pulse(bench: Station, make_verdict: MakeVerdict) -> None:
+    bench.pass_time(3)
     bench.gate(encode_json(make_verdict(at=START)))
     assert bench.published == []
-    bench.pass_time(3)
-    bench.step()
+    bench.hear_results()
     (report,) = bench.reports
     assert (report.outcome, report.pin, report.duration_ms, report.latency_ms) == ("fired", 22, 500, 53.0)
     assert report.fired_at == START + 3 * NS_PER_MS
 
 
 def test_verdict_is_on_disk_before_its_pin_goes_high(bench: Station, make_verdict: MakeVerdict) -> None:
+    bench.gates[22].others = lambda: not bench.ledger.knows("v1")
     bench.gate(encode_json(make_verdict(at=START)))
-    assert (bench.begun, bench.ledger.knows("v1")) == ([], True)
+    assert (bench.gates[22].is_on, bench.gates[22].broke_rule) == (True, False)
 
 
 def test_repeat_fires_nothing_and_says_so(bench: Station, make_verdict: MakeVerdict) -> None:
@@ -53,9 +54,17 @@ def test_repeat_while_the_first_is_under_way_is_told_of_after_it(bench: Station,
     assert bench.outcomes == ["fired", "duplicate", "duplicate"]
 
 
-def test_verdict_that_grew_late_on_a_slow_disk_does_not_fire(bench: Station, make_verdict: MakeVerdict) -> None:
+def test_verdict_that_grew_late_on_a_slow_disk_does_not_fire(
+    bench: Station, make_verdict: MakeVerdict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = bench.ledger.begin
+
+    def write_slowly(report: Actuation, now: int) -> None:
+        write(report, now)
+        bench.pass_time(101)
+
+    monkeypatch.setattr(bench.ledger, "begin", write_slowly)
     bench.gate(encode_json(make_verdict(at=START, good_for_ms=100)))
-    bench.pass_time(101)
     bench.step()
     assert (bench.begun, bench.outcomes) == ([], ["late"])
 
@@ -71,14 +80,26 @@ def test_clock_set_back_while_a_pulse_waits_does_not_move_it(bench: Station, mak
     assert len(bench.begun) == 1
 
 
-def test_crash_between_ledger_and_pin_is_silent_and_reported(bench: Station, make_verdict: MakeVerdict) -> None:
+def test_crash_between_ledger_and_pin_is_silent_and_reported(
+    bench: Station, make_verdict: MakeVerdict, monkeypatch: pytest.MonkeyPatch
+) -> None:
     payload = encode_json(make_verdict(at=START))
+    monkeypatch.setattr(bench.driver, "add", lambda pulse: None)
     bench.gate(payload)
     bench.crash()
     bench.step()
     bench.gate(payload)
     bench.step()
     assert (bench.begun, bench.outcomes) == ([], ["late", "duplicate"])
+
+
+def test_scheduled_pulse_lost_in_a_crash_is_reported_late(bench: Station, make_verdict: MakeVerdict) -> None:
+    for number in range(3):
+        bench.gate(encode_json(make_verdict(f"v{number}", "solder", START + number * NS_PER_MS)))
+    bench.crash()
+    bench.pass_time(2000)
+    bench.step()
+    assert (bench.begun, bench.outcomes) == ([], ["late"] * 3)
 
 
 def test_report_that_is_not_recorded_goes_out_again_the_same_also_after_a_crash(
