@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pymysql
 import pytest
-from sqlalchemy import select
+from sqlalchemy import make_url, select
 from support.mariadb import PASSWORD, USER, MariaDb
 from support.peer import until
 from support.probe import Probe
@@ -321,7 +321,7 @@ def test_what_the_database_refuses_is_found_among_good_ones(
 ) -> None:
     start_recorder(mariadb_url)
     wait_state(viewer, "online")
-    schema = mariadb_url.rsplit("/", 1)[1].split("?", maxsplit=1)[0]
+    schema = make_url(mariadb_url).database
     mariadb.execute(f"ALTER TABLE {schema}.actuations ADD CONSTRAINT pins CHECK (pin < 100)")
     actuator = mqtt_probe("actuator")
     for number in range(20):
@@ -334,6 +334,23 @@ def test_what_the_database_refuses_is_found_among_good_ones(
         row = connection.execute(select(tables.RejectedMessage)).one()
     engine.dispose()
     assert (row.kind, row.reason, row.verdict_id) == ("actuation", "refused_by_database", "verdict-13")
+
+
+def test_what_cannot_even_be_written_down_as_rejected_is_let_go_and_holds_up_nothing(
+    start_recorder: StartRecorder, viewer: Probe, mariadb: MariaDb, mariadb_url: str, make_verdict: MakeVerdict
+) -> None:
+    service = start_recorder(mariadb_url)
+    wait_state(viewer, "online")
+    until(lambda: service.caught_up)
+    schema = make_url(mariadb_url).database
+    mariadb.execute(f"ALTER TABLE {schema}.rejected_messages ADD CONSTRAINT nothing CHECK (size_bytes < 0)")
+    acknowledged: list[bytes] = []
+    for payload in (b"nonsense", encode_json(make_verdict("good"))):
+        arrival = Arrival("verdict", "pcb/verdict", payload, AT)
+        service._inbox.put(Delivered(arrival, ack=partial(acknowledged.append, payload[:8])))
+    wait_recorded(viewer, "verdict-good")
+    until(lambda: len(acknowledged) == 2)
+    assert count(database_url(mariadb_url), tables.RejectedMessage) == 0
 
 
 @pytest.mark.parametrize("topic", ["pcb/trigger", "pcb/resend/trigger"])
