@@ -209,3 +209,25 @@ def test_audit_of_what_the_gates_handled_is_silent(bench: Station, make_verdict:
     bench.pass_time(2000)
     bench.auditor.settle()
     assert (bench.outcomes, bench.acknowledged["audit"]) == (["fired"], 2)
+
+
+def test_account_leaves_to_the_gates_what_they_may_still_hear_of(bench: Station, make_verdict: MakeVerdict) -> None:
+    verdict = make_verdict(at=START)
+    bench.audit(encode_json(verdict))
+    assert bench.account(verdict) == 0
+    bench.gate(encode_json(verdict))
+    bench.step()
+    assert bench.outcomes == ["fired"]
+
+
+def test_account_says_again_what_waits_and_is_silent_about_what_is_under_way(
+    bench: Station, make_verdict: MakeVerdict
+) -> None:
+    first, second = make_verdict("a", at=START), make_verdict("b", "solder", START)
+    bench.gate(encode_json(first))
+    bench.gate(encode_json(second))
+    bench.step()
+    assert (bench.account(first), bench.account(second)) == (1, 0)
+    assert bench.resent == bench.published
+    bench.record()
+    assert bench.account(first) == 0
