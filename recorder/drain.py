@@ -5,6 +5,7 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 
+from pcb_bus.messages import Level
 from recorder import metrics
 from recorder.arrival import Arrival, Delivered
 from recorder.committer import Committer, Entry
@@ -124,7 +125,7 @@ class Writer:
             except DatabaseDown as failure:
                 self._failed(failure)
             except SpoolFault as fault:
-                self._health.fault("spool file", str(fault), "critical")
+                self._tell("spool file", fault, "critical")
             else:
                 self._health.clear("database")
                 self._health.clear("spool file")
@@ -135,4 +136,8 @@ class Writer:
 
     def _failed(self, failure: DatabaseDown) -> None:
         metrics.WRITE_FAILED.inc()
-        self._health.fault("database", str(failure))
+        self._tell("database", failure, "error")
+
+    def _tell(self, part: str, failure: Exception, level: Level) -> None:
+        if not self._stopping.is_set():  # what fails because we stop is no news
+            self._health.fault(part, str(failure), level)
