@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
-from pcb_bus.clock import NS_PER_S, now_ns
+from pcb_bus.clock import NS_PER_S, now_ns, to_datetime
 from pcb_bus.errors import BoardlineError
 from pcb_bus.messages import Category, Trigger
 from pcb_bus.session import SessionOptions
@@ -155,7 +155,8 @@ class Demo:
     def _close_books(self) -> bool:
         books = self.observer.books
         books.counted_rows(rows_by_board(self.line.database_url))
-        found = reconcile(self.line.workplace.config)
+        # A shared database may have gaps of earlier days, which are not this run's.
+        found = reconcile(self.line.workplace.config, since=to_datetime(self._schedule.epoch_ns))
         summary = self.summary = {**books.summary(), **self._process_facts(), "gaps": not found.whole}
         path = self.line.workplace.summary
         path.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

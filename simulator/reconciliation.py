@@ -21,8 +21,11 @@ class Outcome:
     text: str
 
 
-def reconcile(config: Path, now: datetime | None = None) -> Outcome:
-    """Compare all that was recorded up to `now` (UTC), files of pictures too, on the line of that configuration.
+def reconcile(config: Path, *, since: datetime | None = None, now: datetime | None = None) -> Outcome:
+    """Compare what was recorded from `since` to `now` (UTC), files of pictures too, on the line of that configuration.
+
+    Args:
+        since: none: a day before the end.
 
     Raises:
         RecordsUnreadable: the records could not be compared.
@@ -30,6 +33,7 @@ def reconcile(config: Path, now: datetime | None = None) -> Outcome:
     # A second more: boards of this very moment are to be seen too.
     until = (now or datetime.now(UTC)) + timedelta(seconds=1)
     command = [sys.executable, "-m", "recorder", "reconcile", "--files", "--until", until.isoformat()]
+    command += ["--since", since.isoformat()] if since else []
     environment = {**os.environ, "PCB_CONFIG": str(config)}
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=_LONGEST_S)

@@ -19,7 +19,6 @@ from sqlalchemy import create_engine, text
 from simulator.bare_board import draw_board
 from simulator.demo import Demo, DemoOptions
 from simulator.line import LineOptions
-from simulator.reconciliation import reconcile
 
 pytestmark = pytest.mark.timeout(120)
 PROJECT = Path(__file__).parents[2]
@@ -29,6 +28,12 @@ COUNTS = ("boards", "verdicts", "actuations", "records")
 def run_demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "simulator", "demo", "--folder", str(folder), *arguments]
     return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=100)
+
+
+def running_demo(folder: Path) -> subprocess.Popen[str]:
+    """One without end, that nobody looks at as a terminal."""
+    command = [sys.executable, "-m", "simulator", "demo", "--folder", str(folder), "--rate", "4"]
+    return subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, start_new_session=True)
 
 
 def summary_of(folder: Path) -> dict[str, Any]:
@@ -50,16 +55,27 @@ def test_every_board_gets_one_verdict_one_report_and_one_record(tmp_path: Path) 
     assert summary["latency_ms"].keys() == summary["overhead_ms"].keys() == {"p50", "p95", "p99"}
 
 
-def test_a_record_that_is_gone_afterwards_is_a_gap_with_a_name(tmp_path: Path) -> None:
-    run_demo(tmp_path, "--boards", "3", "--rate", "4")
-    engine = create_engine(f"sqlite:///{tmp_path / 'recorder' / 'boardline.db'}")
+def test_a_record_that_is_lost_fails_the_run_and_is_named(tmp_path: Path) -> None:
+    with running_demo(tmp_path) as demo:
+        assert demo.stdout is not None
+        demo.stdout.readline()
+        lost = remove_first_record(tmp_path)
+        os.killpg(demo.pid, signal.SIGINT)
+        said = demo.stdout.read()
+    assert demo.returncode == 1, said
+    assert summary_of(tmp_path)["gaps"] is True
+    _, _, gaps = said.partition("reconcile: gaps")
+    assert lost in gaps
+
+
+def remove_first_record(folder: Path) -> str:
+    """The board that now has no row."""
+    engine = create_engine(f"sqlite:///{folder / 'recorder' / 'boardline.db'}")
     with engine.begin() as connection:
-        lost = connection.execute(text("SELECT min(board_id) FROM triggers")).scalar_one()
+        lost = connection.execute(text("SELECT min(board_id) FROM inspections")).scalar_one()
         connection.execute(text("DELETE FROM inspections WHERE board_id = :lost"), {"lost": lost})
     engine.dispose()
-    found = reconcile(tmp_path / "line.yaml")
-    assert not found.whole
-    assert lost in found.text
+    return str(lost)
 
 
 def test_defective_boards_leave_their_pictures(tmp_path: Path) -> None:
@@ -162,8 +178,7 @@ def test_a_broker_that_is_restarted_loses_no_board(running: Callable[[], Running
 
 
 def test_ctrl_c_ends_a_run_in_order(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "simulator", "demo", "--folder", str(tmp_path), "--rate", "4"]
-    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, start_new_session=True) as demo:
+    with running_demo(tmp_path) as demo:
         assert demo.stdout is not None
         first = demo.stdout.readline()
         os.killpg(demo.pid, signal.SIGINT)
