@@ -6,7 +6,7 @@ from random import Random
 from faults.catalogue import fault
 from faults.line import DATABASE, DISKS_MB, FaultLine
 
-_GROWING = ("triggers", "inspections", "inspection_sides", "actuations")
+_GROW = "ALTER COLUMN filler SET DEFAULT (REPEAT('x', 1000000))"
 
 
 def _full(disk: str) -> Callable[[FaultLine, Random], Iterator[None]]:
@@ -32,12 +32,17 @@ for _disk, _node in {"images": "recorder", "outbox": "inference", "ledger": "act
     fault(f"disk full: {_disk}, {_node} killed", lasts=(2.0, 5.0), root=True)(_full_at_start(_disk, _node))
 
 
-@fault("disk full: database", lasts=(1.5, 4.0), root=True)
+@fault("disk full: database", lasts=(3.0, 5.0), root=True)
 def database(line: FaultLine, rng: Random) -> Iterator[None]:
-    # Packed tightly, a table needs a new page with the next rows; as it is it may have room for hundreds of boards.
-    line.mariadb.execute(*(f"ALTER TABLE {DATABASE}.{table} FORCE" for table in _GROWING))
-    with line.disks["database"].full():
-        yield
+    # The files of the tables have room for hundreds of boards; with rows of a megabyte they must grow at once.
+    triggers = f"ALTER TABLE {DATABASE}.triggers"
+    line.mariadb.execute(f"{triggers} ADD COLUMN filler MEDIUMTEXT DEFAULT ''", f"{triggers} {_GROW}")
+    try:
+        with line.disks["database"].full():
+            yield
+    finally:
+        line.mariadb.start()  # this server may abort when its files cannot grow; elsewhere systemd starts it again
+        line.mariadb.execute(f"{triggers} DROP COLUMN filler")
 
 
 @fault("disk full: spool, and the database away", lasts=(2.0, 4.0), root=True)
