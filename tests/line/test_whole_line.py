@@ -15,6 +15,7 @@ import cv2
 import pytest
 from rich.console import Console
 from sqlalchemy import create_engine, text
+from support.processes import children_of, wait_until_ended
 
 from simulator.bare_board import draw_board
 from simulator.demo import Demo, DemoOptions
@@ -186,6 +187,18 @@ def test_ctrl_c_ends_a_run_in_order(tmp_path: Path) -> None:
     assert "verdict" in first
     assert demo.returncode == 0, rest
     assert summary_of(tmp_path)["unaccounted"] == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
+def test_a_demo_that_is_killed_leaves_nothing_running(tmp_path: Path) -> None:
+    with running_demo(tmp_path) as demo:
+        assert demo.stdout is not None
+        demo.stdout.readline()
+        children = children_of(demo.pid)
+        demo.kill()
+    assert len(children) == 6
+    assert sum("mosquitto" in command for command in children.values()) == 1
+    assert wait_until_ended(children) == []
 
 
 @pytest.mark.parametrize(
