@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.gate_station import START, Station
 
@@ -167,7 +167,12 @@ def check_fired(station: Station, *, crashed: bool) -> None:
     assert fired <= set(begun) if crashed else fired == set(begun)
 
 
+SIX = [(0, "solder", 90_000), (0, "component", 90_000), *[(0, "scrap", 90_000)] * 4]
+
+
 @settings(max_examples=2000, deadline=None)
+@example(SIX, [("gate", 0), ("pass", 950), ("step", 0), ("gate", 1), ("step", 0), ("pass", 400), ("step", 0)])
+@example(SIX, [("divert", 0), ("step", 0), ("gate", 1), ("step", 0), ("back", 0), ("step", 0)])
 @given(
     kinds=KINDS,
     happenings=st.lists(
