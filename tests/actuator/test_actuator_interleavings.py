@@ -171,8 +171,11 @@ SIX = [(0, "solder", 90_000), (0, "component", 90_000), *[(0, "scrap", 90_000)] 
 
 
 @settings(max_examples=2000, deadline=None)
-@example(SIX, [("gate", 0), ("pass", 950), ("step", 0), ("gate", 1), ("step", 0), ("pass", 400), ("step", 0)])
-@example(SIX, [("divert", 0), ("step", 0), ("gate", 1), ("step", 0), ("back", 0), ("step", 0)])
+@example(
+    kinds=SIX,
+    happenings=[("gate", 0), ("pass", 950), ("step", 0), ("gate", 1), ("step", 0), ("pass", 400), ("step", 0)],
+)
+@example(kinds=SIX, happenings=[("divert", 0), ("step", 0), ("gate", 1), ("step", 0), ("back", 0), ("step", 0)])
 @given(
     kinds=KINDS,
     happenings=st.lists(
