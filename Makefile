@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 PYTHON_BIN := .venv/bin/python
 ROOMS := pcb_bus edge_publisher inference_subscriber actuator recorder simulator training broker benchmarks
-CHECKED := $(sort $(dir $(wildcard $(addsuffix /*.py,$(ROOMS))))) tests/support
+CHECKED := $(sort $(dir $(wildcard $(addsuffix /*.py,$(ROOMS))))) tests/support tests/faults
 
 # An option is passed on only where it was given, so that the defaults live in one place: config/line.yaml.
 option = $(if $(strip $($(1))),$(2) "$($(1))")

@@ -4,9 +4,12 @@ Exit code 0 only if nothing was lost, doubled or fired late.
 """
 
 import argparse
+import signal
 import sys
 
 from faults.suite import Choice, list_faults, run_suite
+
+_ENDED = 128 + signal.SIGTERM
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -23,6 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.list:
         return list_faults()
     only = tuple(part.strip() for part in options.only.split(",") if part.strip())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_ENDED))  # so that everything is undone then, too
     return run_suite(
         Choice(options.boards, options.rate, options.seed, only, options.recovery, options.json, options.keep)
     )

@@ -13,6 +13,7 @@ from faults.books import Audit, Evidence, Pass, audit, strangers
 from faults.catalogue import Fault
 from faults.line import FaultLine, wait
 from pcb_bus.clock import NS_PER_S
+from pcb_bus.errors import BoardlineError
 from pcb_bus.identity import verdict_id
 from pcb_bus.messages import Trigger
 from pcb_bus.trigger_source import TriggerSource
@@ -63,24 +64,33 @@ class Campaign:
         yield self._whole_run()
 
     def _suffer(self, fault: Fault, source: TriggerSource) -> Outcome:
-        absent = self._line.wait_until_up()
+        trouble = [f"{node} was not there at the start" for node in sorted(self._line.wait_until_up())]
         first = len(self._passed)
         conveyor = self._conveyor(source)
         conveyor.start()
         try:
             self._wait_for_boards(first + self._rng.randint(1, max(1, self._limits.boards // 2)))
             wait(self._rng.uniform(0, self._line.schedule.period_ns / NS_PER_S))
-            log.info("%s: begins", fault.name)
-            with fault.inject(self._line, self._rng):
-                log.info("%s: is there", fault.name)
-                wait(self._rng.uniform(*fault.lasts))
-            log.info("%s: is over", fault.name)
+            trouble += self._inflict(fault)
             self._wait_for_boards(first + self._limits.boards)
         finally:
             conveyor.stop()
-        return self._settle(fault, self._passed[first:], tuple(f"{node} was not there" for node in sorted(absent)))
+        return self._settle(fault, self._passed[first:], trouble)
 
-    def _settle(self, fault: Fault, passes: Sequence[Pass], trouble: tuple[str, ...]) -> Outcome:
+    def _inflict(self, fault: Fault) -> list[str]:
+        """Do it and mend it; what went wrong with that."""
+        log.info("%s: begins", fault.name)
+        try:
+            with fault.inject(self._line, self._rng):
+                log.info("%s: is there", fault.name)
+                wait(self._rng.uniform(*fault.lasts))
+        except (OSError, BoardlineError, pymysql.err.Error) as error:
+            log.exception("%s: was not done as it should be", fault.name)
+            return [f"the fault itself failed: {error}"]
+        log.info("%s: is over", fault.name)
+        return []
+
+    def _settle(self, fault: Fault, passes: Sequence[Pass], trouble: Sequence[str]) -> Outcome:
         began = time.monotonic()
         self._line.witness.wait_until(lambda: self._balanced(passes), self._limits.recovery_s)
         took = time.monotonic() - began

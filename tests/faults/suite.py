@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -30,7 +31,7 @@ _SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What was asked for; `only`: faults whose names hold one of these, all when empty."""
+    """What was asked for; `only`: names, or parts of them; all when empty."""
 
     boards: int = 15
     rate: float = 5.0
@@ -64,7 +65,12 @@ def run_suite(choice: Choice, console: Console | None = None) -> int:
 
 
 def _wanted(only: Sequence[str]) -> list[Fault]:
-    return [each for each in all_faults().values() if not only or any(part in each.name for part in only)]
+    return [each for each in all_faults().values() if not only or any(_means(part, each.name) for part in only)]
+
+
+def _means(asked: str, name: str) -> bool:
+    """A whole name means that fault alone; a part of names all that it is in."""
+    return asked == name if asked in all_faults() else asked in name
 
 
 def _run(choice: Choice, faults: Sequence[Fault], means: Means, console: Console) -> list[Outcome]:
@@ -100,16 +106,24 @@ def _clean(outcomes: Sequence[Outcome], faults: Sequence[Fault]) -> bool:
 
 
 def _show(coming: Iterable[Outcome], outcomes: list[Outcome], console: Console) -> None:
+    """The table as it grows; where nobody looks on, a line for each fault and the table at the end."""
     with Live(_table(outcomes), console=console, auto_refresh=False) as live:
         for outcome in coming:
             outcomes.append(outcome)
             live.update(_table(outcomes), refresh=True)
+            if not console.is_terminal:
+                print(f"{outcome.fault}: {'ok' if outcome.ok else 'NOT OK'}", file=sys.stderr, flush=True)
+    console.print()
     for outcome in outcomes:
-        lines = (*outcome.trouble, *outcome.audit.lost, *outcome.audit.doubled, *outcome.audit.late)
-        for line in lines[:_SHOWN]:
-            console.print(f"{outcome.fault}: {line}", highlight=False, markup=False)
-        if len(lines) > _SHOWN:
-            console.print(f"{outcome.fault}: and {len(lines) - _SHOWN} more", highlight=False, markup=False)
+        _show_complaints(outcome, console)
+
+
+def _show_complaints(outcome: Outcome, console: Console) -> None:
+    lines = (*outcome.trouble, *outcome.audit.lost, *outcome.audit.doubled, *outcome.audit.late)
+    for line in lines[:_SHOWN]:
+        console.print(f"{outcome.fault}: {line}", highlight=False, markup=False)
+    if len(lines) > _SHOWN:
+        console.print(f"{outcome.fault}: and {len(lines) - _SHOWN} more", highlight=False, markup=False)
 
 
 def _table(outcomes: Sequence[Outcome]) -> Table:

@@ -16,7 +16,7 @@ from support.peer import Peer
 from broker import Broker
 from pcb_bus.inbox import Inbox
 from pcb_bus.node import with_credentials
-from pcb_bus.session import Subscription
+from pcb_bus.session import SessionOptions, Subscription
 from pcb_bus.settings import BrokerSettings
 from pcb_bus.topics import TopicFilter
 
@@ -36,7 +36,7 @@ class Pair:
         self.heard: Inbox[bytes] = Inbox(1000)
         listen = Subscription(TopicFilter(TOPIC), lambda delivery: self.heard.put(delivery.payload))
         self.sender = Peer("inference", _through(cable, broker, "inference"))
-        self.listener = Peer("actuator", _through(cable, broker, "actuator"), None, listen)
+        self.listener = Peer("actuator", _through(cable, broker, "actuator"), SessionOptions(durable=True), listen)
         self.sender.wait_up()
         self.listener.wait_up()
 
