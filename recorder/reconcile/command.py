@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import NoReturn
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import Engine
+
+from pcb_bus.clock import from_datetime
 from pcb_bus.errors import ConfigError
 from recorder.commands import existing_database, line_settings, run_command
 from recorder.images import Images, open_images
@@ -15,6 +18,7 @@ from recorder.reconcile.findings import Reconciliation, Span
 from recorder.reconcile.run import Scope, lines, reconcile
 from recorder.reconcile.statistics import StatisticsCheck
 from recorder.settings import RecorderLine
+from recorder.store import Store
 
 EXIT_NO_GAP, EXIT_GAPS, EXIT_DATABASE_DOWN = 0, 1, 3
 _UNDER_WAY = timedelta(minutes=1)  # a board that was announced a moment ago is no gap
@@ -32,6 +36,8 @@ def _run(argv: list[str], program: str) -> int:
     span = span_of(options.since, options.until, datetime.now(UTC), settings.recorder.zone)
     engine = existing_database(settings)
     try:
+        if options.rebuild:
+            _rebuild_statistics(engine, span, settings)
         result = reconcile(engine, span, _scope(options, settings))
     finally:
         engine.dispose()
@@ -70,6 +76,11 @@ def _write_json(path: Path | None, result: Reconciliation) -> None:
         raise ConfigError(f"--json: cannot write {path}: {error.strerror}") from None
 
 
+def _rebuild_statistics(engine: Engine, span: Span, settings: RecorderLine) -> None:
+    store = Store(engine, Calendar(settings.recorder.time_zone))
+    store.rebuild_statistics(from_datetime(span.since), from_datetime(span.until))
+
+
 def _scope(options: argparse.Namespace, settings: RecorderLine) -> Scope:
     return Scope(
         gates=settings.recorder.oversight.gates,
@@ -98,6 +109,11 @@ def _parser(program: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--since", metavar="TIME", help="begin (default: 24 h before the end)")
     parser.add_argument("--until", metavar="TIME", help="end (default: a minute ago); local time without an offset")
+    parser.add_argument(
+        "--rebuild",
+        action="store_true",
+        help="first count the statistics of these days anew: after a change of the time zone, or of the records",
+    )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the outcome there as well")
     parser.add_argument("--files", action="store_true", help="look for the file of every picture too")
     parser.add_argument("--list", metavar="N", type=int, default=100, help="gaps of a kind to name (default: 100)")

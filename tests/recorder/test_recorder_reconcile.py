@@ -270,6 +270,12 @@ def test_the_command_says_what_it_found(run: Run, url: URL, tmp_path: Path, caps
     assert outcome["total"]["rows"] == 8
 
 
+def test_the_command_counts_the_statistics_anew(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--recorder.time_zone", "Asia/Seoul") == 1
+    assert "statistics differ" in capsys.readouterr().out
+    assert run("--recorder.time_zone", "Asia/Seoul", "--rebuild") == 0
+
+
 def test_the_command_looks_for_files(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images = tmp_path / "images"
     images.mkdir()
