@@ -18,7 +18,7 @@ def killed(line: FaultLine, rng: Random) -> Iterator[None]:
         line.broker.start()
 
 
-@fault("broker killed, its memory lost")
+@fault("broker killed and emptied")
 def forgets(line: FaultLine, rng: Random) -> Iterator[None]:
     lose_everything(line.broker)
     yield

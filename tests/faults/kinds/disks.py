@@ -29,7 +29,7 @@ def _full_at_start(disk: str, node: str) -> Callable[[FaultLine, Random], Iterat
 for _disk in sorted(DISKS_MB.keys() - {"database"}):
     fault(f"disk full: {_disk}", lasts=(1.5, 4.0), root=True)(_full(_disk))
 for _disk, _node in {"images": "recorder", "outbox": "inference", "ledger": "actuator", "spool": "recorder"}.items():
-    fault(f"disk full: {_disk}, {_node} killed", lasts=(2.0, 5.0), root=True)(_full_at_start(_disk, _node))
+    fault(f"disk full: {_disk} + {_node} killed", lasts=(2.0, 5.0), root=True)(_full_at_start(_disk, _node))
 
 
 @fault("disk full: database", lasts=(3.0, 5.0), root=True)
@@ -45,7 +45,7 @@ def database(line: FaultLine, rng: Random) -> Iterator[None]:
         line.mariadb.execute(f"{triggers} DROP COLUMN filler")
 
 
-@fault("disk full: spool, and the database away", lasts=(2.0, 4.0), root=True)
+@fault("disk full: spool + database away", lasts=(2.0, 4.0), root=True)
 def spool_needed(line: FaultLine, rng: Random) -> Iterator[None]:
     with line.disks["spool"].full(), line.to_database.unplugged():
         yield

@@ -43,8 +43,8 @@ def _on_both_cables(name: str, lasts: tuple[float, float], do: Callable[[Cable, 
     def at_pc(line: FaultLine, rng: Random) -> Iterator[None]:
         yield from do(line.pc, rng)
 
-    fault(f"{name}, Pi", lasts=lasts)(at_far_end)
-    fault(f"{name}, PC", lasts=lasts)(at_pc)
+    fault(f"{name} at the Pis", lasts=lasts)(at_far_end)
+    fault(f"{name} at the PC", lasts=lasts)(at_pc)
 
 
 def _broken(cable: Cable, rng: Random) -> Iterator[None]:
