@@ -7,13 +7,14 @@ import threading
 from pathlib import Path
 
 import pytest
+from support.peer import until
 from support.processes import wait_until_ended
 
 from pcb_bus.children import start_child
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
 PROJECT = Path(__file__).parents[2]
-IDLE = [sys.executable, "-c", "import signal; signal.pause()"]
+IDLE = [sys.executable, "-c", "import signal; print('here', flush=True); signal.pause()"]
 PARENT = f"""
 import sys, threading
 from pcb_bus.children import start_child
@@ -39,9 +40,15 @@ def test_children_of_a_process_that_is_killed_end_with_it(tmp_path: Path) -> Non
 
 
 def test_a_child_outlives_the_thread_that_asked_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "output"
     children: list[subprocess.Popen[bytes]] = []
-    with (tmp_path / "output").open("wb") as output:
-        thread = threading.Thread(target=lambda: children.append(start_child(IDLE, output)))
+
+    def start_and_see_it_run() -> None:
+        children.append(start_child(IDLE, output))
+        until(lambda: path.read_bytes() == b"here\n")
+
+    with path.open("wb") as output:
+        thread = threading.Thread(target=start_and_see_it_run)
         thread.start()
         thread.join()
     (child,) = children
