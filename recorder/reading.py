@@ -1,7 +1,7 @@
 """From arrivals to records: decode, check, and put a picture on disk."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pcb_bus.codec import decode_json, decode_msgpack
 from pcb_bus.errors import MessageRejected
@@ -12,16 +12,21 @@ from recorder.batch import ActuationRecord, ImageRecord, LogRecord, TriggerRecor
 from recorder.images import Images
 from recorder.rows import actuation_row, image_row, inspection_row, log_row, side_rows, trigger_row
 
+Wanted = Callable[[str, str, str], bool]
 ReadRecord = TriggerRecord | VerdictRecord | ActuationRecord | ImageRecord | LogRecord
 _LARGEST_INTEGER = 2**31 - 1  # of a column
 _DEEPEST_JSON = 30  # MariaDB takes 32 levels in a column of JSON
 
 
 class Reader:
-    """Reads what the recorder subscribes to. `sides` are those that the line has, `root` its topics'."""
+    """Reads what the recorder subscribes to. `sides` are those that the line has, `root` its topics'.
 
-    def __init__(self, images: Images, sides: Sequence[str], root: str) -> None:
+    `wanted` says of verdict id, side and SHA-256 whether such a picture is kept.
+    """
+
+    def __init__(self, images: Images, sides: Sequence[str], root: str, wanted: Wanted = lambda *_: True) -> None:
         self._images = images
+        self._wanted = wanted
         self._sides = frozenset(sides)
         self._root = root
         self._readers = {
@@ -38,6 +43,7 @@ class Reader:
         Raises:
             MessageRejected: the payload breaks the contract, or says what no column holds.
             OSError: the picture could not be written.
+            DatabaseDown: nobody knows whether the picture is wanted.
         """
         return self._readers[arrival.kind](arrival)
 
@@ -62,7 +68,10 @@ class Reader:
         _check_id(evidence.verdict_id)
         if evidence.side not in self._sides:
             raise MessageRejected("unknown_side", f"{evidence.side} is not a side of this line")
-        return ImageRecord(image_row(evidence, self._images.save(evidence.jpeg), arrival.received_at))
+        image = self._images.name(evidence.jpeg)
+        if self._wanted(evidence.verdict_id, evidence.side, image.sha256):
+            image = self._images.save(evidence.jpeg)
+        return ImageRecord(image_row(evidence, image, arrival.received_at))
 
     def _event(self, arrival: Arrival) -> ReadRecord:
         event = decode_json(Event, arrival.payload)

@@ -13,9 +13,9 @@ from pydantic import Field
 from sqlalchemy import Engine, delete, func, select, update
 
 from pcb_bus.settings import Section
-from recorder.alerts import Alarms
 from recorder.database import for_reading
 from recorder.images.base import Images
+from recorder.images.watch import ImageWatch
 from recorder.oversight.rounds import Chore, Complain, Rounds
 from recorder.tables import DefectImage, Inspection, RejectedMessage, SystemLog
 
@@ -26,7 +26,6 @@ _MEGABYTE = 1_000_000
 _SHARDS = 256
 _ORPHAN_S = 86_400.0
 _FUTILE_PAUSE_S = 3600.0
-_ALERT = "images"
 
 
 class RetentionSettings(Section):
@@ -64,7 +63,7 @@ class Retention:
         engine: Engine,
         images: Images,
         settings: RetentionSettings,
-        alarms: Alarms,
+        watch: ImageWatch,
         complain: Complain,
         days: Callable[[], float | None] = lambda: None,
         min_free_mb: float = 0,
@@ -72,14 +71,13 @@ class Retention:
         self._engine = engine
         self._images = images
         self._settings = settings
-        self._alarms = alarms
         self._days = days
         self._least_free = min_free_mb * _MEGABYTE
         self._base: int | None = None  # total less what this process wrote
         self._futile_until = 0.0
         self._shard = 0
         chores = [
-            Chore("images", 2.0, self.watch),
+            Chore("images", 2.0, watch.look),
             Chore("retention", 10.0, lambda: self.look(datetime.now(UTC))),
             Chore("sweep", 300.0, self._sweep),
             Chore("old logs", 60.0, lambda: self.remove_old_logs(datetime.now(UTC))),
@@ -92,14 +90,6 @@ class Retention:
     def stop(self, timeout: float = 0.5) -> None:
         self._rounds.ask_to_stop()
         self._rounds.join(timeout)
-
-    def watch(self) -> None:
-        """Alert as long as pictures cannot be saved."""
-        failure = self._images.failure
-        if failure is None:
-            self._alarms.resolve(_ALERT, _ALERT)
-        else:
-            self._alarms.raise_alert(_ALERT, _ALERT, "critical", f"evidence pictures cannot be stored: {failure}")
 
     def look(self, now: datetime) -> None:
         """Remove what is too old, too much, or in the way; 4,000 pictures a call at most.
@@ -124,7 +114,10 @@ class Retention:
             self._base = None  # sum up anew: the counted total may have drifted
         old = [file.path for file in self._images.files(shard) if now - file.modified_at > _ORPHAN_S]
         known = self._living(old)
-        return sum(self._images.remove(path) for path in old if path not in known)
+        removed = sum(self._images.remove(path) for path in old if path not in known)
+        if removed:
+            self._base = None  # they may have been counted
+        return removed
 
     def remove_old_logs(self, now: datetime) -> None:
         for table, column, days in (

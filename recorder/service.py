@@ -18,6 +18,8 @@ from recorder.arrival import Arrival, Delivered, Kind
 from recorder.database import bring_up_to_date, database_url, make_engine
 from recorder.errors import DatabaseDown
 from recorder.images import local_folder, open_images
+from recorder.images.wanted import WantedImages
+from recorder.images.watch import ImageWatch
 from recorder.oversight.service import Oversight, Watched
 from recorder.periods import Calendar
 from recorder.reading import Reader
@@ -53,7 +55,7 @@ class RecorderService:
         self._worker = Worker(
             self._node,
             self._inbox,
-            Reader(images, settings.sides, settings.root),
+            Reader(images, settings.sides, settings.root, WantedImages(self._engine)),
             self._store,
             partial(bring_up_to_date, url),
             settings.recorder,
@@ -80,7 +82,7 @@ class RecorderService:
             self._engine,
             images,
             settings.recorder.retention,
-            self._oversight.desk,
+            ImageWatch(images, self._oversight.desk, lambda: self._worker.health.clear("images")),
             self._node.session.complain,
             lambda: self._oversight.live.get("retention_days"),
             settings.recorder.alerts.min_free_mb,

@@ -27,9 +27,9 @@ class RecorderSettings(Section):
 
     database_url: Annotated[str, Field(repr=False)] = "sqlite:///var/recorder/boardline.db"
     """`sqlite:///file` or `mysql://user:password@host/database`; `--database_url` for short."""
-    images: Annotated[str, BeforeValidator(lambda place: str(place) if isinstance(place, Path) else place)] = (
-        "var/recorder/images"
-    )
+    images: Annotated[
+        str, BeforeValidator(lambda place: str(place) if isinstance(place, Path) else place), Field(repr=False)
+    ] = "var/recorder/images"
     """Where the evidence pictures go: a folder, `file:///folder`, or any URL of fsspec, as `s3://bucket/prefix`."""
     image_options: dict[str, Any] = Field(default_factory=dict, repr=False)
     """Options of its file system, as `endpoint_url`."""

@@ -12,6 +12,7 @@ from pcb_bus.jpeg import JpegInfo, inspect_jpeg
 MAX_PIXELS = 40_000_000
 _HELD_S = 600.0  # far longer than a commit may take
 _FORGET_AT = 10_000
+_PROBE = "00/probe.tmp"  # what a crash leaves of it is swept
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,14 @@ class Found:
     modified_at: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Failure:
+    """A picture of that size could not be saved."""
+
+    reason: str
+    size_bytes: int
+
+
 class Images(ABC):
     """JPEGs at `<first two digits of the SHA-256>/<SHA-256>.jpg`. Safe on several threads.
 
@@ -41,7 +50,7 @@ class Images(ABC):
         self._lock = threading.Lock()
         self._held: dict[str, float] = {}
         self._written_bytes = 0
-        self._failure: str | None = None
+        self._failure: _Failure | None = None
 
     @property
     def written_bytes(self) -> int:
@@ -51,7 +60,17 @@ class Images(ABC):
     @property
     def failure(self) -> str | None:
         """Why the latest picture could not be saved; None if it was."""
-        return self._failure
+        return self._failure and self._failure.reason
+
+    def name(self, jpeg: bytes) -> StoredImage:
+        """What `save` would return; nothing is written.
+
+        Raises:
+            MessageRejected: not a JPEG of a sane size.
+        """
+        info = inspect_jpeg(jpeg, max_pixels=MAX_PIXELS)
+        sha256 = hashlib.sha256(jpeg).hexdigest()
+        return StoredImage(sha256, f"{sha256[:2]}/{sha256}.jpg", info)
 
     def save(self, jpeg: bytes) -> StoredImage:
         """Write the picture, whole or not at all, unless it is there already.
@@ -60,18 +79,32 @@ class Images(ABC):
             MessageRejected: not a JPEG of a sane size.
             OSError: the store does not take it.
         """
-        info = inspect_jpeg(jpeg, max_pixels=MAX_PIXELS)
-        sha256 = hashlib.sha256(jpeg).hexdigest()
-        path = f"{sha256[:2]}/{sha256}.jpg"
-        self._hold(path)
+        image = self.name(jpeg)
+        self._hold(image.path)
         try:
-            is_new = self._put(path, jpeg)
+            is_new = self._put(image.path, jpeg)
         except OSError as error:
-            self._failure = str(error)
+            self._failure = _Failure(str(error), len(jpeg))
             raise
         self._failure = None
         self._written_bytes += len(jpeg) if is_new else 0
-        return StoredImage(sha256, path, info)
+        return image
+
+    def probe(self) -> bool:
+        """Whether the store takes pictures: after a failure one as large as that is written, and removed again."""
+        failure = self._failure
+        if failure is None:
+            return True
+        try:
+            self._delete(_PROBE)
+            self._put(_PROBE, bytes(failure.size_bytes))
+            self._delete(_PROBE)
+        except OSError as error:
+            self._failure = _Failure(str(error), failure.size_bytes)
+            return False
+        if self._failure is failure:  # else a picture has failed meanwhile
+            self._failure = None
+        return self._failure is None
 
     def remove(self, path: str) -> bool:
         """Whether the file is gone now; False for one that was just saved.

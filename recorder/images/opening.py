@@ -1,6 +1,6 @@
 """From the settings to a store of pictures."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -15,6 +15,14 @@ from recorder.images.remote import RemoteImages
 KEY = "recorder.images"
 ImageOptions = Mapping[str, Any]
 _EXTRAS = {"s3": "s3", "s3a": "s3"}
+_PATIENCE_S = 3
+# What each driver takes for a server that hangs: its own patience is minutes, and a request given up blocks the next.
+_S3: ImageOptions = {
+    "config_kwargs": {"connect_timeout": _PATIENCE_S, "read_timeout": _PATIENCE_S, "retries": {"max_attempts": 0}}
+}
+_DEFAULTS = {"s3": _S3, "s3a": _S3}
+_MAY_BE_SHOWN = frozenset({"endpoint_url", "region_name", "host", "port"})
+_SHORTEST_SECRET = 4
 
 
 def local_folder(place: str) -> Path | None:
@@ -50,7 +58,7 @@ def _remote(place: str, options: ImageOptions) -> Images:
     if scheme not in fsspec.available_protocols():
         raise ConfigError(f"{KEY}: unknown scheme {scheme}; use a folder, file:///folder or s3://bucket/prefix")
     try:
-        system, root = fsspec.core.url_to_fs(place, **options)
+        system, root = fsspec.core.url_to_fs(place, **{**_DEFAULTS.get(scheme, {}), **options})
     except ImportError:
         extra = _EXTRAS.get(scheme)
         hint = f"pip install 'boardline[{extra}]'" if extra else f"install the fsspec driver of {scheme}"
@@ -60,4 +68,14 @@ def _remote(place: str, options: ImageOptions) -> Images:
         raise ConfigError(
             f"{KEY}: {scheme} cannot be opened with recorder.image_options ({type(error).__name__})"
         ) from None
-    return RemoteImages(system, root)
+    secrets = {*_secrets(options), unquote(urlsplit(place).password or "")}
+    return RemoteImages(system, root, secrets={each for each in secrets if len(each) >= _SHORTEST_SECRET})
+
+
+def _secrets(options: ImageOptions) -> Iterator[str]:
+    """What may be one among the options: each text that is not known to be none."""
+    for key, value in options.items():
+        if isinstance(value, Mapping):
+            yield from _secrets(value)
+        elif isinstance(value, str) and key not in _MAY_BE_SHOWN:
+            yield value

@@ -193,14 +193,14 @@ def database(tmp_path: Path) -> Path:
 @pytest.fixture
 def start_recorder(broker: Broker, tmp_path: Path, database: Path) -> Iterator[StartRecorder]:
     """Starts recorders; what still runs at the end of the test is stopped."""
-    quick = {"batch_ms": 10, "spool": SpoolSettings(path=tmp_path / "spool.db")}
+    quick = {"images": tmp_path / "images", "batch_ms": 10, "spool": SpoolSettings(path=tmp_path / "spool.db")}
     with ExitStack() as running:
 
         def start(url: str = f"sqlite:///{database}", **changes: Any) -> RecorderService:
             service = build(
                 RecorderLine(
                     broker=BrokerSettings(host=broker.host, port=broker.port, credentials=broker.credentials_folder),
-                    recorder=RecorderSettings(database_url=url, images=tmp_path / "images", **(quick | changes)),
+                    recorder=RecorderSettings(database_url=url, **(quick | changes)),
                 )
             )
             service.start()

@@ -4,6 +4,7 @@ import hashlib
 import resource
 import signal
 import threading
+import traceback
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -127,3 +128,19 @@ def test_a_full_disk_is_an_error_that_goes_away_with_room(tmp_path: Path, make_j
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     assert store.exists(store.save(make_jpeg(b"x" * 5000)).path)
     assert store.failure is None
+
+
+def test_an_error_of_the_store_does_not_quote_what_is_secret(
+    make_jpeg: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"skip_instance_cache": True, "client": {"token": "a token+secret"}, "endpoint_url": "memory://here"}
+    store: Any = open_images("memory://me:pass-word@bucket/prefix", options)
+
+    def fail(_: str) -> bool:
+        raise RuntimeError("no such thing\nas memory://me:pass-word@here with a token+secret, a%20token%2Bsecret")
+
+    monkeypatch.setattr(store._system, "exists", fail)
+    with pytest.raises(OSError, match=r"RuntimeError: no such thing as memory://\*\*\*@here with") as caught:
+        store.save(make_jpeg())
+    shown = f"{caught.value} {store.failure} {store!r} {''.join(traceback.format_exception(caught.value))}"
+    assert not [secret for secret in ("pass-word", "a token+secret", "%2Bsecret") if secret in shown]
