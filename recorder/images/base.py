@@ -60,7 +60,7 @@ class Images(ABC):
     @property
     def failure(self) -> str | None:
         """Why the latest picture could not be saved; None if it was."""
-        return self._failure and self._failure.reason
+        return None if self._failure is None else self._failure.reason
 
     def name(self, jpeg: bytes) -> StoredImage:
         """What `save` would return; nothing is written.
