@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Sequence
 
+from actuator.intents import Intent
 from actuator.ledger import Ledger
 from pcb_bus.clock import NS_PER_S
 from pcb_bus.codec import encode_json
@@ -72,8 +73,10 @@ class Book:
         """On disk when this returns: the verdict is about to fire; after a crash `if_crashed` is its report.
 
         Raises:
-            OutboxFault: it is not; nothing may fire.
+            OutboxFault: it is not, or its outcome could not be written down either; nothing may fire.
         """
+        if self._fault is not None:
+            raise OutboxFault(self._fault)
         try:
             self._ledger.begin(if_crashed, now)
         except OutboxFault as fault:
@@ -103,8 +106,8 @@ class Book:
         else:
             self._fault = None
 
-    def recover(self) -> list[Kept]:
-        """Once: reports of verdicts that a crash caught while firing. Their gates may have stayed silent."""
+    def recover(self) -> list[Intent]:
+        """Once: what a crash caught while firing, now reported so. The gates may have stayed silent."""
         if self._recovered:
             return []
         try:

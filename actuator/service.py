@@ -167,14 +167,14 @@ class ActuatorService:
 
     def _recover(self) -> None:
         silent = self._book.recover()
-        for kept in silent:
-            self._reporter.publish(kept.payload)
+        for intent in silent:
+            self._reporter.publish(intent.report)
         if silent:
             self._node.event(
                 "error",
                 "gates may have stayed silent across a crash; reported as late",
                 count=len(silent),
-                verdict_ids=[kept.identity for kept in silent[:_NAMED_IN_EVENT]],
+                verdict_ids=[intent.verdict_id for intent in silent[:_NAMED_IN_EVENT]],
             )
 
     def _on_idle(self) -> float:

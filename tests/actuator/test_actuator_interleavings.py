@@ -1,5 +1,6 @@
 """Any order of verdicts, repeats, clock steps, commands, the interlock, crashes and disks that fail."""
 
+import os
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -38,7 +39,7 @@ ACTIONS = st.sampled_from(
     ]
 )
 CRASH = st.tuples(st.just("crash"), st.just(0))
-DISK = st.tuples(st.sampled_from(["disk fails", "disk works"]), st.just(0))
+DISK = st.tuples(st.sampled_from(["ledger fails", "ledger works", "intents fail", "intents work"]), st.just(0))
 
 
 def plain(station: Station) -> dict[str, Callable[[], object]]:
@@ -64,8 +65,10 @@ def plain(station: Station) -> dict[str, Callable[[], object]]:
         "back": lambda: driver.go_safe(SafeState()),
         "break pin": lambda: setattr(station.gates[22], "broken", True),
         "mend pin": lambda: setattr(station.gates[22], "broken", False),
-        "disk fails": lambda: disk(station, "ON"),
-        "disk works": lambda: disk(station, "OFF"),
+        "ledger fails": lambda: disk(station, "ON"),
+        "ledger works": lambda: disk(station, "OFF"),
+        "intents fail": lambda: intents(station, Path("/dev/full")),
+        "intents work": lambda: intents(station, station.intents_path),
     }
 
 
@@ -80,6 +83,13 @@ def command(station: Station, action: Callable[[], None]) -> None:
 def disk(station: Station, refuses: str) -> None:
     """SQLite itself refuses every write, as on a disk that turned read-only."""
     station.ledger._db.execute(f"PRAGMA query_only = {refuses}")
+
+
+def intents(station: Station, path: Path) -> None:
+    """The system itself takes no write while they stand in a full place."""
+    file = os.open(path, os.O_RDWR)
+    os.dup2(file, station.ledger._intents._file)
+    os.close(file)
 
 
 def happen(station: Station, what: str, value: int, verdicts: Sequence[Verdict]) -> str | None:
@@ -129,6 +139,7 @@ def run(
 
 def settle_everything(station: Station) -> None:
     disk(station, "OFF")
+    intents(station, station.intents_path)
     station.gates[22].broken = False
     station.driver.go_safe(SafeState())
     for _ in range(4):

@@ -9,7 +9,7 @@ from actuator.reading import Subject
 from actuator.reporter import not_fired
 from pcb_bus.clock import NS_PER_S
 from pcb_bus.codec import decode_json, encode_json
-from pcb_bus.errors import ConfigError
+from pcb_bus.errors import ConfigError, OutboxFault
 from pcb_bus.messages import Actuation, Outcome
 
 
@@ -59,7 +59,7 @@ def test_crash_while_firing_is_reported_late_once(tmp_path: Path) -> None:
     ledger.begin(report("a"), now=1)
     ledger.close()
     ledger = Ledger(tmp_path / "ledger.db")
-    assert [kept.identity for kept in ledger.recover()] == ["a"]
+    assert [intent.verdict_id for intent in ledger.recover()] == ["a"]
     assert waiting(ledger) == [("a", "late")]
     assert ledger.recover() == []
     ledger.close()
@@ -96,7 +96,7 @@ def test_full_ledger_keeps_the_reports_that_it_has_and_still_knows_every_verdict
     ledger.begin(report("firing too"), now=2)
     assert ledger.settle([report("firing too", "fired")], now=3) == 1
     assert ledger.settle([report("firing", "fired")], now=3) == 0
-    assert waiting(ledger) == [("firing", "fired"), ("a", "late"), ("b", "late")]
+    assert waiting(ledger) == [("a", "late"), ("b", "late"), ("firing", "fired")]
     assert ledger.knows("c")
     assert ledger.knows("firing too")
     ledger.clear(["a"])
@@ -113,13 +113,62 @@ def test_a_ledger_of_before_the_outbox_is_taken_over(tmp_path: Path) -> None:
             CREATE TABLE verdicts (
                 verdict_id TEXT PRIMARY KEY, seen_at INTEGER NOT NULL, firing INTEGER NOT NULL, report BLOB
             );
-            CREATE INDEX verdicts_unreported ON verdicts (seen_at) WHERE report IS NOT NULL;
+            CREATE INDEX verdicts_waiting ON verdicts (firing) WHERE report IS NOT NULL;
             """
         )
-        old.execute("INSERT INTO verdicts VALUES ('a', 1, 0, ?)", (encode_json(report("a")),))
+        old.execute("INSERT INTO verdicts VALUES ('a', 1, 0, ?)", (encode_json(report("a", "fired")),))
+        old.execute("INSERT INTO verdicts VALUES ('b', 2, 1, ?)", (encode_json(report("b")),))
+        old.execute("INSERT INTO verdicts VALUES ('c', 3, 0, NULL)")
+    for _ in range(2):
+        ledger = Ledger(tmp_path / "ledger.db")
+        assert (waiting(ledger), len(ledger)) == ([("a", "fired"), ("b", "late")], 2)
+        assert [ledger.knows(each) for each in ("a", "b", "c", "d")] == [True, True, True, False]
+        ledger.close()
+
+
+def test_recovery_waits_for_a_ledger_that_cannot_be_written_and_forgets_nothing_meanwhile(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.db")
-    assert (waiting(ledger), len(ledger)) == ([("a", "late")], 1)
+    ledger.begin(report("a"), now=1)
     ledger.close()
+    for attempt in ("first", "second"):
+        ledger = Ledger(tmp_path / "ledger.db")
+        ledger._db.execute("PRAGMA query_only = ON")
+        with pytest.raises(OutboxFault):
+            ledger.recover()
+        assert (ledger.knows("a"), len(ledger), waiting(ledger)) == (True, 1, [])
+        ledger._db.execute("PRAGMA query_only = OFF")
+        ledger.begin(report(attempt), now=2)
+        ledger.settle([report(attempt, "fired")], now=3)
+        ledger.clear([attempt])
+        assert attempt == "first" or [intent.verdict_id for intent in ledger.recover()] == ["a"]
+        ledger.close()
+    ledger = Ledger(tmp_path / "ledger.db")
+    assert (ledger.recover(), waiting(ledger)) == ([], [("a", "late")])
+    ledger.close()
+
+
+def test_what_is_settled_is_no_intent_any_more_even_after_the_ledger_forgot_it(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.db", Memory(age_s=10))
+    ledger.begin(report("a"), now=1)
+    ledger.settle([report("a", "fired")], now=2)
+    ledger.close()
+    ledger = Ledger(tmp_path / "ledger.db", Memory(age_s=10))
+    assert ledger.recover() == []
+    assert waiting(ledger) == [("a", "fired")]
+    ledger.settle([report(str(number)) for number in range(1000)], now=2)
+    ledger.clear(["a"])
+    ledger.prune(now=11 * NS_PER_S)
+    assert not ledger.knows("a")
+    ledger.close()
+    ledger = Ledger(tmp_path / "ledger.db")
+    assert (ledger.recover(), ledger.knows("a")) == ([], False)
+    ledger.close()
+
+
+def test_intents_that_cannot_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db.intents").mkdir()
+    with pytest.raises(ConfigError, match=r"actuator\.ledger: cannot use .*intents"):
+        Ledger(tmp_path / "ledger.db")
 
 
 def test_disarming_outlives_a_restart(tmp_path: Path) -> None:

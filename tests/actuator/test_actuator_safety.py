@@ -254,9 +254,11 @@ def test_disk_that_takes_nothing_fires_nothing_and_recovers_by_itself(line: Line
     with line.running() as service:
         database = service._book._ledger._db
         service._worker.call(lambda: database.execute("PRAGMA query_only = ON"), 5)
-        line.publish(make_verdict("unwritten"))
-        assert line.reports(1) == [("unwritten", "rejected")]
+        line.publish(make_verdict("only begun"))
+        assert line.reports(1) == [("only begun", "fired")]
         line.wait_event('"critical"')
+        line.publish(make_verdict("unwritten"))
+        assert line.reports(2)[1] == ("unwritten", "rejected")
         line.wait_state("degraded", "the ledger fails")
         assert "may not outlive a restart" in line.ask("disarm")["error"]
         assert "may not outlive a restart" in line.ask("arm")["error"]
@@ -264,9 +266,9 @@ def test_disk_that_takes_nothing_fires_nothing_and_recovers_by_itself(line: Line
         line.wait_event("the ledger works again")
         line.wait_state("online")
         line.publish(make_verdict("written"))
-        assert line.reports(2)[1] == ("written", "fired")
-        assert len(service._book) == 2
-    assert line.history(22) == [False, True, False]
+        assert line.reports(3)[2] == ("written", "fired")
+        assert len(service._book) == 3
+    assert line.history(22) == [False, True, False, True, False]
 
 
 def test_gate_that_does_not_switch_is_told_of_and_the_others_work(line: Line, make_verdict: MakeVerdict) -> None:

@@ -110,6 +110,10 @@ class Station:
         self.accounts = Accounts(self.book, self.reporter, self.auditor, self._publish_again, clock)
         self.resends = Resends(self.book, self._publish_again)
 
+    @property
+    def intents_path(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.intents")
+
     def _on_full(self) -> None:
         self.refused_as_full += 1
 
@@ -182,8 +186,8 @@ class Station:
         for gate in self.gates.values():
             gate.is_on = False
         self._assemble()
-        for kept in self.book.recover():
-            self.reporter.publish(kept.payload)
+        for intent in self.book.recover():
+            self.reporter.publish(intent.report)
         waiting, self._unacknowledged = list(self._unacknowledged.values()), {}
         for payload, retain in waiting:
             self.audit(payload, retain=retain)
