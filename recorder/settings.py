@@ -61,9 +61,11 @@ class RecorderSettings(Section):
 
 
 class RecorderLine(LineSettings):
-    """Writes every verdict, actuation report, evidence picture and event into the database.
+    """Writes every trigger, verdict, actuation report, evidence picture and event into the database.
 
     `python -m recorder migrate` brings the tables up to date and ends; the service itself does so at its start.
+    `python -m recorder reconcile` names every board with a gap in its records, `python -m recorder config` shows and
+    sets live values; `--help` after either tells more.
     """
 
     shortcuts: ClassVar[dict[str, str]] = {**LineSettings.shortcuts, "recorder.database_url": "database_url"}
