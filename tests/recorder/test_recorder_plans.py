@@ -61,7 +61,7 @@ def _board(number: int) -> Row:
 @contextmanager
 def explained(connection: Connection) -> Iterator[list[str]]:
     """The plans of the statements within the block, as they stand there with their parameters."""
-    explain = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
+    explain = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN FORMAT=TRADITIONAL"
     plans: list[str] = []
 
     def look(_: object, cursor: Any, statement: str, parameters: Any, *__: object) -> None:

@@ -200,7 +200,7 @@ def test_only_the_span_is_read_however_long_the_history_is(engine: Engine) -> No
 
 
 def plan(engine: Engine, statement: str, parameters: Any) -> Sequence[Row[Any]]:
-    explain = "EXPLAIN QUERY PLAN " if engine.dialect.name == "sqlite" else "EXPLAIN "
+    explain = "EXPLAIN QUERY PLAN " if engine.dialect.name == "sqlite" else "EXPLAIN FORMAT=TRADITIONAL "
     with engine.connect() as connection:
         return connection.exec_driver_sql(explain + statement, parameters).all()
 
