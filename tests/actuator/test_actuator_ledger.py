@@ -165,6 +165,16 @@ def test_what_is_settled_is_no_intent_any_more_even_after_the_ledger_forgot_it(t
     ledger.close()
 
 
+def test_intents_take_no_more_room_however_many_verdicts_fire(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.db", durable=False)
+    size = (tmp_path / "ledger.db.intents").stat().st_size
+    for number in range(500):
+        ledger.begin(report(str(number)), now=1)
+        ledger.settle([report(str(number), "fired")], now=2)
+    assert (tmp_path / "ledger.db.intents").stat().st_size == size
+    ledger.close()
+
+
 def test_intents_that_cannot_be_opened(tmp_path: Path) -> None:
     (tmp_path / "ledger.db.intents").mkdir()
     with pytest.raises(ConfigError, match=r"actuator\.ledger: cannot use .*intents"):
