@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from sqlalchemy import URL
 
 from benchmarks import recorder_end_to_end, recorder_throughput
@@ -101,7 +101,13 @@ def show(figures: Figures) -> None:
     console = Console()
     where = figures["machine"]
     console.print(f"{where['cpu']}, {where['cores']} cores, load {where['load']} before the run")
-    table = Table("what", "figure", "measured", title="recorder", title_justify="left")
+    table = Table(
+        "what",
+        Column("figure", no_wrap=True),
+        Column("measured", overflow="fold"),
+        title="recorder",
+        title_justify="left",
+    )
     for what, measured in figures.items():
         for name, value in measured.items() if what not in ("machine", "kept") else ():
             table.add_row(what, name, _shown(value))

@@ -19,7 +19,7 @@ from pcb_bus.codec import decode_json
 from pcb_bus.inbox import Inbox
 from pcb_bus.messages import NodeStatus
 from pcb_bus.session import Delivery, Subscription
-from pcb_bus.settings import BrokerSettings
+from pcb_bus.settings import DEFAULT_TAXONOMY, BrokerSettings
 from pcb_bus.topics import exactly
 from recorder.database import make_engine
 from recorder.tables import Inspection, InspectionSide
@@ -122,6 +122,7 @@ def _command(place: Place, broker: BrokerSettings) -> list[str]:
     return [
         *(sys.executable, "-m", "recorder", "--broker.port", str(broker.port), "--log.level", "warning"),
         *("--broker.credentials", str(broker.credentials), "--broker.keepalive_s", str(broker.keepalive_s)),
+        *("--taxonomy", str(DEFAULT_TAXONOMY.resolve())),  # it runs in a folder of its own
     ]
 
 

@@ -1,20 +1,22 @@
 """Many rows of one table in one statement, past the ORM: what it does for each value costs more than the database."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import JSON, Connection, Dialect, Table
+from sqlalchemy import JSON, BindParameter, Connection, Dialect, Table, bindparam
 from sqlalchemy.orm import DeclarativeBase
 
+from recorder.literals import literals
 from recorder.rows import Row
 from recorder.tables import UtcTime
 
 Encoder = Callable[[Any], Any]
 to_json: Encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
+_STATEMENT_CHARACTERS = 250_000  # at most 1 MB in UTF-8: a fraction of what a server takes in one packet
 
 
 def insert_rows(
@@ -31,21 +33,23 @@ def insert_rows(
         return
     table = kind.__table__
     assert isinstance(table, Table)
-    columns = tuple(listed[0])
-    encoders = [(columns.index(name), encoder) for name, encoder in _encoders(table).items() if name in columns]
-    values = _values(listed, columns, encoders)
-    connection.exec_driver_sql(_statement(table, columns, connection.dialect, keep_present), values)
+    names = tuple(listed[0])
+    encoders = _encoders(table)
+    columns = [[row[name] for row in listed] for name in names]
+    encoded = [
+        list(map(encoders[name], column)) if name in encoders else column
+        for name, column in zip(names, columns, strict=True)
+    ]
+    into = _into(table, names, connection.dialect)
+    if connection.dialect.name == "sqlite":
+        _insert_parameters(connection, into, encoded, keep_present)
+    else:
+        _insert_literals(connection, into, encoded, keep_present)
 
 
-def _values(rows: Sequence[Row], columns: Sequence[str], encoders: Sequence[tuple[int, Encoder]]) -> list[Any]:
-    pick = itemgetter(*columns)
-    values = []
-    for row in rows:
-        picked = list(pick(row))
-        for position, encode in encoders:
-            picked[position] = encode(picked[position])
-        values.append(tuple(picked))
-    return values
+def these(values: Collection[Any]) -> BindParameter[Any]:
+    """For `column.in_`: many values, written into the statement, for each parameter has its price."""
+    return bindparam(None, list(values), expanding=True, literal_execute=True)
 
 
 @lru_cache(maxsize=64)
@@ -63,10 +67,35 @@ def _time(moment: datetime | None) -> str | None:
 
 
 @lru_cache(maxsize=64)
-def _statement(table: Table, columns: tuple[str, ...], dialect: Dialect, keep_present: bool) -> str:
-    # INSERT IGNORE would also swallow values that do not fit.
-    on_sqlite = dialect.name == "sqlite"
-    mark, keeping = ("?", "ON CONFLICT DO NOTHING") if on_sqlite else ("%s", "ON DUPLICATE KEY UPDATE id = id")
+def _into(table: Table, names: tuple[str, ...], dialect: Dialect) -> str:
     quote = dialect.identifier_preparer.quote
-    names, marks = ", ".join(map(quote, columns)), ", ".join([mark] * len(columns))
-    return f"INSERT INTO {quote(table.name)} ({names}) VALUES ({marks}) {keeping if keep_present else ''}"
+    return f"INSERT INTO {quote(table.name)} ({', '.join(map(quote, names))}) VALUES "
+
+
+def _insert_parameters(connection: Connection, into: str, columns: Sequence[Sequence[Any]], keep: bool) -> None:
+    keeping = " ON CONFLICT DO NOTHING" if keep else ""
+    marks = ", ".join("?" * len(columns))
+    connection.exec_driver_sql(f"{into}({marks}){keeping}", list(zip(*columns, strict=True)))
+
+
+def _insert_literals(connection: Connection, into: str, columns: Sequence[Sequence[Any]], keep: bool) -> None:
+    """As text, for the driver's own way through each value costs more than the server's work."""
+    # INSERT IGNORE would also swallow values that do not fit.
+    keeping = " ON DUPLICATE KEY UPDATE id = id" if keep else ""
+    rows = map(", ".join, zip(*map(literals, columns), strict=True))
+    for part in _parts(f"({row})" for row in rows):
+        connection.exec_driver_sql(f"{into}{part}{keeping}", execution_options={"no_parameters": True})
+
+
+def _parts(rows: Iterable[str]) -> Iterator[str]:
+    """Rows of one statement each, as many as fit."""
+    part: list[str] = []
+    characters = 0
+    for row in rows:
+        if part and characters + len(row) > _STATEMENT_CHARACTERS:
+            yield ", ".join(part)
+            part, characters = [], 0
+        part.append(row)
+        characters += len(row)
+    if part:
+        yield ", ".join(part)

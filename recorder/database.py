@@ -27,7 +27,8 @@ _SQLITE_PRAGMAS = ("busy_timeout = 2000", "journal_mode = WAL", "synchronous = F
 _MYSQL_OPTIONS = {
     "connect_timeout": 5,
     "init_command": "SET SESSION time_zone = '+00:00', innodb_lock_wait_timeout = 5,"
-    " sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')",
+    # Text is written with backslashes, see recorder/literals.py.
+    " sql_mode = CONCAT(REPLACE(@@sql_mode, 'NO_BACKSLASH_ESCAPES', ''), ',STRICT_TRANS_TABLES')",
 }
 _TIMEOUTS = {"read_timeout": 15, "write_timeout": 15}
 

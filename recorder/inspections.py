@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import Connection, case, func, select, update
 
 from recorder.batch import VerdictRecord
-from recorder.bulk import insert_rows
+from recorder.bulk import insert_rows, these
 from recorder.rows import BOTH, Row
 from recorder.tables import DefectImage, Inspection, InspectionSide
 
@@ -41,7 +41,7 @@ def present(connection: Connection, verdict_ids: Collection[str], *, lock: bool 
     if not verdict_ids:
         return {}
     columns = (Inspection.verdict_id, Inspection.id, Inspection.status, Inspection.category, Inspection.inspection_time)
-    query = select(*columns).where(Inspection.verdict_id.in_(verdict_ids))
+    query = select(*columns).where(Inspection.verdict_id.in_(these(verdict_ids)))
     found = connection.execute(query.with_for_update() if lock else query)
     return {row.verdict_id: Present(row.id, row.status, row.category, row.inspection_time) for row in found}
 
@@ -70,7 +70,7 @@ def write_verdicts(
 def _ids(connection: Connection, verdict_ids: Collection[str]) -> dict[str, int]:
     if not verdict_ids:
         return {}
-    found = select(Inspection.verdict_id, Inspection.id).where(Inspection.verdict_id.in_(verdict_ids))
+    found = select(Inspection.verdict_id, Inspection.id).where(Inspection.verdict_id.in_(these(verdict_ids)))
     return {row.verdict_id: row.id for row in connection.execute(found)}
 
 
@@ -116,11 +116,11 @@ def link_images(connection: Connection, fresh: Collection[str], pictured: Collec
     deciding = pictures.where(DefectImage.camera_id == Inspection.camera_id).scalar_subquery()
     first = pictures.order_by(DefectImage.camera_id).limit(1).scalar_subquery()
     best = func.coalesce(deciding, first)
-    connection.execute(update(Inspection).where(Inspection.verdict_id.in_(linked)).values(image_path=best))
+    connection.execute(update(Inspection).where(Inspection.verdict_id.in_(these(linked))).values(image_path=best))
 
 
 def _pictured(connection: Connection, verdict_ids: Collection[str]) -> Iterable[str]:
     if not verdict_ids:
         return ()
-    kept = (DefectImage.verdict_id.in_(verdict_ids), DefectImage.removed_at.is_(None))
+    kept = (DefectImage.verdict_id.in_(these(verdict_ids)), DefectImage.removed_at.is_(None))
     return connection.scalars(select(DefectImage.verdict_id).where(*kept))

@@ -16,7 +16,8 @@ _LONGEST_DETAIL = 4096
 
 def deciding_camera(verdict: Verdict) -> str:
     """The side whose category is the board's; `both` if there is not exactly one."""
-    deciding = [side.camera_id for side in _seen(verdict) if side.category == verdict.category]
+    sides = verdict.sides.values()
+    deciding = [side.camera_id for side in sides if side is not None and side.category == verdict.category]
     return deciding[0] if len(deciding) == 1 else BOTH
 
 

@@ -28,7 +28,7 @@ from recorder.retention import Retention
 from recorder.settings import RecorderLine
 from recorder.spool import Spool
 from recorder.store import Store
-from recorder.worker import Worker
+from recorder.worker import Worker, take_short_turns
 
 log = logging.getLogger(__name__)
 
@@ -136,6 +136,7 @@ def build(settings: RecorderLine) -> RecorderService:
     Raises:
         ConfigError: the database, the spool or the store of images can never be used.
     """
+    take_short_turns()
     url = database_url(settings.recorder.database_url)
     try:
         bring_up_to_date(url)

@@ -54,18 +54,25 @@ class Tally:
 def tally(calendar: Calendar, rows: Iterable[Row], gone: Iterable[Row] = ()) -> Tally:
     """Count `rows`, and take back those of `gone`, which had neither latency nor boxes: boards without a verdict."""
     total = Tally()
+    # Every zone's offset is in whole minutes, and so are the begins of its days.
+    of_minute = cache(lambda minute: tuple(calendar.periods(minute)))
     for row in rows:
-        _count(total, calendar, row)
+        _count(total, of_minute(_minute(row)), row)
     for row in gone:
-        for period, begins_at in calendar.periods(row["inspection_time"]):
+        for period, begins_at in of_minute(_minute(row)):
             total.boards.setdefault((period, begins_at, row["category"]), Boards()).boards -= 1
     return total
 
 
-def _count(total: Tally, calendar: Calendar, row: Row) -> None:
+def _minute(row: Row) -> datetime:
+    moment: datetime = row["inspection_time"]
+    return moment.replace(second=0, microsecond=0)
+
+
+def _count(total: Tally, periods: Iterable[tuple[str, datetime]], row: Row) -> None:
     boxes = _boxes_by_class(row)
     latency = row["latency_ms"] or 0.0
-    for period, begins_at in calendar.periods(row["inspection_time"]):
+    for period, begins_at in periods:
         boards = total.boards.setdefault((period, begins_at, row["category"]), Boards())
         boards.boards += 1
         boards.incomplete += row["status"] == "incomplete"

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select, update
 
-from recorder.bulk import insert_rows
+from recorder.bulk import insert_rows, these
 from recorder.rows import Row
 from recorder.tables import Trigger
 
@@ -20,13 +20,13 @@ def close_inspected(connection: Connection, verdict_ids: Collection[str]) -> Non
     """Close the open triggers of passes that have their inspection now."""
     if verdict_ids:
         # Read, then closed by key: an update that finds nothing would lock the gaps in which triggers are inserted.
-        still_open = select(Trigger.id).where(Trigger.verdict_id.in_(verdict_ids), Trigger.open)
+        still_open = select(Trigger.id).where(Trigger.verdict_id.in_(these(verdict_ids)), Trigger.open)
         close(connection, connection.scalars(still_open).all())
 
 
 def close(connection: Connection, ids: Collection[int]) -> None:
     if ids:
-        connection.execute(update(Trigger).where(Trigger.id.in_(ids)).values(open=False))
+        connection.execute(update(Trigger).where(Trigger.id.in_(these(ids))).values(open=False))
 
 
 def overdue(connection: Connection, received_before: datetime, limit: int) -> list[Row]:

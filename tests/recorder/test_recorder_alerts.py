@@ -1,6 +1,6 @@
 """What is open, and how flapping is damped. Times are seconds, but for the book."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pcb_bus.clock import NS_PER_S
@@ -92,6 +92,7 @@ def test_raises_and_resolves_take_turns_and_the_last_word_holds(steps: list[tupl
     assert book.is_open(KEY) == wanted
 
 
+@settings(deadline=None)  # up to 86,000 changes of a tenth of a day
 @given(st.floats(0.1, 5))
 def test_whatever_flaps_is_told_a_bounded_number_of_times_a_day(period: float) -> None:
     book, changes, now = AlertBook(), 0, 0.0

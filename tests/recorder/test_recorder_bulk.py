@@ -3,13 +3,14 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, event, func, select
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from support.boards import trigger_record, verdict_record
 
-from recorder.bulk import insert_rows
+from recorder.bulk import insert_rows, these
+from recorder.database import bring_up_to_date, database_url, make_engine
 from recorder.rows import Row
 from recorder.statistics import upsert_statement
 from recorder.tables import BoardStatistics, Inspection, SystemLog, Trigger
@@ -39,6 +40,38 @@ def test_text_comes_back_as_it_was(engine: Engine, text: str) -> None:
     with Session(engine) as session:
         log = session.scalars(select(SystemLog)).one()
         assert (log.message, log.details) == (text, {text: [text]})
+
+
+def test_text_is_safe_on_a_server_to_which_a_backslash_is_nothing_special(mariadb_url: str) -> None:
+    url = database_url(mariadb_url).update_query_dict({"sql_mode": "NO_BACKSLASH_ESCAPES"})
+    bring_up_to_date(url)
+    engine = make_engine(url)
+    text = "\\' \\"
+    try:
+        with engine.begin() as connection:
+            insert_rows(connection, SystemLog, [log_row(message=text)])
+            by_text = select(SystemLog.message).where(SystemLog.message.in_(these([text, "other"])))
+            assert connection.scalars(by_text).all() == [text]
+    finally:
+        engine.dispose()
+
+
+@pytest.mark.parametrize("text", ["%s %% %(a)s", "' \\ \\' \\\\", "? :name", "탈락 📷"])
+def test_text_is_found_among_others(engine: Engine, text: str) -> None:
+    with engine.begin() as connection:
+        insert_rows(connection, SystemLog, [log_row(message=text)])
+        by_text = select(SystemLog.message).where(SystemLog.message.in_(these(["other", text])))
+        assert connection.scalars(by_text).all() == [text]
+
+
+def test_rows_of_many_megabytes_are_several_statements(engine: Engine) -> None:
+    sizes = []
+    event.listen(engine, "before_cursor_execute", lambda *given: sizes.append(len(given[2].encode())))
+    rows = [log_row(digest=str(number), message="탈" * 100_000) for number in range(10)]
+    with engine.begin() as connection:
+        insert_rows(connection, SystemLog, rows)
+        assert connection.scalar(select(func.count()).select_from(SystemLog)) == 10
+    assert max(sizes) < 2**20
 
 
 def test_of_the_same_key_the_one_that_is_there_stands(engine: Engine) -> None:
