@@ -10,26 +10,30 @@ import struct
 import zlib
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 log = logging.getLogger(__name__)
 
 _SLOT = 4096  # bytes: room for the longest ids, each character escaped, and never two intents in one page of the disk
 _PREPARED = 64  # slots; more are made when more is under way at once
-_MAGIC = b"intents1"
-_HEADER = struct.Struct(">8sIqHH")  # magic, checksum of all that follows it, seen_at, bytes of the id and of the report
+_MAGIC = b"intents2"
+_HEADER = struct.Struct(">8sIqIHH")  # magic, checksum of what follows it, seen_at, version, bytes of id and of report
 _CHECKED = struct.calcsize(">8sI")
 _EMPTY = bytes(_HEADER.size)
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A verdict about to fire. After a crash `report` stands for it; `seen_at` is ns since the epoch."""
+    """A verdict about to fire. After a crash `report` stands for it; `seen_at` is ns since the epoch.
+
+    Of two on the disk for one verdict the higher `version` holds.
+    """
 
     verdict_id: str
     seen_at: int
     report: bytes
+    version: int = 0
 
 
 class Intents:
@@ -47,6 +51,7 @@ class Intents:
         self._path = path
         self._durable = durable
         self._slots: dict[str, int] = {}
+        self._versions: dict[str, int] = {}
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | (os.O_DSYNC if durable else 0), 0o644)
         try:
             self._prepare()
@@ -75,10 +80,22 @@ class Intents:
             self._free.append(slot)
             raise
         self._slots[intent.verdict_id] = slot
+        self._versions[intent.verdict_id] = intent.version
+
+    def amend(self, intent: Intent) -> None:
+        """Another report stands for a verdict that was written: in a second slot, so that one of the two is whole.
+
+        Raises:
+            OSError: the earlier one may still stand for it.
+        """
+        earlier = self._slots[intent.verdict_id]
+        self.write(replace(intent, version=self._versions[intent.verdict_id] + 1))
+        self._free.append(earlier)
 
     def forget(self, verdict_id: str) -> None:
         """The ledger has its outcome; the slot may be used again, and until then still holds the intent."""
         slot = self._slots.pop(verdict_id, None)
+        self._versions.pop(verdict_id, None)
         if slot is not None:
             self._free.append(slot)
 
@@ -124,9 +141,11 @@ class Intents:
 
     def _read(self) -> tuple[Intent, ...]:
         """What an earlier process left."""
-        found = dict(self._readable())
-        self._slots = {intent.verdict_id: slot for slot, intent in found.items()}
-        return tuple(found[slot] for slot in self._slots.values())
+        found = sorted(self._readable(), key=lambda each: each[1].version)
+        self._slots = {intent.verdict_id: slot for slot, intent in found}
+        latest = {intent.verdict_id: intent for _, intent in found}
+        self._versions = {verdict_id: intent.version for verdict_id, intent in latest.items()}
+        return tuple(latest.values())
 
     def _readable(self) -> Iterator[tuple[int, Intent]]:
         content = self._path.read_bytes()
@@ -147,7 +166,7 @@ class Intents:
 
 def _encode(intent: Intent) -> bytes:
     identity = intent.verdict_id.encode()
-    sizes = intent.seen_at, len(identity), len(intent.report)
+    sizes = intent.seen_at, intent.version, len(identity), len(intent.report)
     content = b"".join((_HEADER.pack(_MAGIC, 0, *sizes), identity, intent.report))
     if len(content) > _SLOT:
         raise OSError(f"an intent of {len(content)} bytes fits no slot")
@@ -158,8 +177,9 @@ def _decode(page: bytes) -> Intent | None:
     """None: empty, torn, or of another version."""
     if not page.startswith(_MAGIC) or len(page) < _HEADER.size:
         return None
-    _, checksum, seen_at, id_size, report_size = _HEADER.unpack_from(page)
+    _, checksum, seen_at, version, id_size, report_size = _HEADER.unpack_from(page)
     report_at = _HEADER.size + id_size
     if zlib.crc32(page[_CHECKED : report_at + report_size]) != checksum:
         return None
-    return Intent(page[_HEADER.size : report_at].decode(), seen_at, page[report_at : report_at + report_size])
+    report = page[report_at : report_at + report_size]
+    return Intent(page[_HEADER.size : report_at].decode(), seen_at, report, version)

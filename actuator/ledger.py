@@ -6,7 +6,7 @@ outcome is known, and holds its report until the recorder has named it: the ledg
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,7 +86,8 @@ class Ledger:
         self._written = 0
         self._full = False
         self._sieve = Sieve(self._memory.rows)
-        self._begun: dict[str, Intent | None] = {}
+        self._begun: dict[str, Intent | None] = {}  # an intent where an earlier process began
+        self._amended: set[str] = set()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = _open(path, durable=durable)
@@ -140,7 +141,11 @@ class Ledger:
         will not go out again. Returns how many reports that befell.
         """
         outcomes = [Intent(report.verdict_id, now, encode_json(report)) for report in reports]
-        refused = self._settle_all(outcomes)
+        try:
+            refused = self._settle_all(outcomes)
+        except OutboxFault:
+            self._amend_intents(outcomes)
+            raise
         self._full = refused > 0
         return refused
 
@@ -222,9 +227,18 @@ class Ledger:
             kept = [self._settle(outcome) for outcome in outcomes]
         for outcome in outcomes:
             self._begun.pop(outcome.verdict_id, None)
+            self._amended.discard(outcome.verdict_id)
             self._intents.forget(outcome.verdict_id)
         self._written += len(kept)
         return kept.count(False)
+
+    def _amend_intents(self, outcomes: Iterable[Intent]) -> None:
+        """The rows cannot be written: let a crash find what really became of the verdicts, where an intent tells."""
+        for outcome in outcomes:
+            if self._begun.get(outcome.verdict_id, outcome) is None and outcome.verdict_id not in self._amended:
+                with suppress(OSError):
+                    self._intents.amend(outcome)
+                    self._amended.add(outcome.verdict_id)
 
     def _settle(self, outcome: Intent) -> bool:
         """Whether the report is kept."""

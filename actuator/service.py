@@ -172,7 +172,7 @@ class ActuatorService:
         if silent:
             self._node.event(
                 "error",
-                "gates may have stayed silent across a crash; reported as late",
+                "a crash came while these were firing; gates that may have stayed silent are reported late",
                 count=len(silent),
                 verdict_ids=[intent.verdict_id for intent in silent[:_NAMED_IN_EVENT]],
             )

@@ -183,3 +183,24 @@ def test_kill_9_at_any_moment_forgets_no_verdict_whose_pin_went_high(tmp_path: P
     assert {f"v{number}" for number in begun[:-1] if number % 3 == 0} <= silent
     assert len(ledger.waiting(0, ledger.newest(), 10_000)) == len(ledger) >= len(begun)
     ledger.close()
+
+
+def test_of_two_reports_of_one_verdict_the_later_holds_and_the_earlier_if_that_was_torn(
+    path: Path, open_intents: Open
+) -> None:
+    intents = open_intents()
+    intents.write(intent("a", b"first"))
+    for report in (b"second", b"third"):
+        intents.amend(intent("a", report))
+    assert [each.report for each in open_intents().found] == [b"third"]
+    damage(path, 2 * SLOT + 30, b"\xff\xff")
+    assert [each.report for each in open_intents().found] == [b"second"]
+
+
+def test_an_amended_intent_takes_one_slot(open_intents: Open) -> None:
+    intents = open_intents()
+    intents.write(intent("a"))
+    for _ in range(3 * PREPARED):
+        intents.amend(intent("a"))
+    intents.forget("a")
+    assert len(intents._free) == PREPARED

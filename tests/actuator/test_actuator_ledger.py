@@ -211,3 +211,32 @@ def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"actuator\.ledger: cannot use"):
         Ledger(tmp_path / "file" / "ledger.db")
+
+
+def test_a_crash_while_outcomes_cannot_be_written_tells_what_really_became_of_them(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.db")
+    ledger.begin(report("a"), now=5)
+    ledger._db.execute("PRAGMA query_only = ON")
+    for now in (6, 3):  # tried again, by a clock that was set back meanwhile
+        with pytest.raises(OutboxFault):
+            ledger.settle([report("a", "disarmed")], now)
+    ledger.close()
+    ledger = Ledger(tmp_path / "ledger.db")
+    assert [decode_json(Actuation, each.report).outcome for each in ledger.recover()] == ["disarmed"]
+    assert waiting(ledger) == [("a", "disarmed")]
+    ledger.close()
+
+
+def test_an_outcome_that_was_written_late_leaves_nothing_to_recover(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.db")
+    ledger.begin(report("a"), now=1)
+    ledger._db.execute("PRAGMA query_only = ON")
+    with pytest.raises(OutboxFault):
+        ledger.settle([report("a", "disarmed")], now=2)
+    ledger._db.execute("PRAGMA query_only = OFF")
+    ledger.settle([report("a", "disarmed")], now=3)
+    ledger.close()
+    ledger = Ledger(tmp_path / "ledger.db")
+    assert ledger.recover() == []
+    assert waiting(ledger) == [("a", "disarmed")]
+    ledger.close()
