@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,8 +35,8 @@ Figures = dict[str, Any]
 
 def main() -> int:
     given = _arguments()
-    with tempfile.TemporaryDirectory(prefix="boardline-") as folder, mariadb(Path(folder)) as fresh_url:
-        figures: Figures = {"machine": machine(), **measure(Path(folder), fresh_url, given)}
+    with tempfile.TemporaryDirectory(prefix="boardline-") as folder, mariadb(Path(folder)) as server:
+        figures: Figures = {"machine": machine(), **measure(Path(folder), server, given)}
     figures["kept"] = {name: bool(kept) for name, kept in promises(figures)}
     show(figures)
     if given.json:
@@ -49,26 +49,32 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="of the recorder and the raw loop in turn")
     parser.add_argument("--verdicts", type=int, default=15_000, help="a round")
     parser.add_argument("--batch", type=int, default=500, help="messages committed together, at most")
-    parser.add_argument("--backlog", type=int, default=100_000, help="verdicts that wait at the broker; 0: left out")
+    parser.add_argument(
+        "--backlog", type=int, default=100_000, help="verdicts that come while the database is away; 0: left out"
+    )
     parser.add_argument("--stream", type=int, default=10_000, help="verdicts sent over the broker; 0: left out")
     parser.add_argument("--json", type=Path, help="file for the figures")
     return parser.parse_args()
 
 
 @contextmanager
-def mariadb(folder: Path) -> Iterator[Callable[[], URL]]:
-    """A server of our own; each call gives an empty database of it."""
+def mariadb(folder: Path) -> Iterator[MariaDb]:
+    """A server of our own."""
     server = MariaDb(folder / "db", free_ports(1)[0], _MARIADB)
     server.directory.mkdir()
     try:
         server.initialise()
-        yield lambda: database_url(server.fresh_database())
+        yield server
     finally:
         server.stop()
 
 
-def measure(folder: Path, fresh_url: Callable[[], URL], given: argparse.Namespace) -> Figures:
+def measure(folder: Path, server: MariaDb, given: argparse.Namespace) -> Figures:
     figures: Figures = {}
+
+    def fresh_url() -> URL:
+        return database_url(server.fresh_database())
+
     with broker_with(_new(folder, "throughput") / "broker", free_ports(1)[0], {}) as broker:
         rounds = recorder_throughput.measure(
             folder / "throughput", fresh_url(), broker, given.rounds, given.verdicts, given.batch
@@ -76,7 +82,7 @@ def measure(folder: Path, fresh_url: Callable[[], URL], given: argparse.Namespac
     figures["throughput"] = rounds.figures
     if given.backlog:
         place = recorder_end_to_end.Place(_new(folder, "backlog"), fresh_url(), free_ports(1)[0])
-        figures["backlog"] = recorder_end_to_end.backlog(place, given.backlog).figures
+        figures["backlog"] = recorder_end_to_end.backlog(place, server, given.backlog).figures
     for autosave in ("true", "false") if given.stream else ():
         place = recorder_end_to_end.Place(_new(folder, f"stream-{autosave}"), fresh_url(), free_ports(1)[0])
         drained = recorder_end_to_end.stream(place, given.stream, {"autosave_on_changes": autosave})

@@ -1,13 +1,16 @@
 """A recorder process, a broker and MariaDB: a backlog that is drained, and a stream that is kept up with."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from sqlalchemy import URL, func, select
@@ -15,6 +18,7 @@ from sqlalchemy import URL, func, select
 from benchmarks.boards import payloads
 from benchmarks.bus import TOPICS, Progress, broker_with, send, session
 from benchmarks.machine import rss_mib
+from benchmarks.mariadb import MariaDb
 from pcb_bus.codec import decode_json
 from pcb_bus.inbox import Inbox
 from pcb_bus.messages import NodeStatus
@@ -23,11 +27,11 @@ from pcb_bus.settings import DEFAULT_TAXONOMY, BrokerSettings
 from pcb_bus.topics import exactly
 from recorder.database import make_engine
 from recorder.tables import Inspection, InspectionSide
+from simulator.workplace import free_ports
 
-# The line's broker keeps 20,000 messages for a recorder that is away; the rest waits in the senders' outboxes, whose
-# pace (500 a second) would be what is measured. So this broker keeps the whole backlog.
-ROOM_FOR_ALL = {"max_queued_messages": "0", "max_queued_bytes": "0", "autosave_on_changes": "false"}
 _ONLINE_S, _DRAIN_S = 20.0, 600.0
+_PORTION = 5_000  # the line's broker keeps 20,000 messages for a recorder that falls behind
+_SPOOL_ROWS = re.compile(r"^boardline_recorder_spool_rows (\S+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,47 +67,77 @@ class Drained:
         }
 
 
-def backlog(place: Place, verdicts: int) -> Drained:
-    """They wait at the broker before the recorder starts; the time runs from its start."""
-    with broker_with(place.folder / "broker", place.port, ROOM_FOR_ALL) as broker:
-        with recorder_process(place, broker):
-            pass  # so that the broker knows its session
-        with session("inference", broker) as sender:
-            send(sender, payloads(verdicts, "backlog"))
-        return _watched(place, broker, verdicts, stream=False)
+def backlog(place: Place, server: MariaDb, verdicts: int) -> Drained:
+    """They come while the database is away, and wait in the spool; the time runs from its return."""
+    progress = Progress()
+    waiting = iter(payloads(verdicts, "backlog"))
+    with (
+        broker_with(place.folder / "broker", place.port, {}) as broker,
+        session("viewer", broker, progress.subscription),
+        session("inference", broker) as sender,
+        recorder_process(place, broker) as recorder,
+    ):
+        server.stop()
+        for sent in range(_PORTION, verdicts + _PORTION, _PORTION):
+            send(sender, islice(waiting, _PORTION))
+            _wait_spooled(recorder.metrics_port, min(sent, verdicts))
+        server.start()
+        return _drained(place, progress, verdicts, recorder.pid, time.monotonic())
 
 
 def stream(place: Place, verdicts: int, changes: Mapping[str, str]) -> Drained:
     """The recorder is there, and they come as fast as the broker takes them."""
-    with broker_with(place.folder / "broker", place.port, changes) as broker:
-        return _watched(place, broker, verdicts, stream=True)
-
-
-def _watched(place: Place, broker: BrokerSettings, verdicts: int, stream: bool) -> Drained:
     progress = Progress()
-    with session("viewer", broker, progress.subscription), session("inference", broker) as sender:
+    with (
+        broker_with(place.folder / "broker", place.port, changes) as broker,
+        session("viewer", broker, progress.subscription),
+        session("inference", broker) as sender,
+        recorder_process(place, broker) as recorder,
+    ):
         begin = time.monotonic()
-        with recorder_process(place, broker) as pid:
-            if stream:
-                begin = time.monotonic()
-                send(sender, payloads(verdicts, "stream"))
-            rss = []
-            for share in (0.05, 0.5, 1.0):
-                end = progress.wait_for(round(share * verdicts), _DRAIN_S)
-                rss.append(rss_mib(pid))
+        send(sender, payloads(verdicts, "stream"))
+        return _drained(place, progress, verdicts, recorder.pid, begin)
+
+
+def _drained(place: Place, progress: Progress, verdicts: int, pid: int, begin: float) -> Drained:
+    rss = []
+    for share in (0.05, 0.5, 1.0):
+        end = progress.wait_for(round(share * verdicts), _DRAIN_S)
+        rss.append(rss_mib(pid))
     return Drained(verdicts, end - begin, verdicts - _whole_boards(place.url), (rss[0], rss[1], rss[2]))
 
 
+def _wait_spooled(metrics_port: int, count: int) -> None:
+    end = time.monotonic() + _DRAIN_S
+    while time.monotonic() < end:
+        with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics") as page:
+            rows = _SPOOL_ROWS.search(page.read().decode())
+        if rows and float(rows[1]) >= count:
+            return
+        time.sleep(0.05)
+    raise TimeoutError(f"fewer than {count} verdicts reached the spool")
+
+
+@dataclass(frozen=True, slots=True)
+class RunningRecorder:
+    """The process, and the port of its metrics."""
+
+    pid: int
+    metrics_port: int
+
+
 @contextmanager
-def recorder_process(place: Place, broker: BrokerSettings) -> Iterator[int]:
-    """`python -m recorder`, online; its process id."""
+def recorder_process(place: Place, broker: BrokerSettings) -> Iterator[RunningRecorder]:
+    """`python -m recorder`, online."""
+    (metrics_port,) = free_ports(1)
     states: Inbox[Delivery] = Inbox(1000)
     watch = Subscription(exactly(TOPICS.status("recorder")), states.put)
     with session("operator", broker, watch):
-        process = subprocess.Popen(_command(place, broker), cwd=place.folder, env=_environment(place))
+        command = [*_command(broker), "--metrics.port", str(metrics_port)]
+        process = subprocess.Popen(command, cwd=place.folder, env=_environment(place))
         try:
             _wait_online(states)
-            yield process.pid
+            yield RunningRecorder(process.pid, metrics_port)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(10)
@@ -118,7 +152,7 @@ def _wait_online(states: Inbox[Delivery]) -> None:
     raise TimeoutError("the recorder does not come online")
 
 
-def _command(place: Place, broker: BrokerSettings) -> list[str]:
+def _command(broker: BrokerSettings) -> list[str]:
     return [
         *(sys.executable, "-m", "recorder", "--broker.port", str(broker.port), "--log.level", "warning"),
         *("--broker.credentials", str(broker.credentials), "--broker.keepalive_s", str(broker.keepalive_s)),
