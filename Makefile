@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 PYTHON_BIN := .venv/bin/python
 ROOMS := pcb_bus edge_publisher inference_subscriber actuator recorder simulator training broker benchmarks
-CHECKED := $(sort $(dir $(wildcard $(addsuffix /*.py,$(ROOMS))))) tests/support
+CHECKED := $(sort $(dir $(wildcard $(addsuffix /*.py,$(ROOMS))))) tests/support tests/faults
 
 # An option is passed on only where it was given, so that the defaults live in one place: config/line.yaml.
 option = $(if $(strip $($(1))),$(2) "$($(1))")
@@ -10,12 +10,14 @@ BROKER_OPTION = $(call option,BROKER,--broker)
 RUN = exec $(PYTHON_BIN) -m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test broker run-edge run-inference run-actuator run-recorder train evaluate bench lint format
+.PHONY: help demo test test-faults broker run-edge run-inference run-actuator run-recorder train evaluate bench lint format
 
 help:
 	@echo 'make demo [BOARDS=n] [RATE=boards_per_s] [LEFT=source] [RIGHT=source]'
 	@echo '                          the whole line on this machine, no hardware needed'
 	@echo 'make test [ARGS=...]      every test, against a real Mosquitto and a real MariaDB'
+	@echo 'make test-faults [BOARDS=n] [SEED=n]'
+	@echo '                          every fault while boards pass, and a table of what was lost; as root, all of them'
 	@echo 'make broker [PORT=1883] [WS_PORT=9001]'
 	@echo '                          Mosquitto for a real line; logins are made on first use'
 	@echo ''
@@ -38,6 +40,10 @@ demo:
 test:
 	@deploy/setup.sh dev mosquitto mosquitto_sub mariadbd mariadb-install-db ip openssl
 	@$(RUN) pytest $(ARGS)
+
+test-faults:
+	@deploy/setup.sh dev mosquitto mariadbd mariadb-install-db ip
+	@PYTHONPATH=tests $(RUN) faults $(call option,BOARDS,--boards) $(call option,SEED,--seed) $(ARGS)
 
 broker:
 	@deploy/setup.sh base mosquitto

@@ -3,12 +3,14 @@
 The second is for systemd's ExecStopPost: it also runs after a kill -9, which leaves a real pin as it was.
 """
 
+import gc
 import sys
 
-from actuator.service import build, open_gates
+from actuator.gates import GateFault
+from actuator.service import ActuatorService, build, open_gates
 from actuator.settings import NODE, ActuatorLineSettings
 from pcb_bus.errors import ConfigError
-from pcb_bus.service import EXIT_CONFIG, EXIT_OK, run_service
+from pcb_bus.service import EXIT_CONFIG, EXIT_FAULT, EXIT_OK, run_service
 from pcb_bus.settings import load_settings
 
 _PROGRAM = "actuator"
@@ -20,16 +22,28 @@ def main(argv: list[str]) -> int:
         return switch_off(argv[1:])
     # A busy thread gives way to the one that times the pins after this, not after Python's 5 ms.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    return run_service(ActuatorLineSettings, build, lambda _: NODE, argv, program=_PROGRAM)
+    return run_service(ActuatorLineSettings, build_for_good, lambda _: NODE, argv, program=_PROGRAM)
+
+
+def build_for_good(settings: ActuatorLineSettings) -> ActuatorService:
+    """The service, whose parts the garbage collector need not look at again: that would hold a pulse up."""
+    service = build(settings)
+    gc.collect()
+    gc.freeze()
+    return service
 
 
 def switch_off(argv: list[str]) -> int:
     """Every configured gate off; returns the exit code."""
     try:
         bank = open_gates(load_settings(ActuatorLineSettings, argv, program=f"{_PROGRAM} off"))
+        bank.off()
     except ConfigError as error:
         print(f"{_PROGRAM} off: {error}", file=sys.stderr)
         return EXIT_CONFIG
+    except GateFault as fault:
+        print(f"{_PROGRAM} off: {fault}", file=sys.stderr)
+        return EXIT_FAULT
     print(f"off: pins {', '.join(map(str, bank.by_pin))}")
     bank.close()
     return EXIT_OK

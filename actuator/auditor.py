@@ -8,12 +8,13 @@ import logging
 from collections import deque
 from dataclasses import dataclass
 
+from actuator.book import Book
 from actuator.clock import Clock
 from actuator.decision import decide_missed
-from actuator.ledger import Ledger
 from actuator.reading import Broken, Subject, read_verdict, subject_of
 from actuator.reporter import Reporter, not_fired
 from pcb_bus.clock import NS_PER_S
+from pcb_bus.errors import OutboxFault
 from pcb_bus.messages import Outcome
 from pcb_bus.session import Delivery
 
@@ -36,8 +37,8 @@ class Auditor:
     A delivery is acknowledged once its verdict is in the ledger: whatever happens before, it comes again.
     """
 
-    def __init__(self, ledger: Ledger, reporter: Reporter, clock: Clock, hold_ns: int = HOLD_NS) -> None:
-        self._ledger = ledger
+    def __init__(self, book: Book, reporter: Reporter, clock: Clock, hold_ns: int = HOLD_NS) -> None:
+        self._book = book
         self._reporter = reporter
         self._clock = clock
         self._hold_ns = hold_ns
@@ -49,19 +50,34 @@ class Auditor:
 
     def settle(self) -> float:
         """Report some of what the gates had time to hear of and did not; returns in how many seconds to call again."""
+        if self._book.fault is not None:
+            return _LOOK_S  # the broker keeps them better than our memory would
         due = self._take_due(self._clock.monotonic())
+        try:
+            self._report(due)
+        except OutboxFault as fault:
+            log.warning("%d verdicts cannot be accounted for yet: %s", len(due), fault)
+            self._held.extendleft((0, delivery) for delivery in reversed(due))
+            return _LOOK_S
+        for delivery in due:
+            delivery.ack()
+        return 0.0 if len(due) == _TOGETHER else _LOOK_S
+
+    def held(self) -> set[str]:
+        """Ids of verdicts that the gates may still hear of."""
+        read = [_read(delivery) for _, delivery in list(self._held)]
+        return {found.subject.verdict_id for found in read if found is not None}
+
+    def _report(self, due: list[Delivery]) -> None:
         missed = {found.subject.verdict_id: found for found in map(_read, due) if found is not None}
         reports = [
             not_fired(each.subject, each.outcome)
             for verdict_id, each in missed.items()
-            if not self._ledger.knows(verdict_id)
+            if not self._book.knows(verdict_id)
         ]
         if reports:
             log.info("%d verdicts never reached the gates", len(reports))
             self._reporter.report(reports, self._clock.wall())
-        for delivery in due:
-            delivery.ack()
-        return 0.0 if len(due) == _TOGETHER else _LOOK_S
 
     def _take_due(self, now: int) -> list[Delivery]:
         due: list[Delivery] = []

@@ -8,14 +8,20 @@ from dataclasses import dataclass
 
 from pcb_bus.messages import Outcome, Verdict
 
+TOO_MANY = "too many pulses wait"
+
 
 @dataclass(frozen=True, slots=True)
 class GatePlan:
-    """What one category does: BCM `pin`, and how long. With `delay_ns` the gate stands that far downstream."""
+    """What one category does: BCM `pin`, and how long. With `delay_ns` the gate stands that far downstream.
+
+    Gates of the same `group` are never high together.
+    """
 
     pin: int
     duration_ns: int
     delay_ns: int | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +33,30 @@ class Rules:
         max_future_ns: a deadline further than this after the judgement is nonsense.
         clock_tolerance_ns: how far the clocks of two nodes may differ.
         max_lag_ns: how late a pulse may begin at a gate downstream, before it would hit the next board.
+        max_waiting: pulses under way at once.
     """
 
     gates: Mapping[str, GatePlan]
     max_future_ns: int
     clock_tolerance_ns: int
     max_lag_ns: int
+    max_waiting: int = 1000
+
+    @property
+    def groups(self) -> dict[int, str]:
+        """By pin; one that is missing shares with nobody."""
+        return {plan.pin: plan.group for plan in self.gates.values() if plan.group is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What is known besides the verdict itself. `now` is ns since the epoch."""
+    """What is known besides the verdict itself. `now` is ns since the epoch; `full`: no more pulses may wait."""
 
     now: int
     retained: bool
     seen: bool
     armed: bool
+    full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +87,12 @@ def decide_missed(verdict: Verdict, *, retained: bool) -> Decision:
     """What a verdict is called that never reached the gate session: fired it is not."""
     if retained:
         return Decision("retained", "published as retained")
-    if verdict.category == "unjudged":
-        return Decision("unjudged", "the board could not be inspected")
-    return Decision("late", "the gates were away when it was published")
+    return Decision(missed_outcome(verdict.category), "the gates did not hear of it")
+
+
+def missed_outcome(category: str) -> Outcome:
+    """What a verdict of that category is called if the gates never heard of it."""
+    return "unjudged" if category == "unjudged" else "late"
 
 
 def _shot(verdict: Verdict, gate: GatePlan, now: int, rules: Rules) -> Shot:
@@ -103,6 +120,8 @@ def _refusals(verdict: Verdict, at: Circumstances, rules: Rules) -> Iterator[Dec
         yield Decision("late", "the board has passed the gate")
     if not at.armed:
         yield Decision("disarmed", "the gates are disarmed")
+    if at.full:
+        yield Decision("rejected", TOO_MANY)
 
 
 def _doubts(verdict: Verdict, now: int, rules: Rules) -> Iterator[str]:

@@ -1,24 +1,30 @@
 """The gates: an abstract device and its gpiozero form. The simulation is gpiozero's own mock pin factory."""
 
+import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
 from gpiozero import Device, OutputDevice
-from gpiozero.exc import BadPinFactory, GPIOZeroError
 from gpiozero.pins import Factory
 
-from pcb_bus.errors import ConfigError
+from pcb_bus.errors import BoardlineError, ConfigError
+
+log = logging.getLogger(__name__)
 
 FACTORY_VARIABLE = "GPIOZERO_PIN_FACTORY"
 _MODEL = Path("/proc/device-tree/model")
 
 
+class GateFault(BoardlineError, OSError):
+    """A pin does not do what it should."""
+
+
 class Gate(ABC):
-    """One gate; off when made."""
+    """One gate; off when made. Each method raises GateFault when the pin does not obey."""
 
     @abstractmethod
     def on(self) -> None: ...
@@ -32,21 +38,31 @@ class Gate(ABC):
 
 
 class GpioGate(Gate):
-    """A relay on a BCM pin; `active_low` for boards whose relay pulls when the pin is low."""
+    """A relay on a BCM pin; `active_low` for boards whose relay pulls when the pin is low.
+
+    Raises:
+        GateFault: the pin cannot be used.
+    """
 
     def __init__(self, pin: int, factory: Factory, *, active_low: bool) -> None:
-        self._device = OutputDevice(pin, active_high=not active_low, initial_value=False, pin_factory=factory)
+        with pin_faults():
+            self._device = OutputDevice(pin, active_high=not active_low, initial_value=False, pin_factory=factory)
 
     def on(self) -> None:
-        self._device.on()
+        with pin_faults():
+            self._device.on()
 
     def off(self) -> None:
-        if not self._device.closed:  # closed is off: a command may still come while the service stops
-            self._device.off()
+        with pin_faults():
+            if not self._device.closed:  # closed is off: a command may still come while the service stops
+                self._device.off()
 
     def close(self) -> None:
-        self.off()
-        self._device.close()
+        try:
+            self.off()
+        finally:
+            with pin_faults():
+                self._device.close()
 
 
 class GateBank:
@@ -61,24 +77,31 @@ class GateBank:
         for pin in sorted(set(pins)):
             try:
                 self._gates[pin] = GpioGate(pin, factory, active_low=active_low)
-            except GPIOZeroError as error:
+            except GateFault as fault:
                 self.close()
-                raise ConfigError(f"actuator.gates: pin {pin} cannot be used: {error}") from None
+                raise ConfigError(f"actuator.gates: pin {pin} cannot be used: {fault}") from None
 
     @property
     def by_pin(self) -> Mapping[int, Gate]:
         return MappingProxyType(self._gates)
 
     def off(self) -> None:
-        """Every gate, even if one of them fails."""
+        """Every gate, even if one of them fails.
+
+        Raises:
+            GateFault: one of them did.
+        """
         with ExitStack() as stack:
             for gate in self._gates.values():
                 stack.callback(gate.off)
 
     def close(self) -> None:
-        with ExitStack() as stack:
-            for gate in self._gates.values():
-                stack.callback(gate.close)
+        """Every gate off and given back, as far as they obey."""
+        for pin, gate in self._gates.items():
+            try:
+                gate.close()
+            except GateFault as fault:
+                log.critical("pin %d may still be high: %s", pin, fault)
 
 
 def pin_factory(model: Path = _MODEL) -> Factory:
@@ -90,10 +113,20 @@ def pin_factory(model: Path = _MODEL) -> Factory:
     if FACTORY_VARIABLE not in os.environ and not _is_raspberry_pi(model):
         raise ConfigError(f"{FACTORY_VARIABLE}: this is not a Raspberry Pi; set it to mock to simulate the pins")
     try:
-        Device.ensure_pin_factory()
-    except (BadPinFactory, ImportError, OSError) as error:
-        raise ConfigError(f"{FACTORY_VARIABLE}: no access to the pins: {error}") from None
+        with pin_faults():
+            Device.ensure_pin_factory()
+    except GateFault as fault:
+        raise ConfigError(f"{FACTORY_VARIABLE}: no access to the pins: {fault}") from None
     return Device.pin_factory
+
+
+@contextmanager
+def pin_faults() -> Iterator[None]:
+    """Whatever the pins' driver raises is a GateFault: gpiozero passes errors of the libraries below it through."""
+    try:
+        yield
+    except Exception as error:
+        raise GateFault(str(error) or type(error).__name__) from error
 
 
 def _is_raspberry_pi(model: Path) -> bool:

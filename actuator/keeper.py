@@ -6,27 +6,29 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from actuator import metrics
+from actuator.book import Book
 from actuator.clock import Clock
-from actuator.decision import Circumstances, Decision, GatePlan, Rules, Shot, decide
+from actuator.decision import TOO_MANY, Circumstances, Decision, GatePlan, Rules, Shot, decide
 from actuator.driver import PulseResult
-from actuator.ledger import Ledger
 from actuator.pulses import Pulse
 from actuator.reading import Broken, Subject, read_verdict, subject_of
 from actuator.reporter import Reporter, not_fired
 from pcb_bus.clock import NS_PER_MS, NS_PER_S, ns_to_ms
+from pcb_bus.errors import OutboxFault
 from pcb_bus.messages import Actuation, Verdict
 from pcb_bus.session import Delivery
 
 log = logging.getLogger(__name__)
 
 OnBroken = Callable[[Broken], None]
+OnFull = Callable[[], None]
 
 
 class Pulses(Protocol):
     """What switches the pins."""
 
     @property
-    def armed(self) -> bool: ...
+    def ready(self) -> bool: ...
 
     def add(self, pulse: Pulse) -> None: ...
 
@@ -43,13 +45,21 @@ class Keeper:
     """Used by one thread. Each verdict leaves here with one outcome, or as a pulse whose result comes to `pulsed`."""
 
     def __init__(
-        self, rules: Rules, ledger: Ledger, pulses: Pulses, reporter: Reporter, on_broken: OnBroken, clock: Clock
+        self,
+        rules: Rules,
+        book: Book,
+        pulses: Pulses,
+        reporter: Reporter,
+        on_broken: OnBroken,
+        on_full: OnFull,
+        clock: Clock,
     ) -> None:
         self._rules = rules
-        self._ledger = ledger
+        self._book = book
         self._pulses = pulses
         self._reporter = reporter
         self._on_broken = on_broken
+        self._on_full = on_full
         self._clock = clock
         self._under_way: dict[str, _UnderWay] = {}
 
@@ -61,13 +71,13 @@ class Keeper:
             if reading.subject is not None:
                 self._refuse(reading.subject, self._broken_decision(reading, reading.subject))
             return
-        now = self._clock.wall()
-        seen = self._ledger.knows(reading.verdict_id)
-        decision = decide(reading, Circumstances(now, delivery.retain, seen, self._pulses.armed), self._rules)
+        now, monotonic = self._clock.wall(), self._clock.monotonic()
+        decision = self._decide(reading, now, retained=delivery.retain)
+        if decision.shot is not None:
+            under_way = _UnderWay(reading, decision.shot, delivery.received_at)
+            decision = self._fire(under_way, now, monotonic - now) or decision
         if decision.shot is None:
             self._refuse(subject_of(reading), decision)
-        else:
-            self._fire(_UnderWay(reading, decision.shot, delivery.received_at), now)
 
     def pulsed(self, result: PulseResult) -> None:
         """Report what became of a pulse."""
@@ -83,10 +93,22 @@ class Keeper:
         for _ in range(under_way.repeats):
             self._reporter.mention(not_fired(subject, "duplicate"))
 
-    def _fire(self, under_way: _UnderWay, now: int) -> None:
+    def _decide(self, verdict: Verdict, now: int, *, retained: bool) -> Decision:
+        try:
+            seen = self._book.knows(verdict.verdict_id)
+        except OutboxFault as fault:
+            return Decision("rejected", str(fault))
+        full = len(self._under_way) >= self._rules.max_waiting
+        at = Circumstances(now, retained, seen, armed=self._pulses.ready, full=full)
+        return decide(verdict, at, self._rules)
+
+    def _fire(self, under_way: _UnderWay, now: int, to_monotonic: int) -> Decision | None:
+        """Write down, then pulse; what cannot be written down is refused."""
         verdict, shot = under_way.verdict, under_way.shot
-        to_monotonic = self._clock.monotonic() - now
-        self._ledger.begin(not_fired(subject_of(verdict), "late"), now)
+        try:
+            self._book.begin(not_fired(subject_of(verdict), "late"), now)
+        except OutboxFault as fault:
+            return Decision("rejected", str(fault))
         self._under_way[verdict.verdict_id] = under_way
         self._pulses.add(
             Pulse(
@@ -97,9 +119,12 @@ class Keeper:
                 duration_ns=shot.gate.duration_ns,
             )
         )
+        return None
 
     def _refuse(self, subject: Subject, decision: Decision) -> None:
         log.info("board %s (%s): %s, %s", subject.board_id, subject.category, decision.outcome, decision.reason)
+        if decision.reason == TOO_MANY:
+            self._on_full()
         report = not_fired(subject, decision.outcome)
         if decision.outcome != "duplicate":
             self._reporter.report([report], self._clock.wall())
@@ -110,9 +135,11 @@ class Keeper:
             self._reporter.mention(report)
 
     def _broken_decision(self, broken: Broken, subject: Subject) -> Decision:
-        if self._ledger.knows(subject.verdict_id):
-            return Decision("duplicate", "seen before")
-        return Decision("rejected", str(broken.rejection))
+        try:
+            known = self._book.knows(subject.verdict_id)
+        except OutboxFault as fault:
+            return Decision("rejected", str(fault))
+        return Decision("duplicate", "seen before") if known else Decision("rejected", str(broken.rejection))
 
 
 def _fired(under_way: _UnderWay, at: int) -> Actuation:

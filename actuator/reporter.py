@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from actuator import metrics
-from actuator.ledger import Ledger
+from actuator.book import Book
 from actuator.reading import Subject
 from pcb_bus import metrics as bus_metrics
 from pcb_bus.clock import NS_PER_S
@@ -30,8 +30,8 @@ class Reporter:
     later. What no recorder names stays in the ledger, from where `Resends` sends it again.
     """
 
-    def __init__(self, ledger: Ledger, publish: Publish, defer: Defer) -> None:
-        self._ledger = ledger
+    def __init__(self, book: Book, publish: Publish, defer: Defer) -> None:
+        self._book = book
         self._publish = publish
         self._defer = defer
         self._named: list[str] = []
@@ -40,7 +40,7 @@ class Reporter:
 
     def report(self, reports: Sequence[Actuation], now: int) -> None:
         """Write outcomes down, then publish them."""
-        bus_metrics.NOT_KEPT.labels("actuation").inc(self._ledger.settle(reports, now))
+        bus_metrics.NOT_KEPT.labels("actuation").inc(self._book.settle(reports, now))
         for report in reports:
             metrics.OUTCOMES.labels(report.outcome).inc()
             self.publish(encode_json(report))
@@ -74,7 +74,7 @@ class Reporter:
     def flush(self) -> None:
         """Write down which reports the recorder has."""
         if self._named:
-            self._ledger.clear(self._named)
+            self._book.clear(self._named)
             self._named.clear()
 
     def _hand_over(self, report: bytes) -> bool:

@@ -3,8 +3,13 @@
 import queue
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+from pcb_bus.errors import BoardlineError
 
 Task = Callable[[], None]
+T = TypeVar("T")
 
 
 class Worker:
@@ -36,6 +41,24 @@ class Worker:
         done = threading.Event()
         self.do(done.set)
         return done.wait(timeout)
+
+    def call(self, task: Callable[[], T], timeout: float) -> T:
+        """What `task` returns, once all that was given before is done.
+
+        Raises:
+            TimeoutError: not within `timeout` seconds; it is done later all the same.
+            BoardlineError: `task` raised it.
+        """
+        answer: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                answer.set_result(task())
+            except BoardlineError as error:
+                answer.set_exception(error)
+
+        self.do(run)
+        return answer.result(timeout)
 
     def stop(self, timeout: float = 1.0) -> None:
         """Finish what was given, then end."""

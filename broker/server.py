@@ -16,6 +16,7 @@ from broker.config import LOOPBACK, Listeners, mosquitto_conf
 from broker.errors import BrokerDied, MosquittoMissing, PortTaken
 from broker.provision import Credentials, provision, read_credentials, write_private
 from broker.roles import Role, roles_of
+from pcb_bus.children import start_child
 from pcb_bus.topics import Topics
 
 ADMIN_PATHS = ("/usr/local/sbin", "/usr/sbin", "/opt/homebrew/sbin")  # not on every user's PATH
@@ -73,7 +74,7 @@ def _answers(host: str, port: int) -> bool:
 class Broker:
     """One Mosquitto process. It can be stopped, killed and started again on the same port with the same sessions.
 
-    Its files, `mosquitto.log` among them, are in `directory`.
+    It ends with the process that started it. Its files, `mosquitto.log` among them, are in `directory`.
     """
 
     def __init__(
@@ -131,10 +132,7 @@ class Broker:
             return
         command, _ = prepare(self.directory, self._listeners, self._roles)
         with self._log() as log:
-            # Its own process group: a Ctrl-C at the terminal is for the one who started it.
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
+            self._process = start_child(command, log)
         self.wait_ready(timeout)
 
     def wait_ready(self, timeout: float = READY_TIMEOUT_S) -> None:

@@ -24,10 +24,13 @@ class Encoded:
 
 
 class Encoder:
-    """Encodes at `quality`, scaled down so that no side is longer than `max_side`; never up, never stretched."""
+    """Encodes at `quality`, scaled down so that no side is longer than `max_side`; never up, never stretched.
+
+    `quality` (1 to 100) may be set from any thread; the next picture has it.
+    """
 
     def __init__(self, quality: int, max_side: int) -> None:
-        self._quality = quality
+        self.quality = quality
         self._max_side = max_side
         self._last: tuple[Picture, Encoded | None] | None = None
         self._complaints = Throttle()
@@ -62,7 +65,7 @@ class Encoder:
         return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
     def _compress(self, image: np.ndarray) -> Encoded:
-        done, buffer = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
+        done, buffer = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.quality])
         if not done:
             raise ValueError("no JPEG comes of it")
         height, width = image.shape[:2]

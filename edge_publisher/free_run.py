@@ -16,6 +16,10 @@ class FreeRun:
         self._pacer = Pacer(fps)
         self._last: Picture | None = None
 
+    def pace(self, fps: float) -> None:
+        """`fps` from now on; any thread."""
+        self._pacer.pace(fps)
+
     def step(self, pictures: Sequence[Picture], now: int) -> float:
         newest = pictures[-1] if pictures else None
         if newest is not None and newest is not self._last:

@@ -14,3 +14,7 @@ class Mode(Protocol):
     def step(self, pictures: Sequence[Picture], now: int) -> float:
         """Send what is due of the recent `pictures` (oldest first); seconds until it must be called again."""
         ...
+
+    def pace(self, fps: float) -> None:
+        """Frames per second from now on, where no trigger decides; any thread."""
+        ...

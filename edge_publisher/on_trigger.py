@@ -70,6 +70,9 @@ class OnTrigger:
             self._answer_resend(resend, pictures)
         return _POLL_S if self._desk.waiting else IDLE_S
 
+    def pace(self, fps: float) -> None:
+        """Nothing to do: triggers set the pace."""
+
     # On the network and command threads
 
     def _on_delivery(self, delivery: Delivery) -> None:

@@ -10,6 +10,10 @@ class Pacer:
         self._period = round(NS_PER_S / fps)
         self._slot: int | None = None
 
+    def pace(self, fps: float) -> None:
+        """From now on; the slot that comes next stays where it is. Any thread."""
+        self._period = round(NS_PER_S / fps)
+
     def due(self, at: int) -> bool:
         """Whether to send the picture of the time `at` (ns); if so, its slot is taken."""
         slot = self._slot

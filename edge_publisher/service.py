@@ -11,10 +11,11 @@ from edge_publisher.outgoing import FrameSender
 from edge_publisher.pacer import Pacer
 from edge_publisher.picker import PickRules
 from edge_publisher.ring import PictureRing
-from edge_publisher.settings import EdgeLineSettings, EdgeSettings, configured_side, node_name
+from edge_publisher.settings import EdgeLineSettings, EdgeSettings, Fps, JpegQuality, configured_side, node_name
 from edge_publisher.sources import Picture
 from edge_publisher.sources.opening import Opener, find_source, without_password
 from pcb_bus.clock import NS_PER_S, ms_to_ns, now_ns
+from pcb_bus.live import LiveSettings, LiveValue
 from pcb_bus.node import Identity, Node
 
 
@@ -43,6 +44,9 @@ class EdgeService:
         self._camera = Camera(opener, self, max(edge.stall_s, 3 / edge.fps))
         self._worker = threading.Thread(target=self._run, name="edge", daemon=True)
         self._outage = False
+        self._quality = LiveValue("jpeg_quality", JpegQuality, edge.jpeg_quality)
+        self._fps = LiveValue("fps", Fps, edge.fps)
+        self._live = LiveSettings(self._node, self._on_live, self._quality, self._fps)
 
     def start(self) -> None:
         self._node.set_state("degraded", "waiting for the first picture")
@@ -73,6 +77,10 @@ class EdgeService:
         if self._outage:
             self._outage = False
             self._node.event("info", "the camera is back", source=self._source_name)
+
+    def _on_live(self) -> None:
+        self._encoder.quality = self._quality()
+        self._mode.pace(self._fps())
 
     # The worker
 

@@ -10,6 +10,8 @@ from pcb_bus.messages import Name
 from pcb_bus.settings import LineSettings, Section
 
 TriggerMode = Literal["free_run", "mqtt"]
+JpegQuality = Annotated[int, Field(ge=1, le=100)]
+Fps = Annotated[float, Field(ge=0.01, le=240)]
 
 
 class EdgeSettings(Section):
@@ -21,7 +23,7 @@ class EdgeSettings(Section):
     """Camera index or /dev path, rtsp://…, a video file, a folder of images, sim://…; `--source` for short."""
     trigger: TriggerMode = "free_run"
     """What decides which picture is sent: free_run, one every 1/fps s; mqtt, the one nearest to each trigger."""
-    fps: Annotated[float, Field(ge=0.01, le=240)] = 10.0
+    fps: Fps = 10.0
     """Pictures per second that the camera is asked for, and frames per second in free run."""
     width: Annotated[int, Field(ge=16, le=16_384)] = 640
     """Width asked of a camera, pixels."""
@@ -29,7 +31,7 @@ class EdgeSettings(Section):
     """Height asked of a camera, pixels."""
     max_side: Annotated[int, Field(ge=64, le=16_384)] = 1920
     """A picture with a longer side is scaled down to this, pixels."""
-    jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 85
+    jpeg_quality: JpegQuality = 85
     """Quality of pictures that do not come as JPEG."""
     preview_fps: Annotated[float, Field(ge=0, le=30)] = 2.0
     """Rate of the live view; 0 turns it off."""

@@ -3,28 +3,19 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from inference_subscriber import metrics
 from inference_subscriber.board import Inspected
 from inference_subscriber.boards import Boards
 from inference_subscriber.engines.base import Engine, Findings, Image
 from inference_subscriber.errors import EngineFault
+from inference_subscriber.pictures import Picture
 from pcb_bus.clock import ns_to_ms
 from pcb_bus.inbox import Inbox
-from pcb_bus.messages import Frame
 
 log = logging.getLogger(__name__)
 
 _FATAL_FAILURES = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """An admitted frame and its pixels."""
-
-    frame: Frame
-    image: Image
 
 
 class DetectStage:

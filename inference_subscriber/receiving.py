@@ -4,8 +4,8 @@ import time
 
 from inference_subscriber import metrics
 from inference_subscriber.boards import Boards
-from inference_subscriber.detecting import Picture
 from inference_subscriber.intake import FrameLimits, decode_picture, read_frame
+from inference_subscriber.pictures import Picture
 from pcb_bus.codec import decode_json
 from pcb_bus.errors import MessageRejected
 from pcb_bus.inbox import Inbox

@@ -8,14 +8,15 @@ from collections.abc import Callable
 import cv2
 
 from inference_subscriber.boards import Boards
-from inference_subscriber.detecting import DetectStage, Picture
+from inference_subscriber.detecting import DetectStage
 from inference_subscriber.engines import open_engine
 from inference_subscriber.engines.base import Engine
 from inference_subscriber.joiner import Joiner
 from inference_subscriber.judge import Judge
+from inference_subscriber.live_thresholds import LiveThresholds, check_classes
 from inference_subscriber.metrics import FRAMES_DROPPED
+from inference_subscriber.pictures import Picture, PictureInbox
 from inference_subscriber.receiving import FrameStage, TriggerStage
-from inference_subscriber.resending import ResendStage
 from inference_subscriber.sender import VerdictSender
 from inference_subscriber.settings import InferenceLine
 from pcb_bus.clock import ms_to_ns
@@ -23,6 +24,7 @@ from pcb_bus.errors import ConfigError
 from pcb_bus.inbox import Inbox
 from pcb_bus.node import Identity, Node
 from pcb_bus.outbox import Outbox
+from pcb_bus.resending import ResendStage, telling
 from pcb_bus.resends import Pace
 from pcb_bus.session import QUEUED_AT_BROKER, Delivery, SessionOptions, Subscription
 from pcb_bus.taxonomy import Taxonomy, load_taxonomy
@@ -54,11 +56,12 @@ class InferenceService:
         self._node = Node(Identity("inference", chosen.node), settings, _SESSION)
         self._triggers: Inbox[Delivery] = Inbox(_WAITING_TRIGGERS)
         self._frames: Inbox[Delivery] = Inbox(_WAITING_FRAMES, lambda _: _count_overload())
-        self._pictures: Inbox[Picture] = Inbox(_WAITING_FRAMES, self._give_way)
+        self._pictures = PictureInbox(_WAITING_FRAMES, self._give_way)
         self._outbox = Outbox(chosen.outbox, settings.outbox_bounds, "inference.outbox")
         self._sender = VerdictSender(self._publish_verdict, self._outbox)
-        self._resending = ResendStage(self._node, self._outbox, pace)
+        self._resending = self._make_resending(pace)
         self._boards = self._make_boards(settings, engine, taxonomy)
+        self._thresholds = LiveThresholds(self._node, engine, settings.detect_options.thresholds)
         stages: dict[str, Callable[[], None]] = {
             "triggers": TriggerStage(self._node, self._triggers, self._boards).run,
             "frames": FrameStage(self._node, self._frames, self._boards, self._pictures, settings.frame_limits).run,
@@ -104,6 +107,11 @@ class InferenceService:
         node = self._node
         return Boards(joiner, judge, self._sender, node.session, node.topics, settings.inference.evidence_share)
 
+    def _make_resending(self, pace: Pace | None) -> ResendStage:
+        node, outbox = self._node, self._outbox
+        topic, alarm = node.topics.resend_verdict, telling(node, outbox)
+        return ResendStage(node.session, outbox, topic, lambda recorded: recorded.verdicts, alarm, pace)
+
     def _publish_verdict(self, payload: bytes, on_done: Callable[[bool], None]) -> bool:
         return self._node.session.publish(self._node.topics.verdict, payload, on_done=on_done)
 
@@ -131,9 +139,10 @@ def build(settings: InferenceLine) -> InferenceService:
         raise ConfigError(
             f"inference.model: {chosen.model} has classes that {settings.taxonomy} lacks: {', '.join(unknown)}"
         )
-    stray = sorted(chosen.class_confidence.keys() - set(engine.names))
-    if stray:
-        raise ConfigError(f"inference.class_confidence: the model does not know {', '.join(stray)}")
+    try:
+        check_classes(engine.names, chosen.class_confidence)
+    except ValueError as error:
+        raise ConfigError(f"inference.class_confidence: {error}") from None
     engine.warm_up(_USUAL_FRAMES, chosen.max_batch)
     log.info("%s on %s: %s", engine.model.name, type(engine).__name__, ", ".join(engine.names))
     cv2.setNumThreads(1)  # frames are small, and the cores have an engine to run

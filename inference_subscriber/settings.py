@@ -14,6 +14,7 @@ from pcb_bus.outbox import Bounds
 from pcb_bus.settings import LineSettings, Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
+ClassShares = dict[Name, Share]
 Positive = Annotated[int, Field(gt=0)]
 
 
@@ -34,7 +35,7 @@ class InferenceSettings(Section):
     """Pixels of a frame's longer side at the network's input; larger frames are scaled down."""
     confidence: Share = 0.5
     """Least confidence of a defect."""
-    class_confidence: dict[Name, Share] = Field(default_factory=dict)
+    class_confidence: ClassShares = Field(default_factory=dict)
     """The same for single classes."""
     iou: Share = 0.5
     """Boxes of one class that overlap more than this are one defect."""

@@ -23,11 +23,12 @@ class Inbox(Generic[T]):
 
     def put(self, item: T) -> None:
         with self._changed:
-            dropped = [self._items.popleft()] if len(self._items) >= self._capacity else []
             self._items.append(item)
+            dropped = self._overflow()
             self._changed.notify()
-        if dropped and self._on_drop:
-            self._on_drop(dropped[0])
+        if self._on_drop:
+            for each in dropped:
+                self._on_drop(each)
 
     def take(self, timeout: float | None = None) -> T | None:
         """The oldest item; None after `timeout` seconds without one, or once closed and empty."""
@@ -53,3 +54,7 @@ class Inbox(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._items)
+
+    def _overflow(self) -> list[T]:
+        """Take out what has no room; with the lock held."""
+        return [self._items.popleft()] if len(self._items) > self._capacity else []

@@ -8,6 +8,7 @@ Unknown fields are ignored, so that a newer sender does not break an older reade
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -48,7 +49,19 @@ Timestamp = Annotated[
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
 """A side, a node, a class: something that stands in a topic or a table's key."""
 
-Id = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+"""Something for people to read."""
+
+
+def _trimmed(value: str) -> str:
+    if value != value.strip():
+        raise ValueError("an id neither begins nor ends with white space")
+    return value
+
+
+Id = Annotated[Label, AfterValidator(_trimmed)]
+"""A key. To MySQL `board 1` and the same with a space behind it are one key, so only the one without is an id."""
+
 Milliseconds = Annotated[float, Field(ge=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Pixels = Annotated[int, Field(gt=0, le=65_535)]
@@ -81,7 +94,7 @@ class Trigger(Message):
 
     board_id: Id
     triggered_at: Timestamp
-    source: Id
+    source: Label
 
 
 class Frame(Message):
@@ -123,7 +136,7 @@ class SideResult(WireModel):
     camera_id: Name
     frame_id: Id
     captured_at: Timestamp
-    defect_type: Id
+    defect_type: Label
     category: Category
     confidence: Probability
     boxes: tuple[Box, ...] = Field(strict=False)
@@ -142,7 +155,7 @@ class GpioSignal(WireModel):
 class ModelRef(WireModel):
     """Which weights judged."""
 
-    name: Id
+    name: Label
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -164,7 +177,7 @@ class Verdict(Message):
     board_id: Id
     serial: Id | None = None
     status: Literal["ok", "incomplete"]
-    final_defect_type: Id
+    final_defect_type: Label
     category: Category
     confidence: Probability
     gpio_signal: GpioSignal | None
@@ -214,7 +227,7 @@ class Actuation(Message):
 
     verdict_id: Id
     board_id: Id
-    category: Id
+    category: Label
     pin: int | None
     outcome: Outcome
     fired_at: Timestamp | None

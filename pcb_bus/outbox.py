@@ -181,7 +181,8 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
+        db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        if db.in_transaction:  # a full disk rolls back by itself
+            db.execute("ROLLBACK")
         raise
-    db.execute("COMMIT")

@@ -10,6 +10,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -168,6 +169,13 @@ class MqttSession:
         goodbye.join(_GOODBYE_S)
         if not goodbye.is_alive():
             self._client.release()
+
+    def reconnect(self) -> None:
+        """Drop the connection: on the next one the broker delivers again what was not acknowledged. Any thread."""
+        connection = self._client.socket()
+        if isinstance(connection, socket.socket):
+            with suppress(OSError):  # gone already
+                connection.shutdown(socket.SHUT_RDWR)
 
     @property
     def connected(self) -> bool:

@@ -215,12 +215,15 @@ def _read_yaml(path: Path | None, kind: type[LineSettings]) -> dict[str, Any]:
     return {key: value for key, value in (data or {}).items() if key in kind.model_fields or key not in SECTIONS}
 
 
+_SECRET_KEYS = ("password", "database_url", "image_options")
+
+
 def _describe(error: ValidationError, path: Path | None) -> str:
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"{key}: unknown key (in {path or 'the environment'})"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    if first["type"] == "missing" or key.endswith("password"):
+    if first["type"] == "missing" or key.endswith(_SECRET_KEYS):
         return f"{key}: {first['msg']}{more}"  # the input here would be all that stands around it, or a secret
     return f"{key}: {first['msg']}, not {first['input']!r}{more}"

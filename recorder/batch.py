@@ -1,12 +1,13 @@
 """What is committed together: the rows of many messages by table, each key once. Pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from pcb_bus.messages import Recorded
 from recorder.rows import Row
 
 _IDS_A_MESSAGE = 200
+_LIST_OF_KIND = {"verdict": "verdicts", "actuation": "actuations", "trigger": "triggers"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class LogRecord:
     row: Row
 
 
-Record = VerdictRecord | ActuationRecord | ImageRecord | LogRecord
+Record = VerdictRecord | ActuationRecord | TriggerRecord | ImageRecord | LogRecord | RejectedRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ class Batch:
     actuations: dict[tuple[str, str], Row] = field(default_factory=dict)
     images: dict[tuple[str, str], Row] = field(default_factory=dict)
     logs: dict[str, Row] = field(default_factory=dict)
+    triggers: dict[str, Row] = field(default_factory=dict)
+    rejected: dict[str, Row] = field(default_factory=dict)
 
 
 def group(records: Iterable[Record]) -> Batch:
@@ -78,19 +81,36 @@ def group(records: Iterable[Record]) -> Batch:
                 batch.images.setdefault((row["verdict_id"], row["camera_id"]), row)
             case LogRecord():
                 batch.logs.setdefault(row["digest"], row)
+            case TriggerRecord():
+                batch.triggers.setdefault(row["verdict_id"], row)
+            case RejectedRecord():
+                batch.rejected.setdefault(row["digest"], row)
     return batch
 
 
-def recorded_messages(records: Sequence[Record]) -> Iterator[Recorded]:
+def recorded_messages(records: Iterable[Record]) -> Iterator[Recorded]:
     """What to say on `pcb/recorded` once `records` are committed; cut so that each message stays small."""
-    verdicts = _ids(record.row for record in records if isinstance(record, VerdictRecord))
-    # That a verdict came again is not its report: the actuator keeps that until it is named.
-    reports = (record.row for record in records if isinstance(record, ActuationRecord))
-    actuations = _ids(row for row in reports if row["outcome"] != "duplicate")
-    for start in range(0, max(len(verdicts), len(actuations)), _IDS_A_MESSAGE):
+    named: dict[str, dict[str, None]] = {"verdicts": {}, "actuations": {}, "triggers": {}}
+    for record in records:
+        if kind := _named_under(record):
+            named[kind][record.row["verdict_id"]] = None
+    verdicts, actuations, triggers = (tuple(ids) for ids in named.values())
+    for start in range(0, max(map(len, named.values())), _IDS_A_MESSAGE):
         part = slice(start, start + _IDS_A_MESSAGE)
-        yield Recorded(verdicts=verdicts[part], actuations=actuations[part])
+        yield Recorded(verdicts=verdicts[part], actuations=actuations[part], triggers=triggers[part])
 
 
-def _ids(rows: Iterable[Row]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(row["verdict_id"] for row in rows))
+def _named_under(record: Record) -> str | None:
+    """The list of `Recorded` that names the record, None for what nobody keeps until it is named."""
+    match record:
+        case VerdictRecord():
+            return "verdicts"
+        case TriggerRecord():
+            return "triggers"
+        case ActuationRecord() if record.row["outcome"] != "duplicate":
+            # That a verdict came again is not its report: the actuator keeps that until it is named.
+            return "actuations"
+        case RejectedRecord() if record.row["verdict_id"] is not None:
+            # What will never become a row of its kind is named too, or its sender would send it for ever.
+            return _LIST_OF_KIND.get(record.row["kind"])
+    return None

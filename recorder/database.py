@@ -1,16 +1,15 @@
 """The database behind a URL: what the URL may be, how to connect, and what an error of the driver means."""
 
-import json
-from functools import partial
 from pathlib import Path
 
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from pcb_bus.errors import ConfigError
+from recorder.bulk import to_json
 from recorder.errors import DatabaseDown, RowRefused
 from recorder.schema import upgrade
 
@@ -28,14 +27,18 @@ _SQLITE_PRAGMAS = ("busy_timeout = 2000", "journal_mode = WAL", "synchronous = F
 _MYSQL_OPTIONS = {
     "connect_timeout": 5,
     "init_command": "SET SESSION time_zone = '+00:00', innodb_lock_wait_timeout = 5,"
-    " sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')",
+    # Text is written with backslashes, see recorder/literals.py.
+    " sql_mode = CONCAT(REPLACE(@@sql_mode, 'NO_BACKSLASH_ESCAPES', ''), ',STRICT_TRANS_TABLES')",
 }
 _TIMEOUTS = {"read_timeout": 15, "write_timeout": 15}
 
 # Server error numbers. Those of a configuration that waiting does not mend: a login or database that is not there.
 _MISCONFIGURED = frozenset({1044, 1045, 1049, 1102, 1130, 1142, 1227, 1251, 1698, 2059})
-# Those of a value that breaks a check of the column (JSON among them), which PyMySQL counts as operational.
-_BAD_VALUE = frozenset({1292, 3140, 3141, 3157, 3819, 4025})
+# Those of a value too long to send, or that breaks a check of its column (JSON among them): to PyMySQL operational.
+_TOO_LARGE = 1153
+_BAD_VALUE = frozenset({_TOO_LARGE, 1292, 3140, 3141, 3157, 3819, 4025})
+# Those of a transaction that another writer came before: a key taken meanwhile, a deadlock, a row changed since read.
+_LOST_RACE = frozenset({1020, 1062, 1213})
 
 
 def database_url(text: str) -> URL:
@@ -70,12 +73,19 @@ def make_engine(url: URL, *, patient: bool = False) -> Engine:
         pool_pre_ping=True,
         hide_parameters=True,
         connect_args={} if url.drivername == _SQLITE else _MYSQL_OPTIONS | ({} if patient else _TIMEOUTS),
-        json_serializer=partial(json.dumps, ensure_ascii=False, allow_nan=False),
+        json_serializer=to_json,
     )
     if url.drivername == _SQLITE:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "handle_error", _mark_hung_up)
     return engine
+
+
+def for_reading(engine: Engine) -> Engine:
+    """The same connections for reading alone: on SQLite no writer waits for them."""
+    return engine.execution_options(reading=True)
 
 
 def bring_up_to_date(url: URL) -> None:
@@ -92,7 +102,7 @@ def bring_up_to_date(url: URL) -> None:
         upgrade(engine)
     except CommandError as error:
         raise ConfigError(f"{KEY}: {shown(url)} does not fit this version of the recorder: {error}") from None
-    except (SQLAlchemyError, TypeError, ValueError) as error:
+    except (SQLAlchemyError, RuntimeError, TypeError, ValueError) as error:
         if _never_works(error):
             raise ConfigError(f"{KEY}: {shown(url)}: {reason(error)}") from None
         raise DatabaseDown(reason(error)) from None
@@ -110,6 +120,12 @@ def write_error(error: Exception) -> RowRefused | DatabaseDown:
     return RowRefused(reason(error)) if at_fault else DatabaseDown(reason(error))
 
 
+def lost_a_race(error: Exception) -> bool:
+    """Whether the same transaction, begun anew, may well succeed at once."""
+    sqlite_name = getattr(getattr(error, "orig", None), "sqlite_errorname", "")
+    return _number(error) in _LOST_RACE or sqlite_name in {"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_BUSY_SNAPSHOT"}
+
+
 def reason(error: Exception) -> str:
     """One line without the statement."""
     cause = getattr(error, "orig", None) or error
@@ -123,7 +139,7 @@ def _number(error: Exception) -> int | str | None:
 
 def _never_works(error: Exception) -> bool:
     if not isinstance(error, SQLAlchemyError):
-        return True  # the driver does not know an option of the URL
+        return True  # the driver does not know an option of the URL, or the login's plugin
     if _number(error) in _MISCONFIGURED:
         return True
     sqlite_name = getattr(getattr(error, "orig", None), "sqlite_errorname", "")
@@ -147,5 +163,12 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
     cursor.close()
 
 
+def _mark_hung_up(context: ExceptionContext) -> None:
+    # The server hangs up on a packet that is too large; a rollback would only hide why.
+    if context.original_exception.args[:1] == (_TOO_LARGE,):
+        context.is_disconnect = True
+
+
 def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    reading = connection.get_execution_options().get("reading")
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

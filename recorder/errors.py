@@ -2,7 +2,8 @@
 
 BoardlineError
  ├─ RowRefused    (ValueError)       the database can never take this row: the message is at fault
- └─ DatabaseDown  (ConnectionError)  the database cannot take anything now: try again
+ ├─ DatabaseDown  (ConnectionError)  the database cannot take anything now: try again
+ └─ SpoolFault    (OSError)          the spool is full, or its disk fails
 """
 
 from pcb_bus.errors import BoardlineError
@@ -14,3 +15,7 @@ class RowRefused(BoardlineError, ValueError):
 
 class DatabaseDown(BoardlineError, ConnectionError):
     """The database is away, locked, full or read-only; the same write may succeed later."""
+
+
+class SpoolFault(BoardlineError, OSError):
+    """The spool is full, or its disk fails. What it took before is still there."""

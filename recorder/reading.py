@@ -1,63 +1,112 @@
-"""From deliveries to records: decode, check, and put a picture on disk."""
+"""From arrivals to records: decode, check, and put a picture on disk."""
 
-from collections.abc import Sequence
-from typing import Literal
+import json
+from collections.abc import Callable, Sequence
 
 from pcb_bus.codec import decode_json, decode_msgpack
 from pcb_bus.errors import MessageRejected
-from pcb_bus.messages import Actuation, Event, Evidence, Verdict
-from pcb_bus.session import Delivery
-from recorder.batch import ActuationRecord, ImageRecord, LogRecord, Record, VerdictRecord
-from recorder.images import ImageStore
-from recorder.rows import actuation_row, image_row, inspection_row, log_row, side_rows
+from pcb_bus.identity import verdict_id
+from pcb_bus.messages import Actuation, Event, Evidence, Trigger, Verdict
+from recorder.arrival import Arrival
+from recorder.batch import ActuationRecord, ImageRecord, LogRecord, TriggerRecord, VerdictRecord
+from recorder.images import Images
+from recorder.rows import actuation_row, image_row, inspection_row, log_row, side_rows, trigger_row
 
-Kind = Literal["verdict", "actuation", "evidence", "event"]
+Wanted = Callable[[str, str, str], bool]
+ReadRecord = TriggerRecord | VerdictRecord | ActuationRecord | ImageRecord | LogRecord
+_LARGEST_INTEGER = 2**31 - 1  # of a column
+_DEEPEST_JSON = 30  # MariaDB takes 32 levels in a column of JSON
 
 
 class Reader:
-    """Reads what the recorder subscribes to. `sides` are those that the line has."""
+    """Reads what the recorder subscribes to. `sides` are those that the line has, `root` its topics'.
 
-    def __init__(self, images: ImageStore, sides: Sequence[str]) -> None:
+    `wanted` says of verdict id, side and SHA-256 whether such a picture is kept.
+    """
+
+    def __init__(self, images: Images, sides: Sequence[str], root: str, wanted: Wanted = lambda *_: True) -> None:
         self._images = images
+        self._wanted = wanted
         self._sides = frozenset(sides)
+        self._root = root
         self._readers = {
+            "trigger": self._trigger,
             "verdict": self._verdict,
             "actuation": self._actuation,
             "evidence": self._evidence,
             "event": self._event,
         }
 
-    def read(self, kind: Kind, delivery: Delivery) -> Record:
+    def read(self, arrival: Arrival) -> ReadRecord:
         """The rows of one message.
 
         Raises:
-            MessageRejected: the payload breaks the contract.
+            MessageRejected: the payload breaks the contract, or says what no column holds.
             OSError: the picture could not be written.
+            DatabaseDown: nobody knows whether the picture is wanted.
         """
-        return self._readers[kind](delivery)
+        return self._readers[arrival.kind](arrival)
 
-    def _verdict(self, delivery: Delivery) -> Record:
-        verdict = decode_json(Verdict, delivery.payload)
+    def _trigger(self, arrival: Arrival) -> ReadRecord:
+        trigger = decode_json(Trigger, arrival.payload)
+        passed = verdict_id(self._root, trigger.board_id, trigger.triggered_at)
+        return TriggerRecord(trigger_row(trigger, passed, arrival.received_at))
+
+    def _verdict(self, arrival: Arrival) -> ReadRecord:
+        verdict = decode_json(Verdict, arrival.payload)
         _check_id(verdict.verdict_id)
-        return VerdictRecord(inspection_row(verdict, delivery.received_at), side_rows(verdict))
+        return VerdictRecord(inspection_row(verdict, arrival.received_at), side_rows(verdict))
 
-    def _actuation(self, delivery: Delivery) -> Record:
-        report = decode_json(Actuation, delivery.payload)
+    def _actuation(self, arrival: Arrival) -> ReadRecord:
+        report = decode_json(Actuation, arrival.payload)
         _check_id(report.verdict_id)
-        return ActuationRecord(actuation_row(report, delivery.received_at))
+        _check_integers(pin=report.pin, duration_ms=report.duration_ms)
+        return ActuationRecord(actuation_row(report, arrival.received_at))
 
-    def _evidence(self, delivery: Delivery) -> Record:
-        evidence = decode_msgpack(Evidence, delivery.payload)
+    def _evidence(self, arrival: Arrival) -> ReadRecord:
+        evidence = decode_msgpack(Evidence, arrival.payload)
         _check_id(evidence.verdict_id)
         if evidence.side not in self._sides:
             raise MessageRejected("unknown_side", f"{evidence.side} is not a side of this line")
-        return ImageRecord(image_row(evidence, self._images.save(evidence.jpeg), delivery.received_at))
+        image = self._images.name(evidence.jpeg)
+        if self._wanted(evidence.verdict_id, evidence.side, image.sha256):
+            image = self._images.save(evidence.jpeg)
+        return ImageRecord(image_row(evidence, image, arrival.received_at))
 
-    def _event(self, delivery: Delivery) -> Record:
-        return LogRecord(log_row(decode_json(Event, delivery.payload), delivery.payload))
+    def _event(self, arrival: Arrival) -> ReadRecord:
+        event = decode_json(Event, arrival.payload)
+        _check_json("details", event.details)
+        return LogRecord(log_row(event, arrival.payload))
 
 
-def _check_id(verdict_id: str) -> None:
-    if verdict_id.endswith(" "):
+# A row that only the database refuses costs a search through its batch, so what it is sure to refuse is found here.
+
+
+def _check_id(identity: str) -> None:
+    if identity.endswith(" "):
         # MySQL compares keys without the spaces at their end, and would take it for another verdict.
         raise MessageRejected("schema", "verdict_id: ends with a space")
+
+
+def _check_integers(**values: int | None) -> None:
+    for name, value in values.items():
+        if value is not None and abs(value) > _LARGEST_INTEGER:
+            raise MessageRejected("schema", f"{name}: too large a number")
+
+
+def _check_json(name: str, value: object) -> None:
+    if _depth(value) > _DEEPEST_JSON:
+        raise MessageRejected("schema", f"{name}: nested deeper than {_DEEPEST_JSON} levels")
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        raise MessageRejected("schema", f"{name}: NaN and Infinity are no JSON") from None
+
+
+def _depth(value: object) -> int:
+    """Levels of maps and lists; one more than is allowed stands for any more."""
+    depth, level = 0, [value]
+    while depth <= _DEEPEST_JSON and (level := [each for each in level if isinstance(each, dict | list)]):
+        depth += 1
+        level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
+    return depth

@@ -4,16 +4,20 @@ import hashlib
 from typing import Any
 
 from pcb_bus.clock import to_datetime
-from pcb_bus.messages import Actuation, Event, Evidence, SideResult, Verdict
+from pcb_bus.messages import Actuation, Event, Evidence, SideResult, Trigger, Verdict
 from recorder.images import StoredImage
 
 Row = dict[str, Any]
 BOTH = "both"
+PAYLOAD_KEPT = 64 * 1024
+_LONGEST_ID = 128
+_LONGEST_DETAIL = 4096
 
 
 def deciding_camera(verdict: Verdict) -> str:
     """The side whose category is the board's; `both` if there is not exactly one."""
-    deciding = [side.camera_id for side in _seen(verdict) if side.category == verdict.category]
+    sides = verdict.sides.values()
+    deciding = [side.camera_id for side in sides if side is not None and side.category == verdict.category]
     return deciding[0] if len(deciding) == 1 else BOTH
 
 
@@ -94,6 +98,41 @@ def log_row(event: Event, payload: bytes) -> Row:
         "details": event.details,
         "logged_at": to_datetime(event.at),
     }
+
+
+def trigger_row(trigger: Trigger, verdict_id: str, received_at: int) -> Row:
+    """A pass that has no inspection yet; `verdict_id` is the one that its verdict will have."""
+    return {
+        "verdict_id": verdict_id,
+        "board_id": trigger.board_id,
+        "source": trigger.source,
+        "triggered_at": to_datetime(trigger.triggered_at),
+        "received_at": to_datetime(received_at),
+        "open": True,
+    }
+
+
+def rejected_row(
+    kind: str, topic: str, payload: bytes, reason: str, detail: str, verdict_id: str | None, received_at: int
+) -> Row:
+    """What could not become a row of its `kind`, cut to the columns; an id too long to be one is left out."""
+    whole_id = verdict_id if verdict_id and len(verdict_id) <= _LONGEST_ID else None
+    return {
+        "digest": hashlib.sha256(topic.encode(errors="replace") + b"\0" + payload).hexdigest(),
+        "kind": _text(kind, 16),
+        "topic": _text(topic, 255),
+        "verdict_id": whole_id and _text(whole_id, _LONGEST_ID),
+        "reason": _text(reason, 64),
+        "detail": _text(detail, _LONGEST_DETAIL),
+        "payload": payload[:PAYLOAD_KEPT],
+        "size_bytes": len(payload),
+        "received_at": to_datetime(received_at),
+    }
+
+
+def _text(text: str, longest: int) -> str:
+    """Its beginning, in characters that UTF-8 has: half a surrogate pair cannot be stored."""
+    return text[:longest].encode(errors="replace").decode()
 
 
 def _seen(verdict: Verdict) -> list[SideResult]:

@@ -1,5 +1,6 @@
 """Brings the tables up to date. The migrations travel inside this package, so any working directory serves."""
 
+import threading
 from pathlib import Path
 
 from alembic import command
@@ -7,6 +8,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, Engine
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_ONE_AT_A_TIME = threading.Lock()  # Alembic keeps the migration under way in module globals
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
@@ -16,13 +18,13 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
         alembic.util.CommandError: the database is of a revision that this version does not know.
         sqlalchemy.exc.SQLAlchemyError: the database refuses.
     """
-    with engine.begin() as connection:
+    with _ONE_AT_A_TIME, engine.begin() as connection:
         command.upgrade(_config(connection), revision)
 
 
 def downgrade(engine: Engine, revision: str) -> None:
     """Take migrations back, down to `revision` (`base`: all). Raises as `upgrade` does."""
-    with engine.begin() as connection:
+    with _ONE_AT_A_TIME, engine.begin() as connection:
         command.downgrade(_config(connection), revision)
 
 

@@ -1,13 +1,10 @@
-"""The photo-eye of the virtual conveyor: publishes one trigger for each board that stands in place."""
+"""The photo-eye of the virtual conveyor: says one trigger for each board that stands in place."""
 
 import threading
 from collections.abc import Callable
 
 from pcb_bus.clock import NS_PER_S, now_ns
-from pcb_bus.codec import encode_json
 from pcb_bus.messages import Trigger
-from pcb_bus.session import MqttSession
-from pcb_bus.topics import Topics
 from simulator.schedule import Schedule
 
 
@@ -15,6 +12,7 @@ class Conveyor:
     """Runs in a thread of its own until `boards` have passed, or it is stopped.
 
     Args:
+        send: publishes a trigger; `TriggerSource.send` also sees that it is recorded.
         announce: told (index, trigger) before the trigger is published.
         boards: how many; None for ever.
     """
@@ -22,14 +20,12 @@ class Conveyor:
     def __init__(
         self,
         schedule: Schedule,
-        session: MqttSession,
-        topics: Topics,
+        send: Callable[[Trigger], object],
         announce: Callable[[int, Trigger], None],
         boards: int | None = None,
     ) -> None:
         self._schedule = schedule
-        self._session = session
-        self._topics = topics
+        self._send = send
         self._announce = announce
         self._left = boards
         self._stopping = threading.Event()
@@ -62,4 +58,4 @@ class Conveyor:
             board_id=schedule.board_id(index), triggered_at=schedule.trigger_time(index), source="simulator"
         )
         self._announce(index, trigger)
-        self._session.publish(self._topics.trigger, encode_json(trigger))
+        self._send(trigger)

@@ -11,17 +11,19 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
-from pcb_bus.clock import NS_PER_S, now_ns
+from pcb_bus.clock import NS_PER_S, now_ns, to_datetime
 from pcb_bus.errors import BoardlineError
 from pcb_bus.messages import Category, Trigger
 from pcb_bus.session import SessionOptions
 from pcb_bus.settings import DEFAULT_TAXONOMY
 from pcb_bus.taxonomy import load_taxonomy
 from pcb_bus.topics import Topics
+from pcb_bus.trigger_source import TriggerSource
 from simulator.conveyor import Conveyor
 from simulator.display import ROWS, board_line, live_view, summary_table
 from simulator.line import SIDES, LineOptions, VirtualLine
 from simulator.observer import Observer
+from simulator.reconciliation import reconcile
 from simulator.records import rows_by_board
 from simulator.schedule import Schedule
 
@@ -67,7 +69,8 @@ class Demo:
         """Bring the line up, let the boards pass, take it down, and close the books.
 
         Returns:
-            Whether every board got exactly one verdict, one actuation report and one record.
+            Whether every board got exactly one verdict, one actuation report and one record, and the recorder
+            finds no gap.
 
         Raises:
             DemoFailed: the line did not come up, or a service cannot be kept running.
@@ -97,15 +100,13 @@ class Demo:
             )
 
     def _let_boards_pass(self) -> None:
-        session = self.line.session("trigger")
-        conveyor = Conveyor(self._schedule, session, Topics(), self._announce, self._options.boards)
-        session.start()
-        conveyor.start()
-        try:
-            self._show_until(conveyor)
-        finally:
-            conveyor.stop()
-            session.stop()
+        with self.line.trigger_source() as source:
+            conveyor = Conveyor(self._schedule, source.send, self._announce, self._options.boards)
+            conveyor.start()
+            try:
+                self._show_until(conveyor, source)
+            finally:
+                conveyor.stop()
         if self._failure:
             raise DemoFailed(self._failure)
 
@@ -118,45 +119,54 @@ class Demo:
             return None
         return self._schedule.truth(index, SIDES, self._taxonomy)
 
-    def _show_until(self, conveyor: Conveyor) -> None:
+    def _show_until(self, conveyor: Conveyor, source: TriggerSource) -> None:
         show = self._show_live if self._console.is_terminal else self._show_lines
-        show(conveyor)
+        show(self._beats(conveyor, source))
 
-    def _show_live(self, conveyor: Conveyor) -> None:
+    def _show_live(self, beats: Iterator[str]) -> None:
         with Live(console=self._console, auto_refresh=False) as live:
-            for note in self._beats(conveyor):
+            for note in beats:
                 latest, tally, nodes = self.observer.view(-ROWS)
                 live.update(live_view(latest, tally, nodes, self._options.boards, note), refresh=True)
 
-    def _show_lines(self, conveyor: Conveyor) -> None:
+    def _show_lines(self, beats: Iterator[str]) -> None:
         printed = 0
-        for _ in self._beats(conveyor):
+        for _ in beats:
             waiting, _tally, _nodes = self.observer.view(printed)
             for account in takewhile(lambda each: each.complete, waiting):
                 self._console.print(board_line(account), highlight=False)
                 printed += 1
 
-    def _beats(self, conveyor: Conveyor) -> Iterator[str]:
+    def _beats(self, conveyor: Conveyor, source: TriggerSource) -> Iterator[str]:
         """One for each refresh of the display, until the run is over and everything on its way has arrived."""
         while not self._stop.wait(_REFRESH_S) and not conveyor.finished.is_set():
             yield "Ctrl-C ends the run"
         conveyor.stop()
         deadline = time.monotonic() + _SETTLE_S
-        while time.monotonic() < deadline and not self.observer.wait_until_complete(_REFRESH_S):
+        while time.monotonic() < deadline and not self._settled(source):
             yield "waiting for the last boards"
         yield ""
+
+    def _settled(self, source: TriggerSource) -> bool:
+        if self.observer.wait_until_complete(_REFRESH_S) and source.waiting:
+            time.sleep(_REFRESH_S)
+        return self.observer.books.complete and not source.waiting
 
     def _close_books(self) -> bool:
         books = self.observer.books
         books.counted_rows(rows_by_board(self.line.database_url))
-        summary = self.summary = {**books.summary(), **self._process_facts()}
+        # A shared database may have gaps of earlier days, which are not this run's.
+        found = reconcile(self.line.workplace.config, since=to_datetime(self._schedule.epoch_ns))
+        summary = self.summary = {**books.summary(), **self._process_facts(), "gaps": not found.whole}
         path = self.line.workplace.summary
         path.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         self._console.print(summary_table(summary))
         for account in books.accounts:
             if not account.complete or account.doubles:
                 self._console.print(board_line(account), style="red", highlight=False)
-        return bool(books.accounts) and summary["unaccounted"] == 0 and summary["duplicates"] == 0
+        self._console.print("reconcile: no gap" if found.whole else f"reconcile: gaps\n{found.text}", markup=False)
+        accounted = bool(books.accounts) and summary["unaccounted"] == 0 and summary["duplicates"] == 0
+        return accounted and found.whole
 
     def _process_facts(self) -> dict[str, object]:
         first = self.observer.books.first_verdict_at

@@ -124,4 +124,6 @@ def summary_table(summary: Mapping[str, object]) -> Table:
 def _plain(value: object) -> str:
     if isinstance(value, Mapping):
         return "   ".join(f"{key} {number}" for key, number in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "none"
     return "unknown" if value is None else str(value)

@@ -1,7 +1,7 @@
 """A whole line on this machine: its own broker, and every service as a child process with its own files."""
 
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -9,8 +9,11 @@ from typing import Any, Self
 
 from broker.server import Broker
 from pcb_bus.node import with_credentials
+from pcb_bus.outbox import Outbox
 from pcb_bus.session import MqttSession, SessionOptions
 from pcb_bus.settings import BrokerSettings
+from pcb_bus.topics import Topics
+from pcb_bus.trigger_source import TriggerSource
 from simulator.processes import ProcessSpec, Supervisor
 from simulator.schedule import Schedule
 from simulator.workplace import Workplace, free_ports, merged
@@ -84,6 +87,20 @@ class VirtualLine:
         )
         return MqttSession(f"{self.workplace.folder.name}-{login}", with_credentials(broker, login), options)
 
+    @contextmanager
+    def trigger_source(self) -> Iterator[TriggerSource]:
+        """The photo-eye's voice, connecting; what it announced and nobody recorded stands in the folder."""
+        with closing(Outbox(self.workplace.trigger_outbox)) as outbox:
+            session = self.session("trigger")
+            source = TriggerSource(session, Topics(), outbox)
+            session.start()
+            source.start()
+            try:
+                yield source
+            finally:
+                source.stop()
+                session.stop()
+
     def _specs(self) -> list[ProcessSpec]:
         edges = [
             ProcessSpec(f"edge-{side}", "edge_publisher", ("--side", side, "--source", self._source(side)))
@@ -108,6 +125,10 @@ class VirtualLine:
             "edge": {"trigger": "mqtt"},
             "actuator": {"ledger": str(folder / "actuator" / "ledger.db")},
             "inference": {"outbox": str(folder / "inference" / "outbox.db")},
-            "recorder": {"database_url": self.database_url, "images": str(folder / "recorder" / "images")},
+            "recorder": {
+                "database_url": self.database_url,
+                "images": str(folder / "recorder" / "images"),
+                "spool": {"path": str(folder / "recorder" / "spool.db")},
+            },
         }
         return merged(own, self._options.settings)

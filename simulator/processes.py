@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pcb_bus.children import start_child
+
 log = logging.getLogger(__name__)
 
 _WATCH_S = 0.2
@@ -51,15 +53,7 @@ class Child:
     def start(self) -> None:
         command = [sys.executable, "-m", self.spec.module, *self.spec.arguments]
         with self._output.open("ab") as output:
-            # Its own process group: a Ctrl-C at the terminal is for the one who started it.
-            self._process = subprocess.Popen(
-                command,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+            self._process = start_child(command, output, self._environment)
 
     def restart(self, now: float) -> bool:
         """Start it again; False when it died too often lately, or can never run as it is configured."""
@@ -91,7 +85,7 @@ class Child:
 
 
 class Supervisor:
-    """Keeps children running, as systemd does on a real line.
+    """Keeps children running, as systemd does on a real line; they end with this process.
 
     Args:
         output_folder: one `<name>.out` for what each child prints.

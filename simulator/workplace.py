@@ -12,7 +12,7 @@ import yaml
 from pcb_bus.errors import ConfigError
 from pcb_bus.settings import DEFAULT_CONFIG
 
-_PARTS = ("broker", "log", "output", "recorder", "actuator", "inference", "line.yaml", "summary.json")
+_PARTS = ("broker", "log", "output", "recorder", "actuator", "inference", "trigger", "line.yaml", "summary.json")
 _LOCK = ".lock"
 
 
@@ -50,6 +50,10 @@ class Workplace:
     @property
     def summary(self) -> Path:
         return self.folder / "summary.json"
+
+    @property
+    def trigger_outbox(self) -> Path:
+        return self.folder / "trigger" / "outbox.db"
 
     @property
     def database_url(self) -> str:

@@ -89,6 +89,9 @@ class Engine(Protocol):
     def best_batch(self) -> int:
         """How many images at once are worth while."""
 
+    def use(self, thresholds: Thresholds) -> None:
+        """They hold from the next `detect` on; any thread."""
+
     def detect(self, images: Sequence[Image]) -> list[Findings]:
         """The findings of each image, in the same order.
 

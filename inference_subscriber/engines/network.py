@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from inference_subscriber.engines.base import DetectOptions, Findings, Image
+from inference_subscriber.engines.base import DetectOptions, Findings, Image, Thresholds
 from inference_subscriber.engines.letterbox import fit, to_batch
 from inference_subscriber.engines.yolo import YoloReader
 from inference_subscriber.errors import EngineFault
@@ -23,7 +23,8 @@ class NetworkEngine(ABC):
         self.names = names
         self.model = model
         self._max_input = options.max_input
-        self._reader = YoloReader(names, options.thresholds, options.iou)
+        self._iou = options.iou
+        self.use(options.thresholds)
 
     @abstractmethod
     def run(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -33,11 +34,16 @@ class NetworkEngine(ABC):
             EngineFault: it failed.
         """
 
+    def use(self, thresholds: Thresholds) -> None:
+        """See `Engine`."""
+        self._reader = YoloReader(self.names, thresholds, self._iou)
+
     def detect(self, images: Sequence[Image]) -> list[Findings]:
         """See `Engine`. Images of one input shape run together.
 
         Numbers that are none (half precision may overflow) find no defect: such a board must not pass for normal.
         """
+        reader = self._reader  # another may take its place meanwhile
         fits = [fit(image.shape[1], image.shape[0], self._max_input) for image in images]
         found: dict[int, Findings] = {}
         for shape in {each.input_shape for each in fits}:
@@ -46,7 +52,7 @@ class NetworkEngine(ABC):
             if not np.isfinite(output).all():
                 raise EngineFault("the network gives numbers that are not finite")
             for index, rows in zip(members, output, strict=True):
-                found[index] = Findings(self._reader.read(rows, fits[index]))
+                found[index] = Findings(reader.read(rows, fits[index]))
         return [found[index] for index in range(len(images))]
 
     @abstractmethod

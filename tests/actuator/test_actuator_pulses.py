@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actuator.pulses import Due, Pulse, PulsePlan
+from actuator.pulses import Due, Pulse, PulsePlan, hold
 
 
 def pulse(verdict_id: str, due: int, duration: int = 100, pin: int = 22, expires: int | None = None) -> Pulse:
@@ -70,6 +70,96 @@ def test_cancelled_pulses_never_begin() -> None:
     plan.add(first)
     assert plan.cancel() == (first, second)
     assert begin(plan, 100) == Due()
+
+
+GROUPS = {22: "arm", 27: "arm"}
+
+
+def test_exclusive_pins_take_turns_the_earliest_due_first() -> None:
+    plan = PulsePlan(GROUPS)
+    for each in (pulse("a", due=0), pulse("b", due=10, pin=27), pulse("c", due=20), pulse("d", due=5, pin=17)):
+        plan.add(each)
+    assert [each.verdict_id for each in begin(plan, 20).begin] == ["a", "d"]
+    assert plan.next_at == 120
+    due = begin(plan, 120)
+    assert ([each.verdict_id for each in due.begin], due.off) == (["b"], (22, 17))
+    due = begin(plan, 220)
+    assert ([each.verdict_id for each in due.begin], due.off) == (["c"], (27,))
+
+
+def test_pulse_that_could_not_begin_in_time_any_more_is_missed_at_once() -> None:
+    plan = PulsePlan(GROUPS)
+    plan.add(pulse("a", due=0))
+    plan.add(pulse("b", due=10, pin=27, expires=99))
+    begin(plan, 0)
+    assert [each.verdict_id for each in begin(plan, 10).missed] == ["b"]
+
+
+def test_group_whose_owner_failed_is_free_for_the_next() -> None:
+    plan = PulsePlan(GROUPS)
+    plan.add(pulse("a", due=0))
+    plan.add(pulse("b", due=0, pin=27))
+    assert [each.verdict_id for each in plan.take_due(0).begin] == ["a"]
+    assert plan.next_at == 0
+    assert [each.verdict_id for each in plan.take_due(0).begin] == ["b"]
+
+
+def test_pin_that_does_not_go_off_blocks_its_group_until_it_does() -> None:
+    plan = PulsePlan(GROUPS)
+    plan.add(pulse("a", due=0))
+    plan.add(pulse("b", due=100, pin=27))
+    begin(plan, 0)
+    due = plan.take_due(100)
+    plan.stays_high(22, 150)
+    assert not plan.may_begin(due.begin[0])
+    plan.add(due.begin[0])
+    assert plan.take_due(101) == Due()
+    due = begin(plan, 150)
+    assert (due.off, [each.verdict_id for each in due.begin]) == ((22,), ["b"])
+
+
+def test_held_pin_stays_high_until_it_is_released_and_has_its_group_alone() -> None:
+    plan = PulsePlan(GROUPS)
+    plan.add(pulse("before", due=0, pin=27))
+    begin(plan, 0)
+    plan.add(hold(22))
+    plan.add(pulse("behind", due=10, pin=27))
+    assert begin(plan, 10) == Due()
+    due = begin(plan, 100)
+    assert ([each.pin for each in due.begin], [each.verdict_id for each in due.missed]) == ([22], ["behind"])
+    plan.add(pulse("on it", due=200))
+    begin(plan, 200)
+    assert begin(plan, 300) == Due()
+    plan.add(pulse("at last", due=350))
+    begin(plan, 350)
+    plan.release(400)
+    assert begin(plan, 449).off == ()
+    assert begin(plan, 450).off == (22,)
+
+
+@given(
+    pulses=st.lists(
+        st.tuples(st.integers(0, 1000), st.integers(1, 300), st.integers(0, 4), st.integers(0, 600)), max_size=30
+    ),
+    steps=st.lists(st.integers(1, 50), max_size=100),
+)
+def test_exclusive_pins_are_never_high_together_and_no_pulse_is_forgotten(
+    pulses: list[tuple[int, int, int, int]], steps: list[int]
+) -> None:
+    groups = {0: "a", 1: "a", 2: "b", 3: "b"}
+    plan, ended = PulsePlan(groups), list[str]()
+    for number, (due, duration, pin, slack) in enumerate(pulses):
+        plan.add(Pulse(due, due + slack, str(number), pin, duration))
+    now = 0
+    while plan.next_at is not None:
+        now = max(now + (steps.pop() if steps else 1), plan.next_at if not steps else 0)
+        due_now = begin(plan, now)
+        assert all(now <= each.expires for each in due_now.begin)
+        ended += [each.verdict_id for each in due_now.begin + due_now.missed]
+        assert len(plan.high & {0, 1}) <= 1
+        assert len(plan.high & {2, 3}) <= 1
+    assert sorted(ended) == sorted(str(number) for number in range(len(pulses)))
+    assert plan.high == frozenset()
 
 
 @given(

@@ -301,7 +301,7 @@ def test_a_broker_that_loses_all_sessions_and_messages_loses_no_report(
         line.reports(len(names))
         lose_everything(broker)
         with recording(broker, tmp_path):
-            until(lambda: len(service._ledger) == 0, timeout=20)
+            until(lambda: len(service._book) == 0, timeout=20)
     assert recorded(tmp_path, RecordedActuation.verdict_id) == names
 
 

@@ -56,8 +56,35 @@ def test_the_lines_own_file_is_valid() -> None:
         ({"max_lag_ms": -1}, "actuator.max_lag_ms"),
         ({"max_future_ms": float("nan")}, "actuator.max_future_ms"),
         ({"armed": "perhaps"}, "actuator.armed"),
+        ({"max_waiting": 0}, "actuator.max_waiting"),
+        ({"interlock": {"pin": 28}}, "actuator.interlock.pin"),
+        ({"interlock": {"pin": 5, "closed": "high"}}, "actuator.interlock: .*torn wire"),
+        ({"interlock": {"pin": 5, "pull": "down"}}, "actuator.interlock: .*torn wire"),
+        ({"safe_state": {"mode": "divert"}}, "actuator.safe_state: .*needs a category"),
+        ({"safe_state": {"mode": "stop", "category": "scrap"}}, "actuator.safe_state: .*category"),
+        (
+            {
+                "gates": {
+                    "scrap": {"pin": 22, "duration_ms": 1, "exclusive": "a"},
+                    "solder": {"pin": 22, "duration_ms": 1},
+                }
+            },
+            "actuator.gates: .*pin 22 is exclusive in two ways",
+        ),
     ],
 )
 def test_wrong_value_is_named(tmp_path: Path, actuator: dict[str, Any], key: str) -> None:
     with pytest.raises(ConfigError, match=key):
         load(tmp_path, actuator)
+
+
+@pytest.mark.parametrize(
+    ("actuator", "complaint"),
+    [
+        ({"safe_state": {"mode": "divert", "category": "unjudged"}}, "safe_state.category: no gate for unjudged"),
+        ({"interlock": {"pin": 22}}, "interlock.pin: 22 is the pin of a gate"),
+    ],
+)
+def test_what_does_not_fit_the_gates_is_named(tmp_path: Path, actuator: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        gates(load(tmp_path, actuator))

@@ -16,7 +16,7 @@ import pytest
 from support.probe import Probe
 
 from broker import Broker
-from inference_subscriber.engines.base import Detection, Findings, Image
+from inference_subscriber.engines.base import Detection, Findings, Image, Thresholds
 from inference_subscriber.errors import EngineFault
 from inference_subscriber.service import InferenceService
 from inference_subscriber.settings import InferenceLine, InferenceSettings
@@ -31,6 +31,9 @@ MakeFrame = Callable[..., Frame]
 StartService = Callable[..., InferenceService]
 
 
+_SURE = 0.9
+
+
 class RedSpotEngine:
     """Takes one red spot for a short, and fails on a black image."""
 
@@ -41,6 +44,10 @@ class RedSpotEngine:
     def __init__(self) -> None:
         self.may_look = threading.Event()
         self.may_look.set()
+        self._least = 0.0
+
+    def use(self, thresholds: Thresholds) -> None:
+        self._least = thresholds.of("short")
 
     def detect(self, images: Sequence[Image]) -> list[Findings]:
         self.may_look.wait(30)
@@ -50,11 +57,11 @@ class RedSpotEngine:
         if image.max() < 20:
             raise EngineFault("too dark to see")
         red = (image[..., 2] > 180) & (image[..., 0] < 90) & (image[..., 1] < 90)
-        if not red.any():
+        if not red.any() or self._least > _SURE:
             return Findings()
         y, x = np.nonzero(red)
         box = (float(x.min()), float(y.min()), float(x.max() + 1), float(y.max() + 1))
-        return Findings((Detection(*box, confidence=0.9, class_name="short"),))
+        return Findings((Detection(*box, confidence=_SURE, class_name="short"),))
 
 
 class Line:

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from inference_subscriber.boards import Boards
-from inference_subscriber.detecting import DetectStage, Picture
+from inference_subscriber.detecting import DetectStage
 from inference_subscriber.errors import EngineFault
 from inference_subscriber.joiner import Joiner, JoinOptions
 from inference_subscriber.judge import Judge
+from inference_subscriber.pictures import Picture
 from inference_subscriber.sender import VerdictSender
 from pcb_bus.clock import now_ns
 from pcb_bus.codec import decode_json

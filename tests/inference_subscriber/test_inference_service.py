@@ -9,9 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import msgpack
+import numpy as np
 import pytest
 from prometheus_client import REGISTRY
+from support.peer import until
 from support.probe import Probe
 
 from broker import Broker
@@ -43,6 +46,10 @@ def wait_online(line: Line) -> None:
 
 def rejected(reason: str, kind: str = "frame") -> float:
     return REGISTRY.get_sample_value("boardline_messages_rejected_total", {"kind": kind, "reason": reason}) or 0.0
+
+
+def overload_drops() -> float:
+    return REGISTRY.get_sample_value("boardline_inference_frames_dropped_total", {"reason": "overload"}) or 0.0
 
 
 def show_both(line: Line, board_id: str, at: int, left: bytes, right: bytes) -> None:
@@ -266,9 +273,21 @@ def test_under_overload_the_newest_frames_win(
     judged = {verdict["board_id"] for verdict in line.verdicts(33)}
     assert {f"free-f{number}" for number in range(28, 60)} <= judged
     assert len(judged) < 60
-    dropped = REGISTRY.get_sample_value("boardline_inference_frames_dropped_total", {"reason": "overload"})
-    assert dropped is not None
-    assert dropped >= 60 - len(judged)
+    assert overload_drops() >= 60 - len(judged)
+
+
+def test_pictures_of_the_largest_size_do_not_pile_up(line: Line, start_service: StartService, red_spots: Any) -> None:
+    red_spots.may_look.clear()
+    service = start_service(sides=("left",), engine=red_spots, max_frame_age_ms=60_000)
+    wait_online(line)
+    before = overload_drops()
+    large = cv2.imencode(".jpg", np.full((5000, 5000, 3), 80, np.uint8))[1].tobytes()
+    for frame_id in (*"abcdef", "last"):
+        line.show("left", large, frame_id=frame_id, width=5000, height=5000)
+    until(lambda: overload_drops() > before)  # three may be with the engine, and three wait
+    assert len(service._pictures) <= 3
+    red_spots.may_look.set()
+    assert line.verdict_on("free-last")["category"] == "normal"
 
 
 def test_all_triggers_of_a_long_absence_have_room(

@@ -15,6 +15,7 @@ import cv2
 import pytest
 from rich.console import Console
 from sqlalchemy import create_engine, text
+from support.processes import children_of, wait_until_ended
 
 from simulator.bare_board import draw_board
 from simulator.demo import Demo, DemoOptions
@@ -28,6 +29,12 @@ COUNTS = ("boards", "verdicts", "actuations", "records")
 def run_demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "simulator", "demo", "--folder", str(folder), *arguments]
     return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=100)
+
+
+def running_demo(folder: Path) -> subprocess.Popen[str]:
+    """One without end, that nobody looks at as a terminal."""
+    command = [sys.executable, "-m", "simulator", "demo", "--folder", str(folder), "--rate", "4"]
+    return subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, start_new_session=True)
 
 
 def summary_of(folder: Path) -> dict[str, Any]:
@@ -44,7 +51,32 @@ def test_every_board_gets_one_verdict_one_report_and_one_record(tmp_path: Path) 
     assert sum(summary["by_category"].values()) == 10
     assert summary["by_category"].get("unjudged", 0) == 0
     assert summary["by_outcome"] == {"fired": 10}
+    assert summary["gaps"] is False
+    assert "reconcile: no gap" in done.stdout
     assert summary["latency_ms"].keys() == summary["overhead_ms"].keys() == {"p50", "p95", "p99"}
+
+
+def test_a_record_that_is_lost_fails_the_run_and_is_named(tmp_path: Path) -> None:
+    with running_demo(tmp_path) as demo:
+        assert demo.stdout is not None
+        demo.stdout.readline()
+        lost = remove_first_record(tmp_path)
+        os.killpg(demo.pid, signal.SIGINT)
+        said = demo.stdout.read()
+    assert demo.returncode == 1, said
+    assert summary_of(tmp_path)["gaps"] is True
+    _, _, gaps = said.partition("reconcile: gaps")
+    assert lost in gaps
+
+
+def remove_first_record(folder: Path) -> str:
+    """The board that now has no row."""
+    engine = create_engine(f"sqlite:///{folder / 'recorder' / 'boardline.db'}")
+    with engine.begin() as connection:
+        lost = connection.execute(text("SELECT min(board_id) FROM inspections")).scalar_one()
+        connection.execute(text("DELETE FROM inspections WHERE board_id = :lost"), {"lost": lost})
+    engine.dispose()
+    return str(lost)
 
 
 def test_defective_boards_leave_their_pictures(tmp_path: Path) -> None:
@@ -147,8 +179,7 @@ def test_a_broker_that_is_restarted_loses_no_board(running: Callable[[], Running
 
 
 def test_ctrl_c_ends_a_run_in_order(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "simulator", "demo", "--folder", str(tmp_path), "--rate", "4"]
-    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, start_new_session=True) as demo:
+    with running_demo(tmp_path) as demo:
         assert demo.stdout is not None
         first = demo.stdout.readline()
         os.killpg(demo.pid, signal.SIGINT)
@@ -156,6 +187,18 @@ def test_ctrl_c_ends_a_run_in_order(tmp_path: Path) -> None:
     assert "verdict" in first
     assert demo.returncode == 0, rest
     assert summary_of(tmp_path)["unaccounted"] == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
+def test_a_demo_that_is_killed_leaves_nothing_running(tmp_path: Path) -> None:
+    with running_demo(tmp_path) as demo:
+        assert demo.stdout is not None
+        demo.stdout.readline()
+        children = children_of(demo.pid)
+        demo.kill()
+    assert len(children) == 6
+    assert sum("mosquitto" in command for command in children.values()) == 1
+    assert wait_until_ended(children) == []
 
 
 @pytest.mark.parametrize(

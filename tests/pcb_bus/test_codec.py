@@ -21,6 +21,7 @@ from pcb_bus.messages import (
     Evidence,
     Frame,
     GpioSignal,
+    LiveConfig,
     Message,
     ModelRef,
     NodeStatus,
@@ -91,6 +92,7 @@ EXAMPLES: list[Message] = [
         state="online", service="edge", node="edge-left", version="0.1.0", host="pi", started_at=NOW, updated_at=NOW
     ),
     Event(level="warning", source="edge-left", message="카메라 gone", details={"tries": 3}, at=NOW),
+    LiveConfig(values={"edge.quality": 80}, updated_at=NOW),
     Command(command="ping"),
     CommandReply(result={"armed": True}),
 ]
@@ -231,6 +233,19 @@ def test_a_wrong_value_is_named(kind: type[Message], change: dict[str, Any], nam
     assert rejection.reason == "schema"
     assert rejection.detail.startswith(f"{named}: ")
     assert "\n" not in str(rejection)
+
+
+@pytest.mark.parametrize("board_id", ["board-17 ", " board-17", "board-17\n", "board-17\u3000", " "])
+def test_an_id_that_mysql_would_take_for_another_is_refused(board_id: str) -> None:
+    rejection = rejected_json(Trigger, {**wire(EXAMPLES[0]), "board_id": board_id})
+    assert rejection.reason == "schema"
+    assert rejection.detail == "board_id: Value error, an id neither begins nor ends with white space"
+    assert rejected_json(Recorded, {"v": 1, "verdicts": ["a", board_id]}).detail.startswith("verdicts.1: ")
+
+
+def test_an_id_may_have_spaces_within() -> None:
+    trigger = Trigger(board_id="판 17 b", triggered_at=NOW, source="the eye ")
+    assert decode_json(Trigger, encode_json(trigger)) == trigger
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])

@@ -159,3 +159,21 @@ def test_a_disk_that_fails_is_told_as_such(open_outbox: OpenOutbox) -> None:
         outbox.keep("b", bytes(100_000))
     assert (identities(outbox), len(outbox)) == (["a"], 1)
     assert outbox.fault == "the outbox cannot be used: database or disk is full"
+
+
+def test_a_commit_that_fails_leaves_the_outbox_usable(open_outbox: OpenOutbox) -> None:
+    outbox = open_outbox()
+    outbox.keep("a", b"first")
+    outbox._db.executescript(
+        """
+        PRAGMA foreign_keys = ON;
+        CREATE TABLE parent (id INTEGER PRIMARY KEY);
+        CREATE TABLE child (id INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED);
+        CREATE TRIGGER only_the_commit_fails AFTER DELETE ON waiting BEGIN INSERT INTO child VALUES (1); END;
+        """
+    )
+    with pytest.raises(OutboxFault, match="FOREIGN KEY"):
+        outbox.clear(["a"])
+    outbox._db.execute("DROP TRIGGER only_the_commit_fails")
+    outbox.clear(["a"])
+    assert identities(outbox) == []

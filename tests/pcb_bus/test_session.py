@@ -148,6 +148,17 @@ def test_what_was_not_acknowledged_comes_again_and_nothing_else(
     assert len(inbox) == 0
 
 
+def test_a_connection_dropped_on_purpose_brings_again_what_was_not_acknowledged(
+    peer: OpenPeer, mqtt_probe: OpenProbe, inbox: Inbox[Delivery]
+) -> None:
+    recorder = peer("recorder", Subscription(exactly(TOPICS.trigger), inbox.put, manual_ack=True), durable=True)
+    mqtt_probe("trigger").publish("pcb/trigger", b"board")
+    assert taken(inbox).payload == b"board"
+    recorder.session.reconnect()
+    recorder.wait_up()
+    assert taken(inbox).payload == b"board"
+
+
 def test_a_late_acknowledgement_does_not_acknowledge_another_message(
     peer: OpenPeer,
     mqtt_probe: OpenProbe,

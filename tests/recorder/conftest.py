@@ -1,21 +1,32 @@
-"""Messages to record, and the two databases to record them in."""
+"""Messages to record, and the databases to record them in."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import URL, Engine
 from support.mariadb import MariaDb
+from support.mysql import fresh_database, given_server
+from support.probe import Probe
 
+from broker import Broker
 from pcb_bus.clock import NS_PER_MS
 from pcb_bus.codec import encode_json
 from pcb_bus.messages import Actuation, Box, Evidence, GpioSignal, ModelRef, SideResult, Verdict
-from pcb_bus.session import Delivery
+from pcb_bus.settings import BrokerSettings
+from recorder.arrival import Arrival, Kind
 from recorder.database import bring_up_to_date, database_url, make_engine
+from recorder.service import RecorderService, build
+from recorder.settings import RecorderLine, RecorderSettings, SpoolSettings
 from recorder.tables import Base
 
 MakeVerdict = Callable[..., Verdict]
+OpenProbe = Callable[..., Probe]
+StartRecorder = Callable[..., RecorderService]
+MYSQL = given_server()
+DATABASES = ["sqlite", "mariadb", *(["mysql"] if MYSQL else [])]
 AT = 1_795_248_000_123_000_000  # 2026-11-21T08:00:00.123Z
 
 
@@ -101,22 +112,34 @@ def make_evidence(make_jpeg: Callable[..., bytes]) -> Callable[..., Evidence]:
 
 
 @pytest.fixture
-def deliver() -> Callable[..., Delivery]:
-    """A delivery that nobody waits for an acknowledgement of."""
+def arrive() -> Callable[..., Arrival]:
+    """An arrival of that kind."""
 
-    def make(message: Any, topic: str = "pcb/verdict") -> Delivery:
+    def make(kind: Kind, message: Any, topic: str = "") -> Arrival:
         payload = message if isinstance(message, bytes) else encode_json(message)
-        return Delivery(topic, payload, False, AT, None, None, ack=lambda: None)
+        return Arrival(kind, topic or f"pcb/{kind}", payload, AT)
 
     return make
 
 
-@pytest.fixture(params=["sqlite", "mariadb"])
+@pytest.fixture(params=DATABASES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
     """An empty database of each kind."""
-    if request.param == "mariadb":
-        return database_url(request.getfixturevalue("mariadb_url"))
+    match request.param:
+        case "mysql":
+            mysql: URL = request.getfixturevalue("mysql_url")
+            return mysql
+        case "mariadb":
+            return database_url(request.getfixturevalue("mariadb_url"))
     return database_url(f"sqlite:///{tmp_path / 'records.db'}")
+
+
+@pytest.fixture
+def mysql_url() -> Iterator[URL]:
+    """An empty database in the MySQL server that the environment names."""
+    assert MYSQL is not None
+    with fresh_database(MYSQL) as url:
+        yield url
 
 
 @pytest.fixture
@@ -136,18 +159,59 @@ def _mariadb_with_tables(_mariadb_server: MariaDb) -> URL:
     return url
 
 
-@pytest.fixture(params=["sqlite", "mariadb"])
+@pytest.fixture(scope="session")
+def _mysql_with_tables() -> Iterator[URL]:
+    assert MYSQL is not None
+    with fresh_database(MYSQL) as url:
+        bring_up_to_date(url)
+        yield url
+
+
+@pytest.fixture(params=DATABASES)
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    """Empty tables in each kind of database. Those in MariaDB are made once, for that takes a second."""
-    if request.param == "mariadb":
-        request.getfixturevalue("mariadb")
-        url = request.getfixturevalue("_mariadb_with_tables")
-    else:
+    """Empty tables in each kind of database. Those of a server are made once, for that takes a second."""
+    if request.param == "sqlite":
         url = database_url(f"sqlite:///{tmp_path / 'records.db'}")
         bring_up_to_date(url)
+    else:
+        if request.param == "mariadb":
+            request.getfixturevalue("mariadb")
+        url = request.getfixturevalue(f"_{request.param}_with_tables")
     engine = make_engine(url)
     yield engine
     with engine.begin() as connection:
         for table in reversed(Base.metadata.sorted_tables):
             connection.execute(table.delete())
     engine.dispose()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "records.db"
+
+
+@pytest.fixture
+def start_recorder(broker: Broker, tmp_path: Path, database: Path) -> Iterator[StartRecorder]:
+    """Starts recorders; what still runs at the end of the test is stopped."""
+    quick = {"images": tmp_path / "images", "batch_ms": 10, "spool": SpoolSettings(path=tmp_path / "spool.db")}
+    with ExitStack() as running:
+
+        def start(url: str = f"sqlite:///{database}", **changes: Any) -> RecorderService:
+            service = build(
+                RecorderLine(
+                    broker=BrokerSettings(host=broker.host, port=broker.port, credentials=broker.credentials_folder),
+                    recorder=RecorderSettings(database_url=url, **(quick | changes)),
+                )
+            )
+            service.start()
+            running.callback(service.stop)
+            return service
+
+        yield start
+
+
+@pytest.fixture
+def viewer(mqtt_probe: OpenProbe) -> Probe:
+    probe = mqtt_probe("viewer")
+    probe.subscribe("pcb/recorded", "pcb/status/recorder", "pcb/event/recorder")
+    return probe

@@ -1,6 +1,18 @@
 """What is committed together, and what is said of it."""
 
-from recorder.batch import ActuationRecord, ImageRecord, LogRecord, Record, VerdictRecord, group, recorded_messages
+import pytest
+
+from recorder.batch import (
+    ActuationRecord,
+    ImageRecord,
+    LogRecord,
+    Record,
+    RejectedRecord,
+    TriggerRecord,
+    VerdictRecord,
+    group,
+    recorded_messages,
+)
 
 
 def verdict(name: str, **more: object) -> VerdictRecord:
@@ -9,6 +21,14 @@ def verdict(name: str, **more: object) -> VerdictRecord:
 
 def report(name: str, outcome: str = "fired") -> ActuationRecord:
     return ActuationRecord({"verdict_id": name, "outcome": outcome})
+
+
+def trigger(name: str, **more: object) -> TriggerRecord:
+    return TriggerRecord({"verdict_id": name, **more})
+
+
+def rejected(kind: str, name: str | None, digest: str = "x", **more: object) -> RejectedRecord:
+    return RejectedRecord({"kind": kind, "verdict_id": name, "digest": digest, **more})
 
 
 def test_the_first_of_each_key_stands() -> None:
@@ -23,12 +43,18 @@ def test_the_first_of_each_key_stands() -> None:
             ImageRecord({"verdict_id": "a", "camera_id": "left", "path": "2"}),
             LogRecord({"digest": "x"}),
             LogRecord({"digest": "x"}),
+            trigger("a", source="plc"),
+            trigger("a", source="edge"),
+            rejected("verdict", None, reason="json"),
+            rejected("verdict", None, reason="schema"),
         ]
     )
     assert batch.verdicts["a"].row["confidence"] == 1
     assert set(batch.actuations) == {("a", "fired"), ("a", "duplicate")}
     assert [row["path"] for row in batch.images.values()] == ["1"]
     assert list(batch.logs) == ["x"]
+    assert [row["source"] for row in batch.triggers.values()] == ["plc"]
+    assert [row["reason"] for row in batch.rejected.values()] == ["json"]
 
 
 def test_every_id_is_named_once_and_repeats_too() -> None:
@@ -52,3 +78,22 @@ def test_many_ids_are_several_messages() -> None:
     messages = list(recorded_messages([*records, report("a")]))
     assert [len(message.verdicts) for message in messages] == [200, 200, 50]
     assert [message.actuations for message in messages] == [("a",), (), ()]
+
+
+def test_triggers_are_named_apart() -> None:
+    (message,) = recorded_messages([trigger("a"), verdict("a"), trigger("b")])
+    assert (message.triggers, message.verdicts) == (("a", "b"), ("a",))
+
+
+@pytest.mark.parametrize("kind", ["verdict", "actuation", "trigger"])
+def test_a_sender_hears_of_what_was_rejected_as_of_what_was_recorded(kind: str) -> None:
+    (message,) = recorded_messages([rejected(kind, "a"), rejected(kind, "a")])
+    assert {"verdicts": (), "actuations": (), "triggers": ()} | {f"{kind}s": ("a",)} == {
+        "verdicts": message.verdicts,
+        "actuations": message.actuations,
+        "triggers": message.triggers,
+    }
+
+
+def test_what_nobody_waits_for_is_not_named_when_it_is_rejected() -> None:
+    assert list(recorded_messages([rejected("verdict", None), rejected("evidence", "a"), rejected("event", "b")])) == []

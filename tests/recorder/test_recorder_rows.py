@@ -1,12 +1,22 @@
 """Messages to rows."""
 
+import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 
-from pcb_bus.messages import Actuation, Event, SideResult, Verdict
-from recorder.rows import actuation_row, deciding_camera, inspection_row, log_row, side_rows
+from pcb_bus.messages import Actuation, Event, SideResult, Trigger, Verdict
+from recorder.rows import (
+    PAYLOAD_KEPT,
+    actuation_row,
+    deciding_camera,
+    inspection_row,
+    log_row,
+    rejected_row,
+    side_rows,
+    trigger_row,
+)
 
 AT = 1_795_248_000_123_000_000
 MOMENT = datetime(2026, 11, 21, 8, 0, 0, 123_000, UTC)
@@ -72,3 +82,38 @@ def test_a_gate_that_stayed_shut_has_no_time(make_actuation: Callable[..., Actua
 def test_the_same_event_twice_has_the_same_digest() -> None:
     event = Event(level="error", source="edge-left", message="camera gone", details={"source": "0"}, at=AT)
     assert log_row(event, b"one")["digest"] == log_row(event, b"one")["digest"] != log_row(event, b"two")["digest"]
+
+
+def test_an_announced_board_is_open() -> None:
+    row = trigger_row(Trigger(board_id="board-1", triggered_at=AT, source="plc"), "verdict-1", AT + 1_000_000)
+    assert row == {
+        "verdict_id": "verdict-1",
+        "board_id": "board-1",
+        "source": "plc",
+        "triggered_at": MOMENT,
+        "received_at": MOMENT.replace(microsecond=124_000),
+        "open": True,
+    }
+
+
+def test_a_rejected_message_keeps_its_beginning_and_its_size() -> None:
+    payload = b"x" * (PAYLOAD_KEPT + 1)
+    row = rejected_row("verdict", "pcb/verdict", payload, "json", "not JSON", None, AT)
+    assert (len(row["payload"]), row["size_bytes"], row["received_at"]) == (PAYLOAD_KEPT, PAYLOAD_KEPT + 1, MOMENT)
+    assert row["digest"] == hashlib.sha256(b"pcb/verdict\0" + payload).hexdigest()
+
+
+def test_what_is_rejected_fits_its_columns() -> None:
+    row = rejected_row("k" * 99, "t" * 999, b"", "r" * 99, "\ud800" + "d" * 99_999, "i" * 129, AT)
+    assert [len(row[column]) for column in ("kind", "topic", "reason")] == [16, 255, 64]
+    assert row["detail"].startswith("?d")
+    assert len(row["detail"]) < 65_536
+    assert row["verdict_id"] is None
+
+
+def test_topic_and_payload_make_the_digest_apart() -> None:
+    digests = {
+        rejected_row("event", topic, payload, "json", "", None, AT)["digest"]
+        for topic, payload in (("a", b"bc"), ("ab", b"c"), ("a", b"bd"))
+    }
+    assert len(digests) == 3

@@ -8,84 +8,26 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from prometheus_client import REGISTRY
-from sqlalchemy import URL, func, select
-from sqlalchemy.orm import DeclarativeBase
 from support.mariadb import MariaDb
-from support.probe import Probe, Received
+from support.probe import Probe
+from support.recording import count, wait_recorded, wait_state
 
 from broker import Broker
 from pcb_bus.codec import encode_json, encode_msgpack
 from pcb_bus.messages import Actuation, Event, Evidence, Verdict
 from pcb_bus.settings import BrokerSettings
 from recorder import tables
-from recorder.database import database_url, make_engine
-from recorder.service import RecorderService, build
-from recorder.settings import RecorderLine, RecorderSettings
+from recorder.database import database_url
+from recorder.service import RecorderService
+from recorder.settings import RecorderLine, RecorderSettings, SpoolSettings
 
 OpenProbe = Callable[..., Probe]
 StartRecorder = Callable[..., RecorderService]
 AT = 1_795_248_000_123_000_000
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Path:
-    return tmp_path / "records.db"
-
-
-@pytest.fixture
-def start_recorder(broker: Broker, tmp_path: Path, database: Path) -> Iterator[StartRecorder]:
-    """Starts recorders; what still runs at the end of the test is stopped."""
-    with ExitStack() as running:
-
-        def start(url: str = f"sqlite:///{database}", **changes: int) -> RecorderService:
-            service = build(
-                RecorderLine(
-                    broker=BrokerSettings(host=broker.host, port=broker.port, credentials=broker.credentials_folder),
-                    recorder=RecorderSettings(
-                        database_url=url, images=tmp_path / "images", **({"batch_ms": 10} | changes)
-                    ),
-                )
-            )
-            service.start()
-            running.callback(service.stop)
-            return service
-
-        yield start
-
-
-@pytest.fixture
-def viewer(mqtt_probe: OpenProbe) -> Probe:
-    probe = mqtt_probe("viewer")
-    probe.subscribe("pcb/recorded", "pcb/status/recorder", "pcb/event/recorder")
-    return probe
-
-
-def wait_state(viewer: Probe, state: str, after: int = 0) -> int:
-    """Waits for a status; how many messages had come when it was there."""
-
-    def later(message: Received) -> bool:
-        return message in viewer.messages[after:] and json.loads(message.payload)["state"] == state
-
-    return viewer.messages.index(viewer.wait_for("pcb/status/recorder", later)) + 1
-
-
-def wait_recorded(viewer: Probe, *names: str, kind: str = "verdicts") -> None:
-    """Waits until each verdict id was named on `pcb/recorded`."""
-    for name in names:
-        viewer.wait_for("pcb/recorded", lambda message, name=name: name in json.loads(message.payload)[kind])
-
-
-def count(url: URL, kind: type[DeclarativeBase]) -> int:
-    engine = make_engine(url)
-    with engine.connect() as connection:
-        number = connection.execute(select(func.count()).select_from(kind)).scalar_one()
-    engine.dispose()
-    return number
 
 
 @contextmanager
@@ -275,7 +217,8 @@ def test_asked_to_stop_it_does_not_wait_for_the_database(
 
 def test_stops_in_5_s_though_neither_database_nor_broker_answers(broker: Broker, viewer: Probe, tmp_path: Path) -> None:
     login = BrokerSettings(host=broker.host, port=broker.port, credentials=broker.credentials_folder)
-    settings = RecorderLine(broker=login, recorder=RecorderSettings(images=tmp_path))
+    spool = SpoolSettings(path=tmp_path / "spool.db")
+    settings = RecorderLine(broker=login, recorder=RecorderSettings(images=tmp_path, spool=spool))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         service = RecorderService(settings, database_url(f"mysql://boardline@127.0.0.1:{silent.getsockname()[1]}/line"))
         service.start()

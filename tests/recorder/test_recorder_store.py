@@ -1,6 +1,6 @@
 """Batches into SQLite and MariaDB."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -10,11 +10,11 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from pcb_bus.jpeg import JpegInfo
 from pcb_bus.messages import Actuation, Event, Evidence, SideResult, Verdict
 from recorder import tables
-from recorder.batch import ActuationRecord, ImageRecord, LogRecord, VerdictRecord, group
+from recorder.batch import ActuationRecord, ImageRecord, LogRecord, Record, RejectedRecord, VerdictRecord, group
 from recorder.database import bring_up_to_date, database_url, make_engine
 from recorder.errors import DatabaseDown, RowRefused
 from recorder.images import StoredImage
-from recorder.rows import actuation_row, image_row, inspection_row, log_row, side_rows
+from recorder.rows import PAYLOAD_KEPT, actuation_row, image_row, inspection_row, log_row, rejected_row, side_rows
 from recorder.store import Store
 
 AT = 1_795_248_000_123_000_000
@@ -114,12 +114,12 @@ def test_the_picture_finds_its_row(
 ) -> None:
     verdict, evidence = verdict_record(make_verdict()), image_record(make_evidence())
     other = verdict_record(make_verdict("2"))
-    batches: Iterable[list[VerdictRecord | ImageRecord]] = {
+    orders: dict[str, list[list[Record]]] = {
         "together": [[verdict, evidence, other]],
         "verdict first": [[verdict, other], [evidence]],
         "evidence first": [[evidence], [other, verdict]],
-    }[order]
-    for batch in batches:
+    }
+    for batch in orders[order]:
         store.write(group(batch))
     assert image_paths(engine) == {"verdict-1": "left/verdict-1.jpg", "verdict-2": None}
 
@@ -134,6 +134,17 @@ def test_the_row_shows_the_side_that_decided(
     store.write(group(pictures))
     assert image_paths(engine) == {"verdict-r": "right/verdict-r.jpg", "verdict-b": "left/verdict-b.jpg"}
     assert count(engine, tables.DefectImage) == 4
+
+
+def test_a_rejected_message_is_kept_once_byte_for_byte(store: Store, engine: Engine) -> None:
+    payload = bytes(range(256)) * 512
+    rejected = RejectedRecord(rejected_row("verdict", "pcb/verdict", payload, "json", "not JSON", "verdict-1", AT))
+    store.write(group([rejected]))
+    store.write(group([rejected, rejected]))
+    with Session(engine) as session:
+        row = session.scalars(select(tables.RejectedMessage)).one()
+        assert (row.payload, row.size_bytes) == (payload[:PAYLOAD_KEPT], len(payload))
+        assert (row.kind, row.reason, row.verdict_id) == ("verdict", "json", "verdict-1")
 
 
 def test_a_value_that_no_column_takes_is_refused_and_nothing_of_its_batch_written(

@@ -13,7 +13,7 @@ from recorder.__main__ import main
 from recorder.database import bring_up_to_date, database_url, shown
 from recorder.errors import DatabaseDown
 from recorder.service import build
-from recorder.settings import RecorderLine, RecorderSettings
+from recorder.settings import RecorderLine, RecorderSettings, SpoolSettings
 
 WRONG = [
     "",
@@ -75,12 +75,25 @@ def test_mariadb_that_refuses(mariadb_url: str) -> None:
         assert_presentable(failure.value, str(url.password))
 
 
+def test_a_kind_of_login_that_the_driver_does_not_know_is_named(mariadb: MariaDb, mariadb_url: str) -> None:
+    mariadb.execute(
+        "INSTALL SONAME 'auth_ed25519'",
+        "CREATE USER 'curve'@'127.0.0.1' IDENTIFIED VIA ed25519 USING PASSWORD('secret')",
+        "GRANT ALL ON *.* TO 'curve'@'127.0.0.1'",
+    )
+    url = make_url(mariadb_url).set(username="curve", password="secret")
+    with pytest.raises(ConfigError, match=r"^recorder\.database_url: .*'pynacl' package is required") as failure:
+        bring_up_to_date(database_url(url.render_as_string(hide_password=False)))
+    assert_presentable(failure.value, "secret")
+
+
 def test_mariadb_that_is_not_up_yet_is_waited_for(mariadb: MariaDb, mariadb_url: str, tmp_path: Path) -> None:
     mariadb.stop()
     url = database_url(mariadb_url)
     with pytest.raises(DatabaseDown):
         bring_up_to_date(url)
-    build(RecorderLine(recorder=RecorderSettings(database_url=mariadb_url, images=tmp_path / "images")))
+    spool = SpoolSettings(path=tmp_path / "spool.db")
+    build(RecorderLine(recorder=RecorderSettings(database_url=mariadb_url, images=tmp_path / "images", spool=spool)))
 
 
 def test_the_process_ends_with_code_2_and_one_line(tmp_path: Path) -> None:

@@ -46,3 +46,9 @@ def test_the_summary_says_unknown_where_nothing_is_known() -> None:
     text = console.export_text()
     assert "unknown" in text
     assert "p50 1.0" in text
+
+
+def test_no_gaps_read_as_none() -> None:
+    console = Console(file=io.StringIO(), width=80, record=True)
+    console.print(summary_table({"gaps": False}))
+    assert "none" in console.export_text()

@@ -1,0 +1,34 @@
+"""The least confidence of a defect, as it stands in `system_config` now."""
+
+from collections.abc import Iterable, Mapping
+
+from inference_subscriber.engines.base import Engine, Thresholds
+from inference_subscriber.settings import ClassShares, Share
+from pcb_bus.live import LiveSettings, LiveValue
+from pcb_bus.node import Node
+
+
+class LiveThresholds:
+    """Hands each change to the engine, as one new object: no image is read with half of it.
+
+    Args:
+        from_file: what holds where `pcb/config` says nothing.
+    """
+
+    def __init__(self, node: Node, engine: Engine, from_file: Thresholds) -> None:
+        self._engine = engine
+        self._default = LiveValue("confidence", Share, from_file.default)
+        self._by_class = LiveValue[Mapping[str, float]](
+            "class_confidence", ClassShares, from_file.by_class, lambda given: check_classes(engine.names, given)
+        )
+        LiveSettings(node, self._hand_over, self._default, self._by_class)
+
+    def _hand_over(self) -> None:
+        self._engine.use(Thresholds(self._default(), self._by_class()))
+
+
+def check_classes(known: Iterable[str], given: Iterable[str]) -> None:
+    """Whether the model knows these classes; raises ValueError with those that it does not."""
+    stray = sorted(set(given) - set(known))
+    if stray:
+        raise ValueError(f"the model does not know {', '.join(stray)}")

@@ -1,0 +1,1 @@
+"""What the recorder looks after besides recording: nodes, disks, boards, gates, live values, the nightly count."""

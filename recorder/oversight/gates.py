@@ -1,0 +1,107 @@
+"""Closes the loop with the gates: names verdicts that are recorded, but have no report, to the actuator."""
+
+import logging
+import time
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, Engine, Select, exists, func, select
+
+from pcb_bus.errors import CommandFailed
+from pcb_bus.requests import Requester
+from recorder.database import for_reading
+from recorder.oversight.gate_accounts import GateAccounts, Unreported
+from recorder.tables import Actuation, Inspection
+
+log = logging.getLogger(__name__)
+
+ACTUATOR = "actuator"
+_ROWS_A_LOOK = 1000
+_NAMED_AT_ONCE = 100
+_MOST_AT_START = 100_000
+_RECENT = timedelta(hours=24)  # as long as the broker keeps sessions: what is older was settled or lost before
+
+
+class Gates:
+    """Looks at each row once when it is old enough, and after that only at those without a report.
+
+    Args:
+        engine: the database.
+        requester: asks the actuator.
+        report_after_s: a verdict may be without a report for so long before it is noted, and as long again after.
+    """
+
+    def __init__(self, engine: Engine, requester: Requester, report_after_s: float) -> None:
+        self._engine = for_reading(engine)
+        self._requester = requester
+        self._report_after = timedelta(seconds=report_after_s)
+        self._accounts = GateAccounts(report_after_s)
+        self._seen_to: int | None = None
+
+    def look(self, now: datetime) -> None:
+        """One round; call it while the actuator is online.
+
+        Raises:
+            SQLAlchemyError: the database does not answer.
+        """
+        self._find_new(now)
+        due = self._accounts.due(time.monotonic_ns(), _NAMED_AT_ONCE)
+        if due:
+            to_ask = self._accounts.settle(due, self._unreported(due), time.monotonic_ns())
+            self._ask(to_ask)
+
+    def _find_new(self, now: datetime) -> None:
+        with self._engine.connect() as connection:
+            if self._seen_to is None:
+                self._seen_to = _id_before(connection, now - _RECENT)
+            rows = connection.execute(_next_rows(self._seen_to)).all()
+        old_enough = [row for row in rows if row.received_at <= now - self._report_after][: self._accounts.room]
+        if old_enough:
+            self._seen_to = old_enough[-1].id
+        recent = [row for row in old_enough if row.received_at >= now - _RECENT]
+        self._accounts.note((row.verdict_id for row in recent if not row.reported), time.monotonic_ns())
+
+    def _unreported(self, verdict_ids: Collection[str]) -> list[Unreported]:
+        columns = (Inspection.verdict_id, Inspection.board_id, Inspection.category, Inspection.judged_at)
+        without = select(*columns).where(Inspection.verdict_id.in_(verdict_ids), ~reported())
+        with self._engine.connect() as connection:
+            return [
+                Unreported(row.verdict_id, row.board_id, row.category, row.judged_at is not None)
+                for row in connection.execute(without)
+            ]
+
+    def _ask(self, verdicts: list[Unreported]) -> None:
+        if not verdicts:
+            return
+        named = [{"verdict_id": v.verdict_id, "board_id": v.board_id, "category": v.category} for v in verdicts]
+        try:
+            result = self._requester.ask(ACTUATOR, "account", verdicts=named)
+        except CommandFailed as error:
+            log.warning("%d verdicts have no report, and the actuator does not account for them: %s", len(named), error)
+        else:
+            log.info("%d verdicts had no report; the actuator reported %s of them", len(named), result.get("reported"))
+
+
+def reported() -> ColumnElement[bool]:
+    """Whether an inspection has a report of its own at the gates; that it came again is none."""
+    return exists().where(Actuation.verdict_id == Inspection.verdict_id, Actuation.outcome != "duplicate")
+
+
+def _id_before(connection: Connection, since: datetime) -> int:
+    """An id such that the rows after it are all those since then, and few others."""
+    recent = select(Inspection.id).where(Inspection.inspection_time >= since).order_by(Inspection.inspection_time)
+    bounded = recent.limit(_MOST_AT_START).subquery()
+    first = connection.scalar(select(func.min(bounded.c.id)))
+    if first is None:
+        first = connection.scalar(select(func.max(Inspection.id)))
+        return int(first or 0)
+    return int(first) - 1
+
+
+def _next_rows(after_id: int) -> Select[int, str, datetime, bool]:
+    return (
+        select(Inspection.id, Inspection.verdict_id, Inspection.received_at, reported().label("reported"))
+        .where(Inspection.id > after_id)
+        .order_by(Inspection.id)
+        .limit(_ROWS_A_LOOK)
+    )

@@ -1,0 +1,53 @@
+"""What becomes of a message that cannot be a row of its own kind. Pure."""
+
+import json
+from typing import Any
+
+import msgpack
+
+from pcb_bus.clock import from_rfc3339
+from pcb_bus.codec import MAX_JSON_BYTES
+from pcb_bus.errors import MessageRejected
+from pcb_bus.identity import verdict_id
+from recorder.arrival import Arrival
+from recorder.batch import RejectedRecord
+from recorder.rows import rejected_row
+
+
+def rejected_record(arrival: Arrival, rejection: MessageRejected, root: str) -> RejectedRecord:
+    """What is written down of it; `root` is that of the line's topics."""
+    about = readable_id(arrival, root)
+    return RejectedRecord(
+        rejected_row(
+            arrival.kind,
+            arrival.topic,
+            arrival.payload,
+            rejection.reason,
+            rejection.detail,
+            about,
+            arrival.received_at,
+        )
+    )
+
+
+def readable_id(arrival: Arrival, root: str) -> str | None:
+    """The id of the verdict that the message is about, where it can be made out: its sender waits to hear of it."""
+    if len(arrival.payload) > MAX_JSON_BYTES:
+        return None
+    try:
+        data = msgpack.unpackb(arrival.payload) if arrival.kind == "evidence" else json.loads(arrival.payload)
+        found = _pass_id(data, root) if arrival.kind == "trigger" else _text(data["verdict_id"])
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError, msgpack.UnpackException):
+        return None
+    return found
+
+
+def _pass_id(data: Any, root: str) -> str:
+    return verdict_id(root, _text(data["board_id"]), from_rfc3339(_text(data["triggered_at"])))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    value.encode()  # a ValueError with half a surrogate pair, which JSON lets pass
+    return value

@@ -1,0 +1,23 @@
+"""Wall clocks that are stepped while the service runs, and back again. Monotonic time stays true."""
+
+from collections.abc import Callable, Iterator
+from random import Random
+
+from faults.catalogue import fault
+from faults.line import FaultLine
+from pcb_bus.clock import NS_PER_S
+
+_STEPS_S = {"ahead": (5.0, 3600.0), "behind": (-3600.0, -5.0)}
+
+
+def _stepped(node: str, low_s: float, high_s: float) -> Callable[[FaultLine, Random], Iterator[None]]:
+    def step(line: FaultLine, rng: Random) -> Iterator[None]:
+        with line.clock_off(node, round(rng.uniform(low_s, high_s) * NS_PER_S)):
+            yield
+
+    return step
+
+
+for _node in ("actuator", "inference", "recorder"):
+    for _way, _step in _STEPS_S.items():
+        fault(f"clock {_way}: {_node}", lasts=(1.0, 3.0))(_stepped(_node, *_step))

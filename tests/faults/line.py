@@ -1,0 +1,260 @@
+"""The line that the faults are done to: every service as a process, far ends behind a bad network, disks of its own."""
+
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+from os import geteuid, kill
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from support.cable import Cable, read_packet
+from support.mariadb import MariaDb
+from support.netns import FarNetwork
+from support.tmpfs import SmallDisk
+
+from broker.server import Broker
+from faults.books import Evidence
+from faults.launch import write_offset
+from faults.records import Records
+from faults.witness import Witness
+from pcb_bus.node import with_credentials
+from pcb_bus.outbox import Outbox
+from pcb_bus.session import MqttSession, SessionOptions
+from pcb_bus.settings import BrokerSettings
+from pcb_bus.topics import Topics
+from pcb_bus.trigger_source import TriggerSource
+from simulator.processes import ProcessSpec, Supervisor
+from simulator.schedule import Schedule
+from simulator.workplace import Workplace, free_ports
+
+SIDES = ("left", "right")
+EDGES = tuple(f"edge-{side}" for side in SIDES)
+DATABASE, LOGIN, NEIGHBOUR, PASSWORD = "line", "recorder", "neighbour", "for-tests-only"
+DISKS_MB = {"images": 16, "outbox": 16, "ledger": 16, "spool": 16, "database": 320}
+_PROJECT = Path(__file__).parents[2]
+_UP_S = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What this machine lets us do. `root`: namespaces and mounts."""
+
+    root: bool
+
+    @classmethod
+    def of_this_machine(cls) -> "Means":
+        return cls(root=geteuid() == 0)
+
+
+class FaultLine:
+    """Runs while the context is open. What a fault needs to get at is public here.
+
+    Args:
+        folder: a new folder with a short path (a socket's has 107 characters at most).
+
+    Raises:
+        TimeoutError: the line does not come up.
+    """
+
+    def __init__(self, folder: Path, schedule: Schedule, means: Means) -> None:
+        self.folder = folder
+        self.schedule = schedule
+        self.means = means
+        self.topics = Topics()
+        self.given_up: list[str] = []
+        self.offsets = [0]
+        self._resources = ExitStack()
+        self.workplace = Workplace(folder)
+        broker_port, database_port = free_ports(2)
+        self.broker = Broker(folder / "broker", broker_port, sides=SIDES)
+        self.mariadb = MariaDb(folder / "mariadb", database_port)
+        self.disks: Mapping[str, SmallDisk] = {
+            name: SmallDisk(self._disk_path(name), size) for name, size in DISKS_MB.items()
+        }
+        self.far = FarNetwork() if means.root else None
+        self.pi = Cable((self.broker.host, broker_port), self.far.near if self.far else "127.0.0.1", read_packet)
+        self.pc = Cable((self.broker.host, broker_port), read=read_packet)
+        self.to_database = Cable(("127.0.0.1", database_port))
+        self._records = Records(self.mariadb, DATABASE, folder / "output" / "actuator.out")
+
+    def __enter__(self) -> Self:
+        with ExitStack() as undo:
+            undo.push(self._resources)
+            self._resources.callback(self.workplace.release)
+            self._build()
+            undo.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._resources.close()
+
+    def evidence(self) -> Evidence:
+        """What is on record now.
+
+        Raises:
+            OSError, pymysql.err.Error: the database does not answer.
+        """
+        return replace(self._records.read(), deadlines=self.witness.deadlines, offsets=tuple(self.offsets))
+
+    @property
+    def nodes(self) -> frozenset[str]:
+        return frozenset({"recorder", "actuator", "inference", *EDGES})
+
+    def clock(self, node: str) -> Path:
+        """The file that this node's wall clock follows."""
+        return self.folder / f"{node}.clock"
+
+    def kill(self, *nodes: str) -> None:
+        """End them as a power cut would; the supervisor starts them again."""
+        for node in nodes:
+            self._signal(node, signal.SIGKILL)
+
+    @contextmanager
+    def frozen(self, node: str) -> Iterator[None]:
+        """Within the block this service stands still."""
+        self._signal(node, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._signal(node, signal.SIGCONT)
+
+    @contextmanager
+    def clock_off(self, node: str, offset_ns: int) -> Iterator[None]:
+        """Within the block this service's wall clock is ahead by so much."""
+        self.offsets.append(offset_ns)
+        write_offset(self.clock(node), offset_ns)
+        try:
+            yield
+        finally:
+            write_offset(self.clock(node), 0)
+
+    def session(self, login: str, options: SessionOptions | None = None, *, name: str | None = None) -> MqttSession:
+        """A session of one's own, straight to the broker, with the login of a role; not started yet."""
+        return MqttSession(name or f"faults-{login}", self._way(self.broker.host, self.broker.port, login), options)
+
+    @contextmanager
+    def trigger_source(self) -> Iterator[TriggerSource]:
+        """The photo-eye's voice; it stands at the far end."""
+        with closing(Outbox(self.workplace.trigger_outbox)) as outbox:
+            session = MqttSession("faults-source", self._way(self.pi.host, self.pi.port, "trigger"))
+            source = TriggerSource(session, self.topics, outbox)
+            session.start()
+            source.start()
+            try:
+                yield source
+            finally:
+                source.stop()
+                session.stop(flush_s=0)
+
+    def wait_until_up(self, timeout: float = _UP_S) -> frozenset[str]:
+        """Those who are not there after `timeout` seconds."""
+        self.witness.wait_until(lambda: not self.witness.absent(self.nodes), timeout)
+        return self.witness.absent(self.nodes)
+
+    # Building
+
+    def _build(self) -> None:
+        enter = self._resources.enter_context
+        for disk in self.disks.values() if self.means.root else ():
+            enter(disk)
+        if self.far:
+            enter(self.far)
+        self._start_database()
+        enter(self.broker)
+        for cable in (self.pi, self.pc, self.to_database):
+            enter(cable)
+        for node in self.nodes:
+            write_offset(self.clock(node), 0)
+        self.workplace.write_config(self._settings())
+        self.witness = Witness(self.session("viewer", SessionOptions(durable=True)), self.topics)
+        self._resources.callback(self.witness.stop)
+        self.witness.start()
+        self._start_services()
+
+    def _start_database(self) -> None:
+        self.mariadb.directory.mkdir(exist_ok=True)
+        self._resources.callback(self.mariadb.kill)
+        self.mariadb.initialise()
+        self.mariadb.execute(
+            f"CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4",
+            # No more than its own tables: who has all rights writes to a read-only server.
+            f"CREATE USER '{LOGIN}'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'",
+            f"GRANT ALL ON {DATABASE}.* TO '{LOGIN}'@'127.0.0.1'",
+            f"CREATE USER '{NEIGHBOUR}'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'",
+        )
+
+    def _start_services(self) -> None:
+        environment = {
+            "PCB_CONFIG": str(self.workplace.config),
+            "GPIOZERO_PIN_FACTORY": "mock",
+            "PYTHONPATH": f"{_PROJECT}:{_PROJECT / 'tests'}",
+        }
+        self.supervisor = Supervisor(self._specs(), environment, self.folder / "output", self._give_up)
+        self._resources.callback(self.supervisor.stop)
+        self.supervisor.start()
+        if absent := self.wait_until_up():
+            raise TimeoutError(f"the line does not come up: no {', '.join(sorted(absent))}; {self.given_up}")
+
+    def _give_up(self, node: str, last_words: str) -> None:
+        self.given_up.append(f"{node} cannot be kept running: {last_words}")
+
+    def _specs(self) -> list[ProcessSpec]:
+        edges = [
+            self._spec(
+                f"edge-{side}", "edge_publisher", "--side", side, "--source", f"sim://{side}?{self.schedule.query}"
+            )
+            for side in SIDES
+        ]
+        return [
+            self._spec("recorder", "recorder"),
+            self._spec("actuator", "actuator", "--log.level", "debug"),  # that says when a pin goes high
+            self._spec("inference", "inference_subscriber"),
+            *edges,
+        ]
+
+    def _spec(self, node: str, module: str, *arguments: str) -> ProcessSpec:
+        far = node == "actuator" or node in EDGES
+        cable = self.pi if far else self.pc
+        launch = ["--clock", str(self.clock(node))]
+        if far and self.far:
+            launch += ["--netns", str(self.far.path)]
+        way = ("--broker.host", cable.host, "--broker.port", str(cable.port))
+        return ProcessSpec(node, "faults.launch", (*launch, module, *way, *arguments))
+
+    def _way(self, host: str, port: int, login: str) -> BrokerSettings:
+        return with_credentials(BrokerSettings(host=host, port=port, credentials=self.broker.credentials_folder), login)
+
+    def _disk_path(self, name: str) -> Path:
+        return self.mariadb.directory / "data" if name == "database" else self.folder / "disks" / name
+
+    def _settings(self) -> dict[str, Any]:
+        disk = self._disk_path
+        database = f"127.0.0.1:{self.to_database.port}/{DATABASE}"
+        return {
+            "sides": list(SIDES),
+            "broker": {"credentials": str(self.broker.credentials_folder)},
+            "log": {"directory": str(self.folder / "log")},
+            "edge": {"trigger": "mqtt", "preview_fps": 0},
+            "actuator": {"ledger": str(disk("ledger") / "ledger.db")},
+            "inference": {"outbox": str(disk("outbox") / "outbox.db"), "threads": 1},
+            "recorder": {
+                "database_url": f"mysql://{LOGIN}:{PASSWORD}@{database}?charset=utf8mb4",
+                "images": str(disk("images")),
+                "verdict_deadline_ms": 4000,
+                "spool": {"path": str(disk("spool") / "spool.db")},
+            },
+        }
+
+    def _signal(self, node: str, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):  # dead this very moment: the supervisor is about to see it
+            kill(self.supervisor.pids[node], number)
+
+
+def wait(seconds: float) -> None:
+    """Let a fault last."""
+    threading.Event().wait(seconds)

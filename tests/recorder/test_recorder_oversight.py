@@ -1,0 +1,361 @@
+"""The oversight of a recorder on a real broker and both databases."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import URL, select
+from support.mariadb import MariaDb
+from support.peer import until
+from support.probe import Probe, Received
+from support.recording import lose_everything, wait_recorded, wait_state
+
+from broker import Broker
+from pcb_bus.clock import now_ns
+from pcb_bus.codec import encode_json, encode_msgpack
+from pcb_bus.identity import verdict_id
+from pcb_bus.messages import Actuation, Evidence, NodeState, NodeStatus, Trigger, Verdict
+from pcb_bus.node import Identity, Node
+from pcb_bus.settings import BrokerSettings, LineSettings
+from recorder.__main__ import main
+from recorder.alert_desk import AlertDesk
+from recorder.batch import TriggerRecord, group
+from recorder.database import bring_up_to_date, database_url, make_engine
+from recorder.oversight.boards import BoardCheck
+from recorder.oversight.checks import SpoolCheck
+from recorder.oversight.nightly import Nightly
+from recorder.oversight.settings import AlertSettings, OversightSettings
+from recorder.rows import trigger_row
+from recorder.service import RecorderService, build
+from recorder.settings import RecorderLine, RecorderSettings, SpoolSettings
+from recorder.store import Store
+from recorder.tables import Alert, Inspection, SystemLog
+
+OpenProbe = Callable[..., Probe]
+Start = Callable[..., RecorderService]
+EVENTS = "pcb/event/recorder"
+
+
+@pytest.fixture
+def start(broker: Broker, url: URL, tmp_path: Path) -> Iterator[Start]:
+    """Starts recorders that lose no time; what still runs at the end of the test is stopped."""
+    with ExitStack() as running:
+
+        def start(**changes: Any) -> RecorderService:
+            service = build(line(broker, url, tmp_path, **changes))
+            service.start()
+            running.callback(service.stop)
+            return service
+
+        yield start
+
+
+def line(broker: Broker, url: URL, folder: Path, **changes: Any) -> RecorderLine:
+    fields = {
+        "database_url": url.render_as_string(hide_password=False),
+        "images": folder / "images",
+        "batch_ms": 5,
+        "spool": SpoolSettings(path=folder / "spool.db"),
+        "alerts": AlertSettings(offline_grace_s=0.1, min_free_mb=0),
+        "oversight": OversightSettings(report_after_s=1),
+    }
+    login = BrokerSettings(host=broker.host, port=broker.port, credentials=broker.credentials_folder)
+    return RecorderLine(broker=login, recorder=RecorderSettings(**(fields | changes)))
+
+
+@pytest.fixture
+def viewer(mqtt_probe: OpenProbe) -> Probe:
+    probe = mqtt_probe("viewer")
+    probe.subscribe("pcb/recorded", "pcb/status/recorder", EVENTS, "pcb/config")
+    return probe
+
+
+@pytest.fixture
+def publish_board(
+    mqtt_probe: OpenProbe, make_actuation: Callable[..., Actuation], make_evidence: Callable[..., Evidence]
+) -> Callable[[Trigger, Verdict], None]:
+    """Publishes all that belongs to a board."""
+    trigger_login, inference, actuator = (mqtt_probe(role) for role in ("trigger", "inference", "actuator"))
+
+    def publish(trigger: Trigger, verdict: Verdict) -> None:
+        board = {"verdict_id": verdict.verdict_id, "board_id": verdict.board_id}
+        trigger_login.publish("pcb/trigger", encode_json(trigger))
+        inference.publish("pcb/verdict", encode_json(verdict))
+        inference.publish("pcb/evidence/left", encode_msgpack(make_evidence().model_copy(update=board)))
+        actuator.publish("pcb/actuation", encode_json(make_actuation(**board)))
+
+    return publish
+
+
+def wait_event(viewer: Probe, message: str) -> dict[str, Any]:
+    """The event that says so."""
+    found: dict[str, Any] = json.loads(viewer.wait_for(EVENTS, lambda received: says(received) == message).payload)
+    return found
+
+
+def says(received: Received) -> str:
+    return str(json.loads(received.payload)["message"])
+
+
+def read(url: URL, *columns: Any) -> list[tuple[Any, ...]]:
+    engine = make_engine(url)
+    with engine.connect() as connection:
+        rows = [tuple(row) for row in connection.execute(select(*columns))]
+    engine.dispose()
+    return rows
+
+
+def alerts(url: URL) -> list[tuple[str, str, bool]]:
+    """Kind, subject, and whether it is open."""
+    return [
+        (kind, subject, end is None) for kind, subject, end in read(url, Alert.kind, Alert.subject, Alert.resolved_at)
+    ]
+
+
+def say_state(probe: Probe, node: str, state: NodeState, detail: str = "") -> None:
+    at = now_ns()
+    status = NodeStatus(
+        state=state, service=node, node=node, version="1", host="pi", started_at=at, updated_at=at, detail=detail
+    )
+    probe.publish(f"pcb/status/{node}", encode_json(status), retain=True)
+
+
+def announced(make_verdict: Callable[..., Verdict], name: str) -> tuple[Trigger, Verdict]:
+    """A board that stands in front of the cameras now, and its verdict."""
+    at = now_ns() // 1_000_000 * 1_000_000
+    identity = verdict_id("pcb", name, at)
+    times = {"captured_at": at, "judged_at": at + 1000, "deadline_at": at + 10**9}
+    trigger = Trigger(board_id=name, triggered_at=at, source="plc")
+    return trigger, make_verdict(verdict_id=identity, board_id=name, **times)
+
+
+def test_a_node_that_is_gone_and_back(start: Start, viewer: Probe, mqtt_probe: OpenProbe, url: URL) -> None:
+    inference = mqtt_probe("inference")
+    say_state(inference, "inference", "offline", "connection lost")
+    service = start()
+    assert wait_event(viewer, "inference is offline")["details"]["reason"] == "connection lost"
+    until(lambda: alerts(url) == [("node_offline", "inference", True)])
+    service.stop()
+    after = wait_state(viewer, "offline")
+    start()
+    wait_state(viewer, "online", after)
+    say_state(inference, "inference", "online")
+    wait_event(viewer, "over: inference is offline")
+    until(lambda: alerts(url) == [("node_offline", "inference", False)])
+    assert len([event for event in viewer.received(EVENTS) if says(event) == "inference is offline"]) == 1
+    until(lambda: ("over: inference is offline",) in read(url, SystemLog.message))
+
+
+def test_a_node_that_leaves_the_line_has_no_alert(start: Start, viewer: Probe, mqtt_probe: OpenProbe, url: URL) -> None:
+    edge = mqtt_probe("edge-left")
+    say_state(edge, "edge-left", "offline", "stopped")
+    start()
+    assert wait_event(viewer, "edge-left was stopped")["level"] == "info"
+    edge.publish("pcb/status/edge-left", b"", retain=True)
+    wait_event(viewer, "over: edge-left was stopped")
+
+
+def test_a_board_without_a_verdict_until_it_comes(
+    start: Start, viewer: Probe, mqtt_probe: OpenProbe, make_verdict: Callable[..., Verdict], url: URL
+) -> None:
+    start(verdict_deadline_ms=300)
+    wait_state(viewer, "online")
+    trigger, verdict = announced(make_verdict, "board-1")
+    mqtt_probe("trigger").publish("pcb/trigger", encode_json(trigger))
+    wait_event(viewer, "board board-1 has no verdict")
+    assert read(url, Inspection.status, Inspection.defect_type) == [("missing", "미판정")]
+    until(lambda: alerts(url) == [("unaccounted_board", verdict.verdict_id, True)])
+    mqtt_probe("inference").publish("pcb/verdict", encode_json(verdict))
+    wait_event(viewer, "over: board board-1 has no verdict")
+    until(lambda: alerts(url) == [("unaccounted_board", verdict.verdict_id, False)])
+    assert read(url, Inspection.status) == [("ok",)]
+
+
+def test_as_long_as_something_waits_no_board_is_missed(tmp_path: Path) -> None:
+    engine = make_engine(database_url(f"sqlite:///{tmp_path / 'records.db'}"))
+    asked: list[int] = []
+    caught_up = threading.Event()
+
+    def close_overdue(now: int, deadline: int) -> list[Any]:
+        asked.append(deadline)
+        return []
+
+    check = BoardCheck(AlertDesk(engine, print), engine, close_overdue, caught_up.is_set, deadline_ms=20)
+
+    def looked_and_asked() -> bool:
+        check.look()
+        return bool(asked)
+
+    assert not any(looked_and_asked() for _ in range(3))
+    caught_up.set()
+    assert not looked_and_asked()
+    until(looked_and_asked)
+    assert asked == [20_000_000]
+    engine.dispose()
+
+
+def test_too_many_boards_that_are_not_normal(
+    start: Start, viewer: Probe, mqtt_probe: OpenProbe, make_verdict: Callable[..., Verdict], url: URL
+) -> None:
+    start(alerts=AlertSettings(defect_rate=0.5, defect_rate_boards=4, defect_rate_least_boards=4, min_free_mb=0))
+    wait_state(viewer, "online")
+    inference = mqtt_probe("inference")
+    for name in "abc":
+        inference.publish("pcb/verdict", encode_json(announced(make_verdict, name)[1]))
+    good = {"category": "normal", "final_defect_type": "정상"}
+    inference.publish("pcb/verdict", encode_json(announced(make_verdict, "d")[1].model_copy(update=good)))
+    wait_event(viewer, "3 of the last 4 boards were not normal")
+    for name in "efgh":
+        inference.publish("pcb/verdict", encode_json(announced(make_verdict, name)[1].model_copy(update=good)))
+    wait_event(viewer, "over: 3 of the last 4 boards were not normal")
+    until(lambda: alerts(url) == [("defect_rate", "pcb", False)])
+
+
+def test_a_disk_that_is_nearly_full(start: Start, viewer: Probe, url: URL) -> None:
+    start(alerts=AlertSettings(min_free_mb=1e12))
+    event = json.loads(viewer.wait_for(EVENTS, lambda received: "MB are free" in says(received)).payload)
+    assert (event["level"], event["details"]["alert"]) == ("error", "disk_nearly_full")
+    until(lambda: [(kind, is_open) for kind, _, is_open in alerts(url)] == [("disk_nearly_full", True)])
+
+
+def test_the_actuator_is_asked_for_the_report_that_is_missing(
+    broker: Broker,
+    start: Start,
+    viewer: Probe,
+    mqtt_probe: OpenProbe,
+    make_verdict: Callable[..., Verdict],
+    make_actuation: Callable[..., Actuation],
+) -> None:
+    asked: list[dict[str, Any]] = []
+    login = BrokerSettings(host=broker.host, port=broker.port, credentials=broker.credentials_folder)
+    actuator = Node(Identity("actuator", "actuator"), LineSettings(broker=login))
+
+    def account(params: dict[str, Any]) -> dict[str, Any]:
+        asked.extend(params["verdicts"])
+        return {"reported": 0}
+
+    actuator.on_command("account", account)
+    actuator.start()
+    try:
+        start()
+        wait_state(viewer, "online")
+        inference = mqtt_probe("inference")
+        lost, fine = (announced(make_verdict, name)[1] for name in ("lost", "fine"))
+        report = make_actuation(verdict_id=fine.verdict_id, board_id="fine")
+        actuator.session.publish("pcb/actuation", encode_json(report))
+        for verdict in (lost, fine):
+            inference.publish("pcb/verdict", encode_json(verdict))
+        until(lambda: bool(asked))
+        assert asked == [{"verdict_id": lost.verdict_id, "board_id": "lost", "category": "solder"}]
+    finally:
+        actuator.stop()
+
+
+def test_live_values_reach_the_line_and_outlive_the_broker(
+    broker: Broker, start: Start, viewer: Probe, mqtt_probe: OpenProbe, url: URL
+) -> None:
+    start()
+    wait_state(viewer, "online")
+    database = ("--database_url", url.render_as_string(hide_password=False))
+    assert main(["config", "jpeg_quality", "70", *database]) == 0
+    viewer.wait_for("pcb/config", lambda received: json.loads(received.payload)["values"] == {"jpeg_quality": 70})
+    lose_everything(broker)
+    late = mqtt_probe("viewer")
+    late.subscribe("pcb/config")
+    late.wait_for("pcb/config", lambda received: json.loads(received.payload)["values"] == {"jpeg_quality": 70})
+
+
+def test_what_was_recorded_whole_reconciles(
+    start: Start,
+    viewer: Probe,
+    publish_board: Callable[[Trigger, Verdict], None],
+    make_verdict: Callable[..., Verdict],
+    url: URL,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    service = start()
+    wait_state(viewer, "online")
+    boards = [announced(make_verdict, f"board-{number}") for number in range(5)]
+    for trigger, verdict in boards:
+        publish_board(trigger, verdict)
+    names = [verdict.verdict_id for _, verdict in boards]
+    for kind in ("triggers", "verdicts", "actuations"):
+        wait_recorded(viewer, *names, kind=kind)
+    service.stop()
+    span = ("--until", (datetime.now(UTC) + timedelta(seconds=1)).isoformat(), "--files")
+    place = ("--recorder.images", str(tmp_path / "images"), "--database_url", url.render_as_string(hide_password=False))
+    code = main(["reconcile", *span, *place])
+    said = capsys.readouterr().out
+    assert code == 0, said
+    assert said.splitlines()[-2].split() == ["all", "5", "5", "5", "5", "0"]
+
+
+def test_at_night_it_counts_and_raises_what_it_finds(
+    start: Start, viewer: Probe, mqtt_probe: OpenProbe, make_verdict: Callable[..., Verdict], url: URL
+) -> None:
+    service = start()
+    wait_state(viewer, "online")
+    _, verdict = announced(make_verdict, "board-1")
+    old = verdict.model_copy(update={"captured_at": verdict.captured_at - 3600 * 10**9})
+    mqtt_probe("inference").publish("pcb/verdict", encode_json(old))
+    wait_recorded(viewer, verdict.verdict_id)
+    yesterday = datetime.now(UTC) - timedelta(days=2)
+    service._oversight._nightly = Nightly(time(3), ZoneInfo("UTC"), yesterday)
+    wait_event(viewer, "the records have gaps: 1 × verdict without report")
+    assert wait_event(viewer, "reconciliation: there are gaps")["details"]["gaps"] == {"verdict without report": 1}
+    until(lambda: alerts(url) == [("reconciliation", "pcb", True)])
+
+
+def test_an_alert_while_the_database_is_away_is_told_at_once_and_written_later(
+    broker: Broker, viewer: Probe, mqtt_probe: OpenProbe, mariadb: MariaDb, mariadb_url: str, tmp_path: Path
+) -> None:
+    url = database_url(mariadb_url)
+    service = build(line(broker, url, tmp_path))
+    service.start()
+    try:
+        wait_state(viewer, "online")
+        mariadb.kill()
+        say_state(mqtt_probe("inference"), "inference", "offline", "connection lost")
+        wait_event(viewer, "inference is offline")
+        mariadb.start()
+        until(lambda: alerts(url) == [("node_offline", "inference", True)])
+    finally:
+        service.stop()
+
+
+def test_a_recorder_that_died_before_it_could_raise_an_alert_raises_it_at_the_next_start(
+    start: Start, viewer: Probe, make_verdict: Callable[..., Verdict], url: URL
+) -> None:
+    bring_up_to_date(url)
+    trigger, verdict = announced(make_verdict, "board-1")
+    engine = make_engine(url)
+    store = Store(engine)
+    row = trigger_row(trigger, verdict.verdict_id, trigger.triggered_at)
+    store.write(group([TriggerRecord(row)]))
+    assert len(store.close_overdue(now_ns() + 10**9, 0)) == 1
+    engine.dispose()
+    for _ in range(2):
+        service = start()
+        until(lambda: alerts(url) == [("unaccounted_board", verdict.verdict_id, True)])
+        service.stop()
+    wait_event(viewer, "board board-1 has no verdict")
+
+
+def test_a_spool_that_fills_and_empties(tmp_path: Path) -> None:
+    engine = make_engine(database_url(f"sqlite:///{tmp_path / 'records.db'}"))
+    desk = AlertDesk(engine, lambda *_, **__: None)
+    fills = iter([0.49, 0.5, 0.45, 0.39])
+    check = SpoolCheck(desk, lambda: next(fills))
+    seen = []
+    for _ in range(4):
+        check.look()
+        seen.append(len(desk.open(SpoolCheck.KIND)))
+    assert seen == [0, 1, 1, 0]
+    engine.dispose()

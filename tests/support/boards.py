@@ -1,0 +1,80 @@
+"""Records of boards by their number, as the store takes them: board 7 has the pass `verdict-7`."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import DeclarativeBase
+
+from pcb_bus.clock import NS_PER_MS
+from pcb_bus.messages import Box, Category, ModelRef, SideResult, Trigger, Verdict
+from recorder.batch import TriggerRecord, VerdictRecord
+from recorder.periods import Calendar
+from recorder.recount import Difference, recount
+from recorder.rows import inspection_row, side_rows, trigger_row
+from recorder.tables import Base, Inspection
+
+AT = 1_795_248_000_123_000_000  # 2026-11-21T08:00:00.123Z
+MINUTE = 60_000 * NS_PER_MS
+_MOMENT = timedelta(milliseconds=1)
+
+
+def side(camera_id: str, classes: Iterable[str] = ()) -> SideResult:
+    return SideResult(
+        camera_id=camera_id,
+        frame_id=f"frame-{camera_id}",
+        captured_at=AT,
+        defect_type="정상",
+        category="normal",
+        confidence=0.9,
+        boxes=tuple(Box(x1=1, y1=2, x2=30, y2=40, confidence=0.9, class_name=name) for name in classes),
+        anomaly_score=None,
+        inference_time_ms=14.2,
+    )
+
+
+def verdict_record(number: int, category: Category = "solder", at: int = AT, **changes: Any) -> VerdictRecord:
+    """A verdict on two sides, with a short and a spur on the left one, captured at `at` (ns)."""
+    fields: dict[str, Any] = {
+        "verdict_id": f"verdict-{number}",
+        "board_id": f"board-{number}",
+        "status": "ok",
+        "final_defect_type": "납땜불량",
+        "category": category,
+        "confidence": 0.9,
+        "gpio_signal": None,
+        "sides": {"left": side("left", ("short", "short", "spur")), "right": side("right")},
+        "captured_at": at,
+        "judged_at": at + 41 * NS_PER_MS,
+        "deadline_at": at + 2000 * NS_PER_MS,
+        "latency_ms": 41.5,
+        "model": ModelRef(name="starter", sha256="0" * 64),
+    }
+    verdict = Verdict(**(fields | changes))
+    return VerdictRecord(inspection_row(verdict, at), side_rows(verdict))
+
+
+def trigger_record(number: int, at: int = AT) -> TriggerRecord:
+    """The trigger of the same pass, received when it was sent."""
+    trigger = Trigger(board_id=f"board-{number}", triggered_at=at, source="plc")
+    return TriggerRecord(trigger_row(trigger, f"verdict-{number}", at))
+
+
+def empty(engine: Engine) -> None:
+    """Delete all rows of all tables."""
+    with engine.begin() as connection:
+        for table in reversed(Base.metadata.sorted_tables):
+            connection.execute(table.delete())
+
+
+def count(engine: Engine, kind: type[DeclarativeBase]) -> int:
+    with engine.connect() as connection:
+        return connection.execute(select(func.count()).select_from(kind)).scalar_one()
+
+
+def drift(engine: Engine, calendar: Calendar | None = None) -> list[Difference]:
+    """Where the statistics are not what all the rows say."""
+    with engine.begin() as connection:
+        times = connection.scalars(select(Inspection.inspection_time)).all()
+        return recount(connection, calendar or Calendar(), min(times), max(times) + _MOMENT) if times else []
