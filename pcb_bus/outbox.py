@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pcb_bus.errors import ConfigError, OutboxFault
+from pcb_bus.sqlite_files import transaction
 
 _SCHEMA = """
 PRAGMA locking_mode = EXCLUSIVE;
@@ -112,7 +113,7 @@ class Outbox:
             OutboxFault: the disk failed; what is not cleared is still kept.
         """
         with self._using() as db:
-            with _transaction(db):
+            with transaction(db):
                 gone = [each for identity in identities for each in _take(db, identity)]
                 db.execute(_FORGET, (self._bounds.remembered,))
             self._rows -= len(gone)
@@ -174,15 +175,3 @@ def _take(db: sqlite3.Connection, identity: str) -> list[int]:
     if gone:
         db.execute("INSERT OR IGNORE INTO cleared (id) VALUES (?)", (identity,))
     return gone
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:  # a full disk rolls back by itself
-            db.execute("ROLLBACK")
-        raise

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pcb_bus.errors import ConfigError
+from pcb_bus.sqlite_files import transaction
 from recorder import metrics
 from recorder.arrival import Arrival
 from recorder.errors import SpoolFault
@@ -121,7 +122,7 @@ class Spool:
             SpoolFault: the disk fails; they are still here.
         """
         with self._using() as db:
-            with _transaction(db):
+            with transaction(db):
                 db.executemany("DELETE FROM spool WHERE place = ?", [(each.place,) for each in spooled])
             self._count(-len(spooled), -sum(len(each.arrival.payload) for each in spooled))
             if not self._rows:
@@ -133,7 +134,7 @@ class Spool:
         with self._using() as db:
             if self._rows + len(rows) > self._bounds.rows or self._bytes + size > self._bounds.payload_bytes:
                 raise SpoolFault("the spool is full")
-            with _transaction(db):
+            with transaction(db):
                 db.executemany(_APPEND, rows)
             self._count(len(rows), size)
 
@@ -153,15 +154,3 @@ class Spool:
                 yield self._db
             except sqlite3.Error as error:
                 raise SpoolFault(f"the spool cannot be used: {error}") from error
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:  # a full disk rolls back by itself
-            db.execute("ROLLBACK")
-        raise
