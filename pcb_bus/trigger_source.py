@@ -21,7 +21,7 @@ _STOP_S = 1.0
 
 
 class TriggerSource:
-    """Writes each trigger down, publishes it, and says it again to the recorder alone until `pcb/recorded` names it.
+    """Publishes each trigger, writes it down, and says it again to the recorder alone until `pcb/recorded` names it.
 
     Make it before the session starts; session and outbox stay the caller's, who closes them after `stop`.
 
@@ -63,14 +63,16 @@ class TriggerSource:
             self._thread.join(_STOP_S)
 
     def send(self, trigger: Trigger) -> bool:
-        """Write down and publish; one that cannot be kept is published all the same. Any thread.
+        """Publish and write down; one that cannot be kept is published all the same. Any thread.
 
         Returns:
             Whether the session took it. One that is kept reaches the recorder anyhow.
         """
         payload = encode_json(trigger)
+        taken = self._session.publish(self._topics.trigger, payload)
+        # After it, for a board stands there: a crash in between is no worse than one a moment before the announcement.
         self._keep(verdict_id(self._topics.root, trigger.board_id, trigger.triggered_at), payload)
-        return self._session.publish(self._topics.trigger, payload)
+        return taken
 
     def _keep(self, identity: str, payload: bytes) -> None:
         try:
