@@ -67,6 +67,12 @@ def _add_train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--crops", type=int, default=defaults.crops, help="length of the run (default: %(default)s)")
     parser.add_argument("--round-crops", type=int, default=defaults.round_crops, help="from checkpoint to checkpoint")
     parser.add_argument("--batch-size", type=int, default=defaults.batch_size, help="default: %(default)s")
+    parser.add_argument(
+        "--start",
+        type=lambda text: None if text == "none" else Path(text),
+        default=_STARTER / "boardline-starter.pt",
+        help="weights to start from, or none (default: %(default)s)",
+    )
     parser.add_argument("--architecture", default=defaults.architecture, help="default: %(default)s")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="default: one for each core")
     parser.add_argument("--seed", type=int, default=defaults.seed, help="default: %(default)s")

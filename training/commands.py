@@ -30,12 +30,14 @@ def prepare(options: argparse.Namespace, console: Console) -> int:
 
 def train(options: argparse.Namespace, console: Console) -> int:
     from training.loop import TrainSettings
-    from training.train import Run
+    from training.train import Run, usual_mix
     from training.train import train as run_training
 
     names = ("architecture", "crops", "round_crops", "batch_size", "threads", "seed")
-    settings = replace(TrainSettings(), **{name: getattr(options, name) for name in names})
     dataset = locate(options.data, options.work / "dataset", options.held_out or HELD_OUT_GROUPS)
+    settings = replace(
+        TrainSettings(), mix=usual_mix(dataset), **{name: getattr(options, name) for name in names}, start=options.start
+    )
     weights = run_training(dataset, Run(options.work / "run"), settings, options.resume, console)
     console.print(f"trained: {weights}")
     return 0

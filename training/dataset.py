@@ -25,16 +25,28 @@ from training.deeppcb import CLASS_OF_TYPE, HELD_OUT_GROUPS, DatasetError, Pair,
 
 TRAIN, HELD_OUT = "train", "held_out"
 CLASS_NAMES: tuple[str, ...] = tuple(CLASS_OF_TYPE.values())
+_BARE_COPPER = "bare_copper"
+_IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One grey image (uint8, height x width) with its boxes in pixels and the class index of each."""
+    """One image (uint8, grey or BGR) with its boxes in pixels and the class name of each."""
 
     name: str
     image: Image
     boxes: Boxes
-    classes: tuple[int, ...]
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One part of a dataset. `bare_copper`: black copper on white laminate, as DeepPCB binarises its photographs."""
+
+    class_names: tuple[str, ...]
+    samples: Sequence[Sample]
+    templates: Sequence[Image] = ()
+    bare_copper: bool = False
 
 
 def prepare(source: Path, root: Path, held_out_groups: frozenset[str] = HELD_OUT_GROUPS) -> dict[str, int]:
@@ -71,12 +83,20 @@ def read_held_out_groups(root: Path) -> frozenset[str]:
     return frozenset(_read_description(root).get("held_out_groups", ()))
 
 
+def read_dataset(root: Path, part: str) -> Dataset:
+    """One part of the dataset at `root`. Raises DatasetError when it has no images."""
+    names = read_class_names(root)
+    bare_copper = _read_description(root).get("look") == _BARE_COPPER
+    return Dataset(names, read_samples(root, part), read_templates(root, part), bare_copper)
+
+
 def read_samples(root: Path, part: str) -> list[Sample]:
     """All samples of one part, in the order of their names. Raises DatasetError when there are none."""
-    paths = sorted((root / "images" / part).glob("*.jpg"))
+    names = read_class_names(root)
+    paths = sorted(p for p in (root / "images" / part).glob("*") if p.suffix.lower() in _IMAGE_SUFFIXES)
     if not paths:
         raise DatasetError(f"no images in {root / 'images' / part}; run `python -m training prepare`")
-    return [_read_sample(path, root / "labels" / part / f"{path.stem}.txt") for path in paths]
+    return [_read_sample(path, root / "labels" / part / f"{path.stem}.txt", names) for path in paths]
 
 
 def read_templates(root: Path, part: str) -> list[Image]:
@@ -85,15 +105,17 @@ def read_templates(root: Path, part: str) -> list[Image]:
 
 
 def read_class_names(root: Path) -> tuple[str, ...]:
-    """The class names of a dataset, in the order of their indices.
-
-    Raises DatasetError unless they are `CLASS_NAMES`: drawn boards know these six alone.
-    """
+    """The class names of a dataset, in the order of their indices."""
     names = _read_description(root)["names"]
-    found = tuple(names[index] for index in sorted(names))
-    if found != CLASS_NAMES:
-        raise DatasetError(f"{root}: the classes are {', '.join(found)}, not {', '.join(CLASS_NAMES)}")
-    return found
+    return tuple(names[index] for index in sorted(names)) if isinstance(names, dict) else tuple(names)
+
+
+def read_image(path: Path) -> Image:
+    """An image as its file has it: grey, uint8 height x width, or in colour, x 3 (BGR). Raises DatasetError."""
+    image = cv2.imread(str(path), cv2.IMREAD_ANYCOLOR)
+    if image is None:
+        raise DatasetError(f"not an image: {path}")
+    return np.asarray(image, np.uint8)
 
 
 def read_grey(path: Path) -> Image:
@@ -131,6 +153,7 @@ def _write_description(root: Path, held_out_groups: frozenset[str]) -> None:
         "val": f"images/{HELD_OUT}",
         "names": dict(enumerate(CLASS_NAMES)),
         "held_out_groups": sorted(held_out_groups),
+        "look": _BARE_COPPER,
     }
     (root / "data.yaml").write_text(yaml.safe_dump(description, sort_keys=False))
 
@@ -143,11 +166,11 @@ def _yolo_lines(pair: Pair, width: int, height: int) -> str:
     )
 
 
-def _read_sample(path: Path, label_path: Path) -> Sample:
-    image = read_grey(path)
-    height, width = image.shape
+def _read_sample(path: Path, label_path: Path, names: tuple[str, ...]) -> Sample:
+    image = read_image(path)
+    height, width = image.shape[:2]
     rows = [[float(field) for field in line.split()] for line in label_path.read_text().splitlines()]
-    return Sample(path.stem, image, _to_pixels(rows, width, height), tuple(int(row[0]) for row in rows))
+    return Sample(path.stem, image, _to_pixels(rows, width, height), tuple(names[int(row[0])] for row in rows))
 
 
 def _to_pixels(rows: Sequence[Sequence[float]], width: int, height: int) -> Boxes:

@@ -22,9 +22,10 @@ class DecodeSettings:
 
 
 def to_blob(image: Image) -> npt.NDArray[np.float32]:
-    """Network input (1, 3, height, width), 0 to 1, of a grey image."""
-    plane = image.astype(np.float32) / 255
-    return np.ascontiguousarray(np.broadcast_to(plane, (1, 3, *plane.shape)))
+    """Network input (1, 3, height, width), red first, 0 to 1, of a grey image or a BGR one."""
+    scaled = image.astype(np.float32) / 255
+    planes = scaled[:, :, ::-1].transpose(2, 0, 1) if image.ndim == 3 else np.broadcast_to(scaled, (3, *scaled.shape))
+    return np.ascontiguousarray(planes[None])
 
 
 def decode(output: npt.NDArray[np.float32], settings: DecodeSettings) -> Boxed:

@@ -15,16 +15,14 @@ from training.dataset import Sample
 _FIRST_SEED = 2**62
 
 
-def drawn_samples(count: int, class_names: tuple[str, ...], width: int = 640, height: int = 480) -> Iterator[Sample]:
+def drawn_samples(count: int, width: int = 640, height: int = 480) -> Iterator[Sample]:
     """That many boards, each with one to six defects, seen with slight noise through JPEG of quality 85."""
     for index in range(count):
         rng = np.random.default_rng(index)
         defects = [str(name) for name in rng.choice(DEFECT_CLASSES, int(rng.integers(1, 7)))]
         board = draw_board(_FIRST_SEED + index, width, height, defects)
         boxes = np.array([(d.x1, d.y1, d.x2, d.y2) for d in board.defects], float)
-        yield Sample(
-            str(index), _seen(board, rng), boxes, tuple(class_names.index(d.class_name) for d in board.defects)
-        )
+        yield Sample(str(index), _seen(board, rng), boxes, tuple(d.class_name for d in board.defects))
 
 
 def clean_boards(count: int, width: int = 640, height: int = 480) -> Iterator[Image]:

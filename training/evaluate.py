@@ -13,7 +13,7 @@ from training.boxes import Image
 from training.dataset import Sample
 from training.decode import DecodeSettings, decode
 
-#: The network alone: a grey image in, (4 + classes, anchors) out.
+#: The network alone: an image in, grey or BGR, (4 + classes, anchors) out.
 Network = Callable[[Image], npt.NDArray[np.float32]]
 
 
@@ -59,7 +59,8 @@ def evaluate(
     """AP by class, and recall and precision at `confidence` and IoU 0.5."""
     truths, found = [], []
     for sample in samples:
-        truths.append(Boxed(sample.boxes, np.array(sample.classes, np.int64), np.ones(len(sample.classes))))
+        classes = np.array([class_names.index(name) for name in sample.classes], np.int64)
+        truths.append(Boxed(sample.boxes, classes, np.ones(len(classes))))
         found.append(decode(network(sample.image), settings))
     scores = {name: score_class(truths, found, index, confidence) for index, name in enumerate(class_names)}
     return Report(len(truths), scores)

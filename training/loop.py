@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,28 +17,36 @@ import numpy as np
 import torch
 
 from training.batches import Batch, batches
-from training.boxes import Image
-from training.crops import CropMaker, CropSettings
-from training.dataset import Sample
-from training.network import average_of, build_network
+from training.crops.crop import CropSettings
+from training.crops.stream import CropStream, Mix
+from training.dataset import Dataset
+from training.network import average_of, build_network, transfer
 from training.pace import Pace
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """One training run. `crops` is its whole length, `round_crops` the stretch from checkpoint to checkpoint."""
+    """One training run.
+
+    Args:
+        crops: its whole length.
+        round_crops: the stretch from checkpoint to checkpoint.
+        start: checkpoint to start from; None: fresh weights.
+    """
 
     architecture: str = "yolov8n.yaml"
-    crops: int = 140_000
+    crops: int = 80_000
     round_crops: int = 1_600
     batch_size: int = 16
-    peak_rate: float = 0.002
+    peak_rate: float = 0.0015
     last_rate_share: float = 0.01
-    warmup_crops: int = 8_000
+    warmup_crops: int = 3_000
     weight_decay: float = 0.02
     gradient_limit: float = 10.0
     seed: int = 7
     threads: int = 2
+    start: Path | None = None
+    mix: Mix = field(default_factory=Mix)
     crop: CropSettings = field(default_factory=CropSettings)
 
 
@@ -60,7 +68,10 @@ class Trainer:
         self.settings = settings
         self.seen = 0
         self.seconds = 0.0
+        self.class_names = class_names
         self.network = build_network(settings.architecture, class_names)
+        if settings.start is not None:
+            transfer(self.network, settings.start)
         self._average = average_of(self.network)
         self._optimizer = _optimizer(self.network, settings)
         self._pace = Pace(settings.threads)
@@ -73,18 +84,14 @@ class Trainer:
     def is_finished(self) -> bool:
         return self.seen >= self.settings.crops
 
-    def run_round(
-        self,
-        samples: Sequence[Sample],
-        templates: Sequence[Image],
-        progress: Callable[[Iterable[Batch], int], Iterable[Batch]],
-    ) -> Round:
+    def run_round(self, dataset: Dataset, progress: Callable[[Iterable[Batch], int], Iterable[Batch]]) -> Round:
         """Train on the next `round_crops` crops. `progress` wraps the batches to show them passing by."""
         settings, started = self.settings, time.monotonic()
         count = min(settings.round_crops, max(settings.crops - self.seen, settings.batch_size))
         steps = count // settings.batch_size
-        crops = CropMaker(samples, templates, settings.crop, np.random.default_rng(settings.seed + self.seen))
-        losses = list(self._steps(progress(batches(iter(crops), settings.batch_size, steps), steps)))
+        crops = CropStream(dataset, settings.mix, settings.crop, np.random.default_rng(settings.seed + self.seen))
+        made = batches(iter(crops), self.class_names, settings.batch_size, steps)
+        losses = list(self._steps(progress(made, steps)))
         elapsed = time.monotonic() - started
         self.seconds += elapsed
         mean = sum(losses) / len(losses)
@@ -99,7 +106,7 @@ class Trainer:
             "network": self.network.state_dict(),
             "average": self.averaged.state_dict(),
             "optimizer": self._optimizer.state_dict(),
-            "settings": asdict(self.settings),
+            "class_names": self.class_names,
         }
         partial = path.with_suffix(".partial")
         torch.save(state, partial)

@@ -59,7 +59,7 @@ def measure(network: Network, class_names: tuple[str, ...], dataset: Path, setti
 
     return Figures(
         held_out=score(read_samples(dataset, HELD_OUT)),
-        drawn=score(drawn_samples(settings.drawn_boards, class_names)),
+        drawn=score(drawn_samples(settings.drawn_boards)),
         clean_held_out=count_calls(network, read_templates(dataset, HELD_OUT), settings),
         clean_drawn=count_calls(network, clean_boards(settings.drawn_boards), settings),
     )

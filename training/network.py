@@ -20,6 +20,27 @@ def build_network(architecture: str, class_names: tuple[str, ...]) -> Any:
     return network.to(memory_format=torch.channels_last)
 
 
+def transfer(network: Any, weights: Path) -> None:
+    """Start from the weights of a checkpoint, wherever name and shape agree.
+
+    In the layers that have one row for each class, the classes that both know keep theirs.
+    """
+    source = load_weights(weights)
+    known, state = source.state_dict(), network.state_dict()
+    old, new = list(source.names.values()), list(network.names.values())
+    shared = [(old.index(name), new.index(name)) for name in new if name in old]
+    for name, values in known.items():
+        target = state.get(name)
+        if target is None or target.shape[1:] != values.shape[1:]:
+            continue
+        if target.shape == values.shape and (values.ndim == 0 or len(values) != len(old) or old == new):
+            state[name] = values
+        elif len(values) == len(old) and len(target) == len(new):
+            for before, after in shared:
+                target[after] = values[before]
+    network.load_state_dict(state)
+
+
 def average_of(network: Any) -> Any:
     """Ultralytics' moving average of the network's weights: `update(network)`, and the result in `ema`.
 

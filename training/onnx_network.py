@@ -15,7 +15,7 @@ from training.decode import to_blob
 
 
 class OnnxNetwork:
-    """A YOLO network in an ONNX file: a grey image (height x width) in, (4 + classes, anchors) out.
+    """A YOLO network in an ONNX file: an image in, grey or BGR, (4 + classes, anchors) out.
 
     Raises FileNotFoundError for a missing file and ValueError for one without class names.
     """

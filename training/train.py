@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,12 @@ from rich.progress import track
 
 from training.batches import Batch
 from training.boxes import Image
-from training.dataset import HELD_OUT, TRAIN, Sample, read_class_names, read_samples, read_templates
+from training.crops.stream import REAL_ONLY, Mix, classes_of
+from training.dataset import HELD_OUT, TRAIN, Sample, read_dataset
 from training.decode import DecodeSettings, to_blob
 from training.evaluate import Network, evaluate
 from training.loop import Trainer, TrainSettings
-from training.network import save_weights
+from training.network import load_weights, save_weights
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,13 @@ def train(dataset: Path, run: Run, settings: TrainSettings, resume: bool, consol
 
     Raises FileNotFoundError when there is nothing to resume.
     """
-    names = read_class_names(dataset)
-    samples, held_out = read_samples(dataset, TRAIN), read_samples(dataset, HELD_OUT)
-    templates = read_templates(dataset, TRAIN)
+    trained, held_out = read_dataset(dataset, TRAIN), read_dataset(dataset, HELD_OUT)
+    names = class_names(trained.class_names, settings)
     trainer = Trainer(settings, names)
     _start(trainer, run, resume)
     rounds = 0
     while not trainer.is_finished():
-        done = trainer.run_round(samples, templates, lambda batches, count: _shown(batches, count, trainer, console))
+        done = trainer.run_round(trained, lambda batches, count: _shown(batches, count, trainer, console))
         trainer.save(run.checkpoint)
         save_weights(trainer.averaged, run.weights, settings.crop.size)
         rounds += 1
@@ -66,9 +66,27 @@ def train(dataset: Path, run: Run, settings: TrainSettings, resume: bool, consol
             "crops_per_s": done.crops_per_second,
         }
         if trainer.is_finished() or rounds % run.evaluate_every == 0:
-            entry["held_out"] = _score(trainer, held_out, names)
+            entry["held_out"] = _score(trainer, held_out.samples, names)
         _log(run, entry | {"seconds": trainer.seconds}, console)
     return run.weights
+
+
+def usual_mix(dataset: Path) -> Mix:
+    """DeepPCB is trained on together with drawn boards; one's own boards stand for themselves."""
+    return Mix() if read_dataset(dataset, HELD_OUT).bare_copper else REAL_ONLY
+
+
+def class_names(dataset_names: tuple[str, ...], settings: TrainSettings) -> tuple[str, ...]:
+    """What the detector will know: the classes of its start, so that its head serves on, else those of the sources.
+
+    A start that does not know all of the dataset's classes gives up its head.
+    """
+    if settings.start is not None:
+        names = load_weights(settings.start).names
+        known = tuple(str(names[index]) for index in sorted(names))
+        if set(classes_of(settings.mix, dataset_names)) <= set(known):
+            return known
+    return classes_of(settings.mix, dataset_names)
 
 
 def torch_network(network: Any) -> Network:
@@ -95,7 +113,7 @@ def _shown(batches: Iterable[Batch], count: int, trainer: Trainer, console: Cons
     return track(batches, title, total=count, console=console)
 
 
-def _score(trainer: Trainer, held_out: list[Sample], names: tuple[str, ...]) -> dict[str, object]:
+def _score(trainer: Trainer, held_out: Sequence[Sample], names: tuple[str, ...]) -> dict[str, object]:
     return evaluate(torch_network(trainer.averaged), held_out, names, DecodeSettings()).as_dict()
 
 

@@ -25,12 +25,31 @@ class Detection:
     class_name: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Anomaly:
+    """How unlike a good board of its product an image is.
+
+    Args:
+        score: 0 to 1; 0.5 is the threshold that was calibrated on good boards.
+        box: around the hottest region, x1, y1, x2, y2 in pixels of the image; x2, y2 lie outside.
+        heat: the score of each place, uint8 (height, width) of a coarse grid over the image, 128 at the threshold.
+    """
+
+    score: float
+    box: tuple[float, float, float, float]
+    heat: npt.NDArray[np.uint8]
+
+
 @dataclass(frozen=True, slots=True)
 class Findings:
     """What one image shows: boxes in falling order of confidence, and how unlike a good board it is, if known."""
 
     detections: tuple[Detection, ...] = ()
-    anomaly_score: float | None = None
+    anomaly: Anomaly | None = None
+
+    @property
+    def anomaly_score(self) -> float | None:
+        return None if self.anomaly is None else self.anomaly.score
 
 
 @dataclass(frozen=True, slots=True)

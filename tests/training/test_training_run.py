@@ -48,8 +48,8 @@ def test_the_exported_network_gives_the_boxes_of_the_checkpoint(model: Path) -> 
     for width, height in ((640, 480), (640, 640)):
         image = draw_board(1, width, height).image[:, :, 0]
         ours, reference = onnx(image), checkpoint(image)
-        assert ours.shape == reference.shape == (10, width * height * 21 // 1024)
-        assert np.abs(ours[:4] - reference[:4]).max() < 0.5
+        assert ours.shape == reference.shape == (15, width * height * 21 // 1024)
+        assert np.abs(ours[:4] - reference[:4]).max() < 1
         assert np.abs(ours[4:] - reference[4:]).max() < 0.002
 
 
