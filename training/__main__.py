@@ -11,8 +11,8 @@ from rich.console import Console
 
 from training import commands
 from training.deeppcb import DatasetError
+from training.evaluation.measure import MeasureSettings
 from training.loop import TrainSettings
-from training.measure import MeasureSettings
 
 _STARTER = Path("models/starter")
 

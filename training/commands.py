@@ -11,12 +11,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from training.card import deviation, read_card, read_run, starter_card, write_card
 from training.dataset import locate, read_held_out_groups
 from training.dataset import prepare as prepare_dataset
 from training.deeppcb import HELD_OUT_GROUPS
-from training.evaluate import Report
-from training.measure import Figures, MeasureSettings, measure
+from training.evaluation.card import deviation, read_card, read_run, starter_card, write_card
+from training.evaluation.evaluate import Report
+from training.evaluation.measure import Figures, MeasureSettings, measure
 
 #: How far a measured mAP50 may lie from the card's; other processors round differently.
 _TOLERANCE = 0.005

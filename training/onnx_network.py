@@ -11,7 +11,7 @@ import numpy.typing as npt
 import openvino
 
 from training.boxes import Image
-from training.decode import to_blob
+from training.evaluation.decode import to_blob
 
 
 class OnnxNetwork:

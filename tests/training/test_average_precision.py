@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.average_precision import Boxed, average_precision, match, score_class
+from training.evaluation.average_precision import Boxed, average_precision, match, score_class
 
 
 def boxed(*rows: tuple[float, float, float, float, int, float]) -> Boxed:

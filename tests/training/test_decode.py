@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.decode import DecodeSettings, decode, suppress, to_blob
+from training.evaluation.decode import DecodeSettings, decode, suppress, to_blob
 
 
 def output(*anchors: tuple[float, ...]) -> np.ndarray:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from simulator.bare_board import DEFECT_CLASSES, draw_board
-from training.card import read_card, render, sha256
 from training.dataset import CLASS_NAMES
-from training.decode import DecodeSettings, decode
+from training.evaluation.card import read_card, render, sha256
+from training.evaluation.decode import DecodeSettings, decode
 from training.network import load_weights
 from training.onnx_network import OnnxNetwork
 from training.train import torch_network

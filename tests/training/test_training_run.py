@@ -10,8 +10,8 @@ import pytest
 
 from simulator.bare_board import draw_board
 from training.__main__ import main
-from training.card import sha256
 from training.deeppcb import HELD_OUT_GROUPS
+from training.evaluation.card import sha256
 from training.network import load_weights
 from training.onnx_network import OnnxNetwork
 from training.train import torch_network

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from training.dataset import CLASS_NAMES
-from training.evaluate import Report
-from training.measure import Figures, MeasureSettings
+from training.evaluation.evaluate import Report
+from training.evaluation.measure import Figures, MeasureSettings
 
 Card = dict[str, Any]
 

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from training.average_precision import Boxed, ClassScore, score_class
 from training.boxes import Image
 from training.dataset import Sample
-from training.decode import DecodeSettings, decode
+from training.evaluation.average_precision import Boxed, ClassScore, score_class
+from training.evaluation.decode import DecodeSettings, decode
 
 #: The network alone: an image in, grey or BGR, (4 + classes, anchors) out.
 Network = Callable[[Image], npt.NDArray[np.float32]]

@@ -9,9 +9,9 @@ from typing import Any
 
 from training.boxes import Image
 from training.dataset import HELD_OUT, Sample, read_samples, read_templates
-from training.decode import DecodeSettings, decode
-from training.drawn import clean_boards, drawn_samples
-from training.evaluate import Network, Report, evaluate
+from training.evaluation.decode import DecodeSettings, decode
+from training.evaluation.drawn import clean_boards, drawn_samples
+from training.evaluation.evaluate import Network, Report, evaluate
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from training.average_precision import Boxed
 from training.boxes import Boxes, Image, iou_matrix
+from training.evaluation.average_precision import Boxed
 
 
 @dataclass(frozen=True)
