@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from training import commands
-from training.deeppcb import DatasetError
+from training.datasets.errors import DatasetError
 from training.evaluation.measure import MeasureSettings
 from training.loop import TrainSettings
 
@@ -55,7 +55,7 @@ def _shared() -> argparse.ArgumentParser:
     shared.add_argument(
         "--held-out",
         type=lambda text: frozenset(text.split(",")),
-        help="DeepPCB groups never trained on (default: those of the model's card, else of training/deeppcb.py)",
+        help="DeepPCB groups never trained on (default: those of the model's card, else as DeepPCB is split here)",
     )
     shared.add_argument("--work", type=Path, default=Path("var/train"), help="work folder (default: %(default)s)")
     return shared

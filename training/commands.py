@@ -11,9 +11,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from training.dataset import locate, read_held_out_groups
-from training.dataset import prepare as prepare_dataset
-from training.deeppcb import HELD_OUT_GROUPS
+from training.datasets.convert import locate
+from training.datasets.convert import prepare as prepare_dataset
+from training.datasets.form import read_held_out_groups
+from training.datasets.layouts.deeppcb import HELD_OUT_GROUPS
 from training.evaluation.card import deviation, read_card, read_run, starter_card, write_card
 from training.evaluation.evaluate import Report
 from training.evaluation.measure import Figures, MeasureSettings, measure

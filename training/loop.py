@@ -19,7 +19,7 @@ import torch
 from training.batches import Batch, batches
 from training.crops.crop import CropSettings
 from training.crops.stream import CropStream, Mix
-from training.dataset import Dataset
+from training.datasets.form import Dataset
 from training.network import average_of, build_network, transfer
 from training.pace import Pace
 

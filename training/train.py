@@ -17,7 +17,7 @@ from rich.progress import track
 from training.batches import Batch
 from training.boxes import Image
 from training.crops.stream import REAL_ONLY, Mix, classes_of
-from training.dataset import HELD_OUT, TRAIN, Sample, read_dataset
+from training.datasets.form import HELD_OUT, TRAIN, Sample, read_dataset
 from training.evaluation.decode import DecodeSettings, to_blob
 from training.evaluation.evaluate import Network, evaluate
 from training.loop import Trainer, TrainSettings

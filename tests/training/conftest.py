@@ -8,7 +8,7 @@ import cv2
 import pytest
 
 from simulator.bare_board import DEFECT_CLASSES, draw_board
-from training.deeppcb import CLASS_OF_TYPE, HELD_OUT_GROUPS
+from training.datasets.layouts.deeppcb import CLASS_OF_TYPE, HELD_OUT_GROUPS
 
 _TYPES = {name: kind for kind, name in CLASS_OF_TYPE.items()}
 _TRAINED = (("group13000", "13000000"), ("group13000", "13000001"))

@@ -17,7 +17,7 @@ from training.crops.bare_copper import invert
 from training.crops.crop import Crop, CropSettings
 from training.crops.real import RealBoards
 from training.crops.stream import REAL_ONLY, CropStream, Mix, classes_of
-from training.dataset import Dataset, Sample
+from training.datasets.form import Dataset, Sample
 
 _NONE = Mix(real=0, templates=0, bare=0, assembled=0, inverted=0)
 _SETTINGS = CropSettings()

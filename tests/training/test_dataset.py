@@ -7,18 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.dataset import (
-    CLASS_NAMES,
-    HELD_OUT,
-    TRAIN,
-    locate,
-    prepare,
-    read_class_names,
-    read_held_out_groups,
-    read_samples,
-    read_templates,
-)
-from training.deeppcb import HELD_OUT_GROUPS, DatasetError, read_pairs
+from training.datasets.convert import locate, prepare
+from training.datasets.errors import DatasetError
+from training.datasets.form import HELD_OUT, TRAIN, read_class_names, read_held_out_groups, read_samples, read_templates
+from training.datasets.layouts.deeppcb import CLASS_NAMES, HELD_OUT_GROUPS, read_pairs
 
 
 @pytest.fixture
@@ -85,7 +77,7 @@ def test_a_group_that_is_not_there_cannot_be_held_out(deeppcb: Path, tmp_path: P
 
 
 def test_an_empty_part_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="data.yaml is missing"):
+    with pytest.raises(DatasetError, match=r"data\.yaml is missing"):
         read_samples(tmp_path, TRAIN)
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from training.deeppcb import HELD_OUT_GROUPS, DatasetError, Label, parse_labels, read_pairs
+from training.datasets.errors import DatasetError
+from training.datasets.layouts.deeppcb import HELD_OUT_GROUPS, Label, parse_labels, read_pairs
 
 
 @pytest.mark.parametrize(

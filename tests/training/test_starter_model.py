@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from simulator.bare_board import DEFECT_CLASSES, draw_board
-from training.dataset import CLASS_NAMES
+from training.datasets.layouts.deeppcb import CLASS_NAMES
 from training.evaluation.card import read_card, render, sha256
 from training.evaluation.decode import DecodeSettings, decode
 from training.network import load_weights

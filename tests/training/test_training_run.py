@@ -10,7 +10,7 @@ import pytest
 
 from simulator.bare_board import draw_board
 from training.__main__ import main
-from training.deeppcb import HELD_OUT_GROUPS
+from training.datasets.layouts.deeppcb import HELD_OUT_GROUPS
 from training.evaluation.card import sha256
 from training.network import load_weights
 from training.onnx_network import OnnxNetwork

@@ -12,7 +12,7 @@ from simulator.assembled.design import Design, make_design
 from simulator.bare_board import NoRoomForDefects
 from training.crops.bare_copper import boxes_of, names_of
 from training.crops.crop import Crop, CropSettings, cut_several
-from training.dataset import Sample
+from training.datasets.form import Sample
 
 #: Designs below are trained on; every design of a test has a higher seed.
 TRAINED_DESIGNS = 10_000

@@ -9,7 +9,7 @@ import numpy as np
 from simulator.bare_board import DEFECT_CLASSES, DrawnBoard, DrawnDefect, NoRoomForDefects, draw_board, place_defects
 from training.boxes import Boxes, Image
 from training.crops.crop import Crop, CropSettings, cut, cut_several
-from training.dataset import Sample
+from training.datasets.form import Sample
 
 _OPPOSITE_NAMES = (("open_circuit", "short"), ("mouse_bite", "spur"), ("pin_hole", "spurious_copper"))
 _OPPOSITES = {a: b for pair in _OPPOSITE_NAMES for a, b in (pair, pair[::-1])}

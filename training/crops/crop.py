@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.boxes import Boxes, Image, crop_boxes, scale_boxes, turn_boxes, turn_image
-from training.dataset import Sample
+from training.datasets.form import Sample
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.crops.crop import Crop, CropSettings, cut
-from training.dataset import Sample
+from training.datasets.form import Sample
 
 _MOST_OFTEN = 4.0  # how much more often than by chance a rare class is shown
 

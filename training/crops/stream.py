@@ -15,7 +15,7 @@ from training.crops.assembled import DrawnAssembledBoards
 from training.crops.bare_copper import DrawnBareBoards, SpoiledTemplates, invert
 from training.crops.crop import Crop, CropSettings, turn
 from training.crops.real import RealBoards
-from training.dataset import Dataset
+from training.datasets.form import Dataset
 
 
 class Source(Protocol):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training.dataset import CLASS_NAMES
+from training.datasets.layouts.deeppcb import CLASS_NAMES
 from training.evaluation.evaluate import Report
 from training.evaluation.measure import Figures, MeasureSettings
 

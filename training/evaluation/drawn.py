@@ -9,7 +9,7 @@ import numpy as np
 
 from simulator.bare_board import DEFECT_CLASSES, DrawnBoard, draw_board
 from training.boxes import Image
-from training.dataset import Sample
+from training.datasets.form import Sample
 
 #: Training draws seeds up to 2**62 at random; a clash with these has no chance worth counting.
 _FIRST_SEED = 2**62

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.boxes import Image
-from training.dataset import Sample
+from training.datasets.form import Sample
 from training.evaluation.average_precision import Boxed, ClassScore, score_class
 from training.evaluation.decode import DecodeSettings, decode
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from training.boxes import Image
-from training.dataset import HELD_OUT, Sample, read_samples, read_templates
+from training.datasets.form import HELD_OUT, Sample, read_samples, read_templates
 from training.evaluation.decode import DecodeSettings, decode
 from training.evaluation.drawn import clean_boards, drawn_samples
 from training.evaluation.evaluate import Network, Report, evaluate

@@ -9,15 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from training.datasets.errors import DatasetError
+
 #: DeepPCB's label types and the taxonomy's names for them.
 CLASS_OF_TYPE = {1: "open_circuit", 2: "short", 3: "mouse_bite", 4: "spur", 5: "spurious_copper", 6: "pin_hole"}
+CLASS_NAMES: tuple[str, ...] = tuple(CLASS_OF_TYPE.values())
 
 #: Held out whole: images of one group show neighbouring, overlapping parts of the same board.
 HELD_OUT_GROUPS = frozenset({"group00041"})
-
-
-class DatasetError(ValueError):
-    """The folder does not hold what the layout promises."""
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,12 @@
     <root>/labels/{train,held_out}/*.txt  `class x_centre y_centre width height`, as shares of the image
     <root>/templates/{train,held_out}/*.jpg  defect-free boards
 
-Any folder of this form can be trained on; `prepare` makes one from DeepPCB.
+Any folder of this form can be trained on; `make dataset` makes one from other layouts.
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,10 @@ import numpy as np
 import yaml
 
 from training.boxes import Boxes, Image
-from training.deeppcb import CLASS_OF_TYPE, HELD_OUT_GROUPS, DatasetError, Pair, read_pairs
+from training.datasets.errors import DatasetError
 
 TRAIN, HELD_OUT = "train", "held_out"
-CLASS_NAMES: tuple[str, ...] = tuple(CLASS_OF_TYPE.values())
-_BARE_COPPER = "bare_copper"
+BARE_COPPER = "bare_copper"
 _IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
 
 
@@ -49,35 +47,6 @@ class Dataset:
     bare_copper: bool = False
 
 
-def prepare(source: Path, root: Path, held_out_groups: frozenset[str] = HELD_OUT_GROUPS) -> dict[str, int]:
-    """Convert DeepPCB at `source` into the dataset form at `root`; returns the number of images of each part.
-
-    Raises DatasetError when the source is not in the DeepPCB layout or has no such group.
-    """
-    parts: dict[str, list[Pair]] = {TRAIN: [], HELD_OUT: []}
-    for pair in read_pairs(source):
-        parts[HELD_OUT if pair.group in held_out_groups else TRAIN].append(pair)
-    if missing := held_out_groups - {pair.group for pair in parts[HELD_OUT]}:
-        raise DatasetError(f"{source} has no {', '.join(sorted(missing))} to hold out")
-    shutil.rmtree(root, ignore_errors=True)
-    for part, pairs in parts.items():
-        _write_part(root, part, pairs)
-    _write_description(root, held_out_groups)
-    return {part: len(pairs) for part, pairs in parts.items()}
-
-
-def locate(source: Path, root: Path, held_out_groups: frozenset[str] = HELD_OUT_GROUPS) -> Path:
-    """A dataset: `source` itself when it has this form, else DeepPCB converted at `root`, once for each split.
-
-    Raises DatasetError when the source is neither.
-    """
-    if (source / "data.yaml").is_file():
-        return source
-    if not (root / "data.yaml").is_file() or read_held_out_groups(root) != held_out_groups:
-        prepare(source, root, held_out_groups)
-    return root
-
-
 def read_held_out_groups(root: Path) -> frozenset[str]:
     """The DeepPCB groups that a dataset holds out: none for data from elsewhere."""
     return frozenset(_read_description(root).get("held_out_groups", ()))
@@ -86,7 +55,7 @@ def read_held_out_groups(root: Path) -> frozenset[str]:
 def read_dataset(root: Path, part: str) -> Dataset:
     """One part of the dataset at `root`. Raises DatasetError when it has no images."""
     names = read_class_names(root)
-    bare_copper = _read_description(root).get("look") == _BARE_COPPER
+    bare_copper = _read_description(root).get("look") == BARE_COPPER
     return Dataset(names, read_samples(root, part), read_templates(root, part), bare_copper)
 
 
@@ -126,44 +95,12 @@ def read_grey(path: Path) -> Image:
     return np.asarray(image, np.uint8)
 
 
-def _write_part(root: Path, part: str, pairs: Iterable[Pair]) -> None:
-    folders = [root / kind / part for kind in ("images", "labels", "templates")]
-    for folder in folders:
-        folder.mkdir(parents=True)
-    images, labels, templates = folders
-    for pair in pairs:
-        shutil.copyfile(pair.image, images / f"{pair.name}.jpg")
-        shutil.copyfile(pair.template, templates / f"{pair.name}.jpg")
-        height, width = read_grey(pair.image).shape
-        (labels / f"{pair.name}.txt").write_text(_yolo_lines(pair, width, height))
-
-
 def _read_description(root: Path) -> dict[str, Any]:
     path = root / "data.yaml"
     if not path.is_file():
         raise DatasetError(f"no dataset in {root}: {path} is missing; run `python -m training prepare`")
     description: dict[str, Any] = yaml.safe_load(path.read_text())
     return description
-
-
-def _write_description(root: Path, held_out_groups: frozenset[str]) -> None:
-    description = {
-        "path": ".",
-        "train": f"images/{TRAIN}",
-        "val": f"images/{HELD_OUT}",
-        "names": dict(enumerate(CLASS_NAMES)),
-        "held_out_groups": sorted(held_out_groups),
-        "look": _BARE_COPPER,
-    }
-    (root / "data.yaml").write_text(yaml.safe_dump(description, sort_keys=False))
-
-
-def _yolo_lines(pair: Pair, width: int, height: int) -> str:
-    return "".join(
-        f"{CLASS_NAMES.index(d.class_name)} {(d.x1 + d.x2) / 2 / width:.6f} {(d.y1 + d.y2) / 2 / height:.6f}"
-        f" {(d.x2 - d.x1) / width:.6f} {(d.y2 - d.y1) / height:.6f}\n"
-        for d in pair.labels
-    )
 
 
 def _read_sample(path: Path, label_path: Path, names: tuple[str, ...]) -> Sample:

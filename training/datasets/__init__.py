@@ -1,0 +1,1 @@
+"""Labelled pictures: read from the layouts that are about, checked, and kept in the project's own form."""
