@@ -12,12 +12,12 @@ class LiveThresholds:
     """Hands each change to the engine, as one new object: no image is read with half of it.
 
     Args:
-        from_file: what holds where `pcb/config` says nothing.
+        from_file: what holds where `pcb/config` says nothing; the model's own thresholds where the file says nothing.
     """
 
     def __init__(self, node: Node, engine: Engine, from_file: Thresholds) -> None:
         self._engine = engine
-        self._default = LiveValue("confidence", Share, from_file.default)
+        self._default: LiveValue[float | None] = LiveValue("confidence", Share, from_file.default)
         self._by_class = LiveValue[Mapping[str, float]](
             "class_confidence", ClassShares, from_file.by_class, lambda given: check_classes(engine.names, given)
         )

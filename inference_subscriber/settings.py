@@ -33,8 +33,8 @@ class InferenceSettings(Section):
     """Reckon in FP32 although the device has a faster half precision (BF16 on newer CPUs, FP16 on GPUs)."""
     max_input: Annotated[int, Field(ge=32, le=8192)] = 640
     """Pixels of a frame's longer side at the network's input; larger frames are scaled down."""
-    confidence: Share = 0.5
-    """Least confidence of a defect."""
+    confidence: Share | None = None
+    """Least confidence of a defect; none: each class has the one of the model's card, or 0.5 without such a card."""
     class_confidence: ClassShares = Field(default_factory=dict)
     """The same for single classes."""
     iou: Share = 0.5

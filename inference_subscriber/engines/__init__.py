@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 from inference_subscriber.engines.base import DetectOptions, Placement
+from inference_subscriber.engines.calibration import CARD, read_calibration
 from inference_subscriber.engines.network import NetworkEngine
 from pcb_bus.errors import ConfigError
 from pcb_bus.messages import ModelRef
@@ -17,13 +19,20 @@ def open_engine(path: Path, placement: Placement, options: DetectOptions) -> Net
     """Load a model: `.pt` in PyTorch, `.onnx` and `.xml` in OpenVINO, `.onnx` on device cuda in ONNX Runtime.
 
     Raises:
-        ConfigError: the file is missing, unreadable or no detector, or the device or a package is missing.
+        ConfigError: the file or its card is missing, unreadable or no detector, or the device or a package is missing.
     """
     model = _reference(path)
+    if options.calibration is None:
+        options = replace(options, calibration=read_calibration(path, model.sha256))
     try:
-        return _engine_for(path, placement.device)(path, model, placement, options)
+        engine = _engine_for(path, placement.device)(path, model, placement, options)
     except ModuleNotFoundError as error:
         raise ConfigError(f"inference.model: {path.name} needs the package {error.name}, which is missing") from None
+    stray = sorted(set(engine.calibration.thresholds) - set(engine.names))
+    if stray:
+        card = path.parent / CARD
+        raise ConfigError(f"inference.model: {card}: calibration.thresholds: {path.name} lacks {', '.join(stray)}")
+    return engine
 
 
 def _engine_for(path: Path, device: str) -> EngineType:
@@ -45,12 +54,12 @@ def _reference(path: Path) -> ModelRef:
     if path.suffix not in {".pt", ".onnx", ".xml"}:
         raise ConfigError(f"inference.model: {path} is none of .onnx, .xml, .pt")
     try:
-        return ModelRef(name=path.stem, sha256=_digest(path))
+        return ModelRef(name=path.stem, sha256=digest(path))
     except OSError as error:
         raise ConfigError(f"inference.model: cannot read {path}: {error.strerror}") from None
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
     """SHA-256 of the weights; OpenVINO keeps them in a second file beside the .xml."""
     digest = hashlib.sha256(path.read_bytes())
     if path.suffix == ".xml":

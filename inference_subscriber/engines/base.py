@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from inference_subscriber.engines.calibration import Calibration
 from pcb_bus.messages import ModelRef
 
 Image = npt.NDArray[np.uint8]
@@ -52,15 +53,25 @@ class Findings:
         return None if self.anomaly is None else self.anomaly.score
 
 
+USUAL_THRESHOLD = 0.5
+"""Least confidence of a defect where neither the line nor the model says another."""
+
+
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Least confidence of a defect: one for all classes, and exceptions by class."""
+    """Least confidence of a defect: one for all classes, and exceptions by class.
 
-    default: float = 0.25
+    Args:
+        default: None: each class has the model's own, which its calibration chose.
+    """
+
+    default: float | None = None
     by_class: Mapping[str, float] = field(default_factory=dict)
 
-    def of(self, class_name: str) -> float:
-        return self.by_class.get(class_name, self.default)
+    def of(self, class_name: str, own: Mapping[str, float] | None = None) -> float:
+        """`own`: the model's; a class that it leaves out has the usual one."""
+        usual = (own or {}).get(class_name, USUAL_THRESHOLD) if self.default is None else self.default
+        return self.by_class.get(class_name, usual)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +82,13 @@ class DetectOptions:
         thresholds: least confidence, by class.
         iou: overlap above which two boxes of one class are one defect.
         max_input: pixels of the longer side at the network's input; larger images are scaled down.
+        calibration: how scores become confidences; None: as the card beside the model says.
     """
 
     thresholds: Thresholds = field(default_factory=Thresholds)
     iou: float = 0.5
     max_input: int = 640
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True, slots=True)

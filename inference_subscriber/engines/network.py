@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference_subscriber.engines.base import DetectOptions, Findings, Image, Thresholds
+from inference_subscriber.engines.calibration import UNCALIBRATED
 from inference_subscriber.engines.letterbox import fit, to_batch
 from inference_subscriber.engines.yolo import YoloReader
 from inference_subscriber.errors import EngineFault
@@ -24,6 +25,7 @@ class NetworkEngine(ABC):
         self.model = model
         self._max_input = options.max_input
         self._iou = options.iou
+        self.calibration = options.calibration or UNCALIBRATED
         self.use(options.thresholds)
 
     @abstractmethod
@@ -36,7 +38,7 @@ class NetworkEngine(ABC):
 
     def use(self, thresholds: Thresholds) -> None:
         """See `Engine`."""
-        self._reader = YoloReader(self.names, thresholds, self._iou)
+        self._reader = YoloReader(self.names, thresholds, self._iou, self.calibration)
 
     def detect(self, images: Sequence[Image]) -> list[Findings]:
         """See `Engine`. Images of one input shape run together.

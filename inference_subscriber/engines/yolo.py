@@ -5,6 +5,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference_subscriber.engines.base import Detection, Thresholds
+from inference_subscriber.engines.calibration import UNCALIBRATED, Calibration
 from inference_subscriber.engines.letterbox import Fit
 
 _MOST_CANDIDATES = 3000
@@ -17,10 +18,14 @@ class YoloReader:
     An anchor speaks for its best class only, of those that reach their threshold.
     """
 
-    def __init__(self, names: tuple[str, ...], thresholds: Thresholds, iou: float) -> None:
+    def __init__(
+        self, names: tuple[str, ...], thresholds: Thresholds, iou: float, calibration: Calibration = UNCALIBRATED
+    ) -> None:
         self._names = names
-        self._least = np.array([[thresholds.of(name)] for name in names], np.float32)
+        least = [calibration.score(thresholds.of(name, calibration.thresholds)) for name in names]
+        self._least = np.array(least, np.float32)[:, np.newaxis]
         self._iou = iou
+        self._calibration = calibration
 
     def read(self, output: npt.NDArray[np.float32], fitted: Fit) -> tuple[Detection, ...]:
         """Detections in falling order of confidence, in pixels of the image."""
@@ -33,7 +38,7 @@ class YoloReader:
         classes = scores[:, anchors].argmax(axis=0)
         kept = self._suppress(output[:4, anchors].T, best[anchors], classes)
         boxes = fitted.to_image(_corners(output[:4, anchors[kept]].T)).tolist()
-        confidences = np.minimum(best[anchors[kept]], 1).tolist()
+        confidences = self._calibration.confidence(np.minimum(best[anchors[kept]], 1)).tolist()
         names = [self._names[kind] for kind in classes[kept]]
         return tuple(
             Detection(x1, y1, x2, y2, confidence, name)

@@ -26,6 +26,11 @@ def test_class_thresholds_reach_the_engine(tmp_path: Path) -> None:
     assert (thresholds.of("short"), thresholds.of("spur")) == (0.6, 0.3)
 
 
+def test_thresholds_are_the_models_own_where_the_file_says_nothing() -> None:
+    thresholds = InferenceLine().detect_options.thresholds
+    assert thresholds.of("short", {"short": 0.31}) == 0.31
+
+
 @pytest.mark.parametrize(
     ("option", "value", "key"),
     [
