@@ -7,12 +7,13 @@ import time
 from inference_subscriber import metrics
 from inference_subscriber.board import Board, BoardKey, Inspected, Receipt
 from inference_subscriber.busy import BusyLog
+from inference_subscriber.evidence import evidence_of, wants_evidence
 from inference_subscriber.joiner import Action, AskResend, Close, Joiner, Repeated
-from inference_subscriber.judge import Judge, Judged, ready_time, wants_evidence
+from inference_subscriber.judge import Judge, Judged, ready_time
 from inference_subscriber.sender import VerdictSender
 from pcb_bus.clock import NS_PER_S, now_ns, ns_to_ms
 from pcb_bus.codec import encode_json, encode_msgpack
-from pcb_bus.messages import Command, Evidence, Frame, Trigger, Verdict
+from pcb_bus.messages import Command, Frame, Trigger, Verdict
 from pcb_bus.session import MqttSession
 from pcb_bus.topics import Topics
 
@@ -142,10 +143,7 @@ class Boards:
 
     def _publish_evidence(self, verdict: Verdict, board: Board) -> None:
         for side, sighting in board.sightings.items():
-            evidence = Evidence(
-                verdict_id=verdict.verdict_id, board_id=verdict.board_id, side=side, jpeg=sighting.frame.jpeg
-            )
-            self._session.publish(self._topics.evidence(side), encode_msgpack(evidence))
+            self._session.publish(self._topics.evidence(side), encode_msgpack(evidence_of(verdict, side, sighting)))
 
     def _ask(self, ask: AskResend) -> None:
         metrics.RESENDS.labels(ask.side).inc()

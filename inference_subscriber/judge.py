@@ -1,14 +1,13 @@
 """From what was found to the one verdict of a board. Pure: the taxonomy decides, no class name stands here."""
 
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from inference_subscriber.board import Board, BoardKey, Sighting
-from inference_subscriber.engines.base import Findings
+from inference_subscriber.boxes import boxes_of
 from pcb_bus.clock import ms_to_ns, ns_to_ms
 from pcb_bus.identity import free_run_verdict_id, verdict_id
-from pcb_bus.messages import Box, Category, Frame, GpioSignal, ModelRef, SideResult, Timing, Verdict
+from pcb_bus.messages import Category, Frame, GpioSignal, ModelRef, SideResult, Timing, Verdict
 from pcb_bus.taxonomy import Taxonomy
 
 
@@ -30,6 +29,7 @@ class Judge:
         taxonomy: which class means what.
         model: the weights that the verdicts name.
         deadline_ns: how long after the board was ready a gate may act.
+        anomaly_threshold: an anomaly score over this, which no box explains, is a box of its own.
     """
 
     root: str
@@ -37,6 +37,7 @@ class Judge:
     taxonomy: Taxonomy
     model: ModelRef
     deadline_ns: int
+    anomaly_threshold: float = 0.5
 
     def verdict(self, board: Board, judged: Judged) -> Verdict:
         """The worst category of any side wins. A board of which a side is unknown is never normal, but unjudged."""
@@ -84,7 +85,7 @@ class Judge:
         if sighting is None or sighting.inspected is None:
             return None
         findings = sighting.inspected.findings
-        found = _boxes(findings)
+        found = boxes_of(findings, _size(sighting.frame), self.taxonomy, self.anomaly_threshold)
         boxes = [(self.taxonomy.category_of(box.class_name), box.confidence) for box in found]
         category = self.taxonomy.worst(each for each, _ in boxes)
         deciding = [confidence for each, confidence in boxes if each == category and category != "normal"]
@@ -114,11 +115,6 @@ def ready_time(board: Board, judged_at: int) -> int:
     return min(max(times, default=triggered_at or judged_at), judged_at)
 
 
-def wants_evidence(verdict: Verdict, share: float) -> bool:
-    """Whether to keep its frames: always, unless normal; of those a share that depends on the id alone."""
-    return verdict.category != "normal" or uuid.UUID(verdict.verdict_id).int % 10_000 < share * 10_000
-
-
 def _inspected_frames(board: Board) -> list[Frame]:
     return [sighting.frame for sighting in board.sightings.values() if sighting.inspected is not None]
 
@@ -134,16 +130,5 @@ def _confidence(category: Category, seen: list[SideResult]) -> float:
     return _highest(result.confidence for result in seen if result.category == category)
 
 
-def _boxes(findings: Findings) -> tuple[Box, ...]:
-    """As they go on the wire: tenths of a pixel and four digits of confidence are more than a person can use."""
-    return tuple(
-        Box(
-            x1=round(each.x1, 1),
-            y1=round(each.y1, 1),
-            x2=round(each.x2, 1),
-            y2=round(each.y2, 1),
-            confidence=round(each.confidence, 4),
-            class_name=each.class_name,
-        )
-        for each in findings.detections
-    )
+def _size(frame: Frame) -> tuple[int, int]:
+    return frame.width, frame.height

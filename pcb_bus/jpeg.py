@@ -11,8 +11,8 @@ _STANDALONE = frozenset(range(0xD0, 0xD8)) | {0x01}
 
 
 @dataclass(frozen=True, slots=True)
-class JpegInfo:
-    """Size in pixels."""
+class PictureSize:
+    """In pixels."""
 
     width: int
     height: int
@@ -22,7 +22,7 @@ class JpegInfo:
         return self.width * self.height
 
 
-def inspect_jpeg(data: bytes, *, max_pixels: int) -> JpegInfo:
+def inspect_jpeg(data: bytes, *, max_pixels: int) -> PictureSize:
     """Check that `data` is one whole JPEG of a sane size (ITU-T T.81, annex B).
 
     Raises:
@@ -32,15 +32,20 @@ def inspect_jpeg(data: bytes, *, max_pixels: int) -> JpegInfo:
         raise MessageRejected("not_jpeg", "does not start with FF D8")
     if not data.rstrip(b"\0").endswith(_END):
         raise MessageRejected("truncated_jpeg", "does not end with FF D9")
-    info = _frame_header(data)
-    if info.pixels == 0:
-        raise MessageRejected("empty_image", f"{info.width}x{info.height} pixels")
-    if info.pixels > max_pixels:
-        raise MessageRejected("too_many_pixels", f"{info.width}x{info.height}, the limit is {max_pixels} pixels")
-    return info
+    size = _frame_header(data)
+    check_size(size, max_pixels)
+    return size
 
 
-def _frame_header(data: bytes) -> JpegInfo:
+def check_size(size: PictureSize, max_pixels: int) -> None:
+    """Raises MessageRejected: `empty_image` or `too_many_pixels`."""
+    if size.pixels == 0:
+        raise MessageRejected("empty_image", f"{size.width}x{size.height} pixels")
+    if size.pixels > max_pixels:
+        raise MessageRejected("too_many_pixels", f"{size.width}x{size.height}, the limit is {max_pixels} pixels")
+
+
+def _frame_header(data: bytes) -> PictureSize:
     at = len(START)
     while at + 9 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
@@ -48,7 +53,7 @@ def _frame_header(data: bytes) -> JpegInfo:
             at += 1 if marker == 0xFF else 2
         elif marker in _FRAME_HEADERS:
             height, width = int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 7 : at + 9])
-            return JpegInfo(width, height)
+            return PictureSize(width, height)
         else:
             at += 2 + int.from_bytes(data[at + 2 : at + 4])
     raise MessageRejected("not_jpeg", "has no frame header")

@@ -131,7 +131,7 @@ class Box(WireModel):
 
 
 class SideResult(WireModel):
-    """What was found on one side."""
+    """What was found on one side. `anomaly_score`: how unlike a good board it is, 0 to 1; None if nobody looked."""
 
     camera_id: Name
     frame_id: Id
@@ -206,12 +206,13 @@ class Verdict(Message):
 
 
 class Evidence(Message):
-    """The frame that a verdict rests on."""
+    """The frame that a verdict rests on, and a PNG to lay over it: how unlike a good board each place is, if known."""
 
     verdict_id: Id
     board_id: Id
     side: Name
     jpeg: bytes = Field(min_length=1, repr=False)
+    heat_map: bytes | None = Field(default=None, min_length=1, repr=False)
 
 
 class Recorded(Message):

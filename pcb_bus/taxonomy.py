@@ -41,6 +41,8 @@ class Taxonomy(BaseModel):
 
     @model_validator(mode="after")
     def _complete(self) -> "Taxonomy":
+        if UNKNOWN_ANOMALY in self.classes:
+            raise ValueError(f"classes: {UNKNOWN_ANOMALY} is no class of a detector; it has a key of its own")
         missing = set(get_args(Category)) - self.categories.keys()
         if missing:
             raise ValueError(f"categories: missing {', '.join(sorted(missing))}")

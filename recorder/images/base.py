@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pcb_bus.jpeg import JpegInfo, inspect_jpeg
+from pcb_bus.jpeg import PictureSize, inspect_jpeg
 
 MAX_PIXELS = 40_000_000
 _HELD_S = 600.0  # far longer than a commit may take
@@ -21,7 +21,7 @@ class StoredImage:
 
     sha256: str
     path: str
-    info: JpegInfo
+    info: PictureSize
 
 
 @dataclass(frozen=True, slots=True)

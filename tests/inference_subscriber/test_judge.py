@@ -7,7 +7,8 @@ import pytest
 
 from inference_subscriber.board import Board, BoardKey, Inspected, Sighting
 from inference_subscriber.engines.base import Detection, Findings
-from inference_subscriber.judge import Judge, Judged, wants_evidence
+from inference_subscriber.evidence import wants_evidence
+from inference_subscriber.judge import Judge, Judged
 from pcb_bus.clock import NS_PER_MS, NS_PER_S
 from pcb_bus.codec import decode_json, encode_json
 from pcb_bus.identity import free_run_verdict_id, verdict_id

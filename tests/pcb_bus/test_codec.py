@@ -77,6 +77,7 @@ EXAMPLES: list[Message] = [
     FRAME,
     VERDICT,
     Evidence(verdict_id="a2b1", board_id="board-17", side="left", jpeg=b"\xff\xd8\xff\xd9"),
+    Evidence(verdict_id="a2b1", board_id="board-17", side="left", jpeg=b"\xff\xd8\xff\xd9", heat_map=b"\x89PNG"),
     Recorded(verdicts=("a2b1",), actuations=()),
     Actuation(
         verdict_id="a2b1",
@@ -142,6 +143,13 @@ def test_times_are_rfc3339_in_json_and_nanoseconds_in_msgpack() -> None:
         "source": "photo-eye",
     }
     assert msgpack.unpackb(encode_msgpack(FRAME))["captured_at"] == NOW + 123_456
+
+
+def test_evidence_need_not_have_a_heat_map() -> None:
+    older = {"v": 1, "verdict_id": "a2b1", "board_id": "board-17", "side": "left", "jpeg": b"\xff\xd8\xff\xd9"}
+    assert decode_msgpack(Evidence, msgpack.packb(older)).heat_map is None
+    for bad in (b"", "text", 1, []):
+        assert rejected_msgpack(Evidence, {**older, "heat_map": bad}).reason == "schema"
 
 
 def test_pictures_are_binary() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pcb_bus.errors import MessageRejected
-from pcb_bus.jpeg import JpegInfo, inspect_jpeg
+from pcb_bus.jpeg import PictureSize, inspect_jpeg
 
 MAX_PIXELS = 12_000_000
 
@@ -31,13 +31,13 @@ def reason(data: bytes) -> str:
 
 @pytest.mark.parametrize("options", [(), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1), (cv2.IMWRITE_JPEG_RST_INTERVAL, 4)])
 def test_size_of_a_baseline_a_progressive_and_a_restarting_picture(options: tuple[int, ...]) -> None:
-    assert inspect_jpeg(jpeg(64, 48, *options), max_pixels=MAX_PIXELS) == JpegInfo(64, 48)
+    assert inspect_jpeg(jpeg(64, 48, *options), max_pixels=MAX_PIXELS) == PictureSize(64, 48)
 
 
 def test_a_camera_may_pad_with_zeros_and_put_fill_bytes_before_a_marker() -> None:
     data = jpeg(64, 48)
     filled = data.replace(b"\xff\xc0", b"\xff\xff\xff\xc0", 1)
-    assert inspect_jpeg(filled + bytes(7), max_pixels=MAX_PIXELS) == JpegInfo(64, 48)
+    assert inspect_jpeg(filled + bytes(7), max_pixels=MAX_PIXELS) == PictureSize(64, 48)
 
 
 def test_a_picture_cut_short_is_refused_wherever_it_is_cut() -> None:

@@ -108,6 +108,7 @@ def changed(path: str, value: object) -> dict[str, Any]:
         (changed("classes.short", "terrible"), r"classes\.short"),
         (changed("classes", {}), "classes"),
         (changed("class", {}), "class: Extra"),
+        (changed(f"classes.{UNKNOWN_ANOMALY}", "minor"), f"classes: {UNKNOWN_ANOMALY} is no class of a detector"),
         (changed("categories.scrap.pin", 99), r"categories\.scrap\.pin"),
         (changed("categories.scrap.pin", None), r"categories\.scrap: .*pin and duration_ms go together"),
         (changed("categories.scrap.duration_ms", 0), r"categories\.scrap\.duration_ms"),

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import URL, Engine, func, select
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from pcb_bus.jpeg import JpegInfo
+from pcb_bus.jpeg import PictureSize
 from pcb_bus.messages import Actuation, Event, Evidence, SideResult, Verdict
 from recorder import tables
 from recorder.batch import ActuationRecord, ImageRecord, LogRecord, Record, RejectedRecord, VerdictRecord, group
@@ -30,7 +30,7 @@ def verdict_record(verdict: Verdict) -> VerdictRecord:
 
 
 def image_record(evidence: Evidence) -> ImageRecord:
-    stored = StoredImage("a" * 64, f"{evidence.side}/{evidence.verdict_id}.jpg", JpegInfo(640, 480))
+    stored = StoredImage("a" * 64, f"{evidence.side}/{evidence.verdict_id}.jpg", PictureSize(640, 480))
     return ImageRecord(image_row(evidence, stored, AT))
 
 

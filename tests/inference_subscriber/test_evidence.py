@@ -1,0 +1,94 @@
+"""What is kept of a board, over a real broker."""
+
+from collections.abc import Callable, Iterator
+
+import cv2
+import numpy as np
+import pytest
+from support.probe import Probe
+
+from broker import Broker
+from inference_subscriber.board import Inspected
+from inference_subscriber.boards import Boards
+from inference_subscriber.engines.base import Anomaly, Detection, Findings
+from inference_subscriber.joiner import Joiner, JoinOptions
+from inference_subscriber.judge import Judge
+from inference_subscriber.sender import VerdictSender
+from pcb_bus.clock import NS_PER_S, now_ns
+from pcb_bus.codec import decode_json, decode_msgpack
+from pcb_bus.messages import Evidence, Frame, ModelRef, Verdict
+from pcb_bus.node import Identity, Node
+from pcb_bus.outbox import Outbox
+from pcb_bus.settings import BrokerSettings, LineSettings
+from pcb_bus.taxonomy import UNKNOWN_ANOMALY, Taxonomy
+from pcb_bus.topics import Topics
+
+SIDES = ("left", "right")
+ODD = Findings((), Anomaly(0.8, (16.0, 8.0, 32.0, 24.0), np.full((6, 8), 204, np.uint8)))
+MakeFrame = Callable[..., Frame]
+
+
+@pytest.fixture
+def node(broker: Broker) -> Iterator[Node]:
+    login = BrokerSettings(port=broker.port, credentials=broker.credentials_folder)
+    node = Node(Identity("inference", "inference"), LineSettings(broker=login))
+    node.start()
+    assert node.session.wait_connected(10)
+    yield node
+    node.stop()
+
+
+@pytest.fixture
+def boards(node: Node, taxonomy: Taxonomy, outbox: Outbox) -> Boards:
+    judge = Judge("pcb", SIDES, taxonomy, ModelRef(name="m", sha256="0" * 64), NS_PER_S)
+    topic = Topics().verdict
+    sender = VerdictSender(lambda payload, done: node.session.publish(topic, payload, on_done=done), outbox)
+    return Boards(Joiner(SIDES, JoinOptions()), judge, sender, node.session, Topics(), evidence=0)
+
+
+@pytest.fixture
+def reader(mqtt_probe: Callable[..., Probe]) -> Probe:
+    probe = mqtt_probe("recorder")
+    probe.subscribe("pcb/verdict", "pcb/evidence/+")
+    return probe
+
+
+def show(boards: Boards, make_frame: MakeFrame, **found: Findings) -> None:
+    at = now_ns()
+    for side, findings in found.items():
+        frame = make_frame(side, "b", at, at)
+        assert boards.admit(frame, at)
+        boards.deliver([(frame, Inspected(findings, 1.0))], 0, 1)
+
+
+def kept(reader: Probe) -> dict[str, Evidence]:
+    received = reader.wait_for_count("pcb/evidence/+", 2)
+    return {each.side: each for each in (decode_msgpack(Evidence, each.payload) for each in received)}
+
+
+def test_an_oddity_is_published_with_its_heat_map(boards: Boards, reader: Probe, make_frame: MakeFrame) -> None:
+    show(boards, make_frame, left=ODD, right=Findings())
+    verdict = decode_json(Verdict, reader.wait_for("pcb/verdict").payload)
+    left, right = verdict.sides["left"], verdict.sides["right"]
+    assert left is not None
+    assert right is not None
+    assert (verdict.category, verdict.confidence) == ("component", 0.8)
+    assert [(box.class_name, box.x1, box.y1, box.x2, box.y2) for box in left.boxes] == [
+        (UNKNOWN_ANOMALY, 16, 8, 32, 24)
+    ]
+    assert (left.anomaly_score, right.anomaly_score) == (0.8, None)
+    evidence = kept(reader)
+    assert evidence["right"].heat_map is None
+    heat_map = evidence["left"].heat_map
+    assert heat_map is not None
+    picture = cv2.imdecode(np.frombuffer(heat_map, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert picture is not None
+    assert picture.shape == (6, 8, 4)
+
+
+def test_a_known_defect_carries_the_heat_map_as_well(boards: Boards, reader: Probe, make_frame: MakeFrame) -> None:
+    short = Findings((Detection(1, 2, 3, 4, 0.9, "short"),), ODD.anomaly)
+    show(boards, make_frame, left=short, right=Findings())
+    verdict = decode_json(Verdict, reader.wait_for("pcb/verdict").payload)
+    assert (verdict.category, verdict.confidence) == ("solder", 0.9)
+    assert kept(reader)["left"].heat_map is not None
