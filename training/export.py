@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from training.feature_outputs import add_feature_outputs
 from training.network import ultralytics_module
 
 _SMALLEST_COMPRESSED = 256  # numbers; below it a cast costs more than it saves
@@ -30,6 +31,7 @@ def export_onnx(weights: Path, target: Path) -> None:
         )
         model = onnx.load(str(exported))
     compress(model.graph)
+    add_feature_outputs(model, weights)
     onnx.checker.check_model(model)
     onnx.save(model, str(target))
 

@@ -83,12 +83,14 @@ class DetectOptions:
         iou: overlap above which two boxes of one class are one defect.
         max_input: pixels of the longer side at the network's input; larger images are scaled down.
         calibration: how scores become confidences; None: as the card beside the model says.
+        features: strides of the feature maps to hand over, where the model has them; each costs a little time.
     """
 
     thresholds: Thresholds = field(default_factory=Thresholds)
     iou: float = 0.5
     max_input: int = 640
     calibration: Calibration | None = None
+    features: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,15 @@
 """The part that all engines share: fit the images, run the bare network, read its output."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from inference_subscriber.engines.base import DetectOptions, Findings, Image, Thresholds
 from inference_subscriber.engines.calibration import UNCALIBRATED
-from inference_subscriber.engines.letterbox import fit, to_batch
+from inference_subscriber.engines.features import Look
+from inference_subscriber.engines.letterbox import Fit, fit, to_batch
 from inference_subscriber.engines.yolo import YoloReader
 from inference_subscriber.errors import EngineFault
 from pcb_bus.errors import ConfigError
@@ -19,6 +20,7 @@ class NetworkEngine(ABC):
     """An engine around a network that maps (n, height, width, 3) bytes to (n, 4 + classes, anchors)."""
 
     best_batch = 1
+    strides: tuple[int, ...] = ()
 
     def __init__(self, names: tuple[str, ...], model: ModelRef, options: DetectOptions) -> None:
         self.names = names
@@ -36,25 +38,36 @@ class NetworkEngine(ABC):
             EngineFault: it failed.
         """
 
+    def features(self) -> Mapping[int, npt.NDArray[np.float32]]:
+        """The feature maps of the last run (n, channels, height, width) by stride; the next may overwrite them."""
+        return {}
+
     def use(self, thresholds: Thresholds) -> None:
         """See `Engine`."""
         self._reader = YoloReader(self.names, thresholds, self._iou, self.calibration)
 
     def detect(self, images: Sequence[Image]) -> list[Findings]:
-        """See `Engine`. Images of one input shape run together.
+        """See `Engine`."""
+        return [each.findings for each in self.look(images)]
+
+    def look(self, images: Sequence[Image]) -> list[Look]:
+        """See `FeatureEngine`. Images of one input shape run together.
 
         Numbers that are none (half precision may overflow) find no defect: such a board must not pass for normal.
         """
         reader = self._reader  # another may take its place meanwhile
         fits = [fit(image.shape[1], image.shape[0], self._max_input) for image in images]
-        found: dict[int, Findings] = {}
-        for shape in {each.input_shape for each in fits}:
+        found: dict[int, Look] = {}
+        shapes = {each.input_shape for each in fits}
+        for shape in shapes:
             members = [index for index, each in enumerate(fits) if each.input_shape == shape]
             output = self.run(to_batch([images[index] for index in members], [fits[index] for index in members]))
             if not np.isfinite(output).all():
                 raise EngineFault("the network gives numbers that are not finite")
-            for index, rows in zip(members, output, strict=True):
-                found[index] = Findings(reader.read(rows, fits[index]))
+            maps = {stride: each.copy() if len(shapes) > 1 else each for stride, each in self.features().items()}
+            for slot, index in enumerate(members):
+                features = {stride: _within(each[slot], stride, fits[index]) for stride, each in maps.items()}
+                found[index] = Look(Findings(reader.read(output[slot], fits[index])), features)
         return [found[index] for index in range(len(images))]
 
     @abstractmethod
@@ -82,3 +95,8 @@ class NetworkEngine(ABC):
             wanted = f"{len(batch)} x {4 + len(self.names)} x anchors"
             shape = " x ".join(map(str, output.shape))
             raise ConfigError(f"inference.model: {self.model.name} gives {shape} numbers, a detector gives {wanted}")
+
+
+def _within(plane: npt.NDArray[np.float32], stride: int, fitted: Fit) -> npt.NDArray[np.float32]:
+    """The places of a feature map that lie on the image."""
+    return plane[:, : -(-fitted.scaled_height // stride), : -(-fitted.scaled_width // stride)]

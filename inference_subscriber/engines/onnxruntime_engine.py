@@ -1,5 +1,6 @@
 """ONNX Runtime, where neither OpenVINO nor PyTorch serves: ONNX on a CUDA device without a checkpoint, other CPUs."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 
 from inference_subscriber.engines.base import DetectOptions, Placement
 from inference_subscriber.engines.class_names import no_class_names, parse_class_names
+from inference_subscriber.engines.features import output_name
 from inference_subscriber.engines.network import NetworkEngine
 from inference_subscriber.errors import EngineFault
 from pcb_bus.errors import ConfigError
@@ -41,6 +43,10 @@ class OnnxRuntimeEngine(NetworkEngine):
         super().__init__(parse_class_names(names, path), model, options)
         self.best_batch = 64 if "CUDA" in str(provider) else 2
         self._input = self._session.get_inputs()[0].name
+        given = [each.name for each in self._session.get_outputs()]
+        self.strides = tuple(stride for stride in options.features if output_name(stride) in given)
+        self._outputs = [given[0], *map(output_name, self.strides)]
+        self._features: dict[int, npt.NDArray[np.float32]] = {}
 
     def prepare(self, count: int, height: int, width: int) -> None:
         """Nothing to do: the file has open sizes."""
@@ -48,10 +54,15 @@ class OnnxRuntimeEngine(NetworkEngine):
     def run(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         planes = batch[..., ::-1].transpose(0, 3, 1, 2).astype(np.float32, order="C") / np.float32(255)
         try:
-            output: npt.NDArray[np.float32] = self._session.run(None, {self._input: planes})[0]
+            output, *features = self._session.run(self._outputs, {self._input: planes})
         except _UNREADABLE as error:
             raise EngineFault(str(error).splitlines()[0]) from error
-        return output
+        self._features = dict(zip(self.strides, features, strict=True))
+        boxes: npt.NDArray[np.float32] = output
+        return boxes
+
+    def features(self) -> Mapping[int, npt.NDArray[np.float32]]:
+        return self._features
 
 
 def _provider(device: str) -> str | tuple[str, dict[str, str]]:

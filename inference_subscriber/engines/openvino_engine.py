@@ -1,5 +1,6 @@
 """OpenVINO on the CPU, or on an Intel GPU or NPU. Reads ONNX as Ultralytics exports it, and OpenVINO's own .xml."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import openvino as ov
 
 from inference_subscriber.engines.base import DetectOptions, Placement
 from inference_subscriber.engines.class_names import no_class_names, parse_class_names
+from inference_subscriber.engines.features import output_name
 from inference_subscriber.engines.network import NetworkEngine
 from inference_subscriber.errors import EngineFault
 from pcb_bus.errors import ConfigError
@@ -33,11 +35,13 @@ class OpenVinoEngine(NetworkEngine):
         self._core = ov.Core()
         network = _read(self._core, path)
         super().__init__(_class_names(network, path), model, options)
+        self.strides = _keep_outputs(network, options.features)
         self._network = _from_bytes(network)
         self._device = "CPU" if placement.device in {"auto", "cpu"} else placement.device
         self._properties = _properties(self._device, placement)
         self._any_size = self._compile(self._network)
         self._fixed: dict[tuple[int, ...], Any] = {}
+        self._last = self._any_size
 
     def prepare(self, count: int, height: int, width: int) -> None:
         fixed = self._network.clone()
@@ -50,8 +54,12 @@ class OpenVinoEngine(NetworkEngine):
             request.infer([batch], share_inputs=True)
         except RuntimeError as error:
             raise EngineFault(_one_line(error)) from error
+        self._last = request
         output: npt.NDArray[np.float32] = request.get_output_tensor(0).data
         return output
+
+    def features(self) -> Mapping[int, npt.NDArray[np.float32]]:
+        return {stride: self._last.get_output_tensor(index).data for index, stride in enumerate(self.strides, 1)}
 
     def _compile(self, network: Any) -> Any:
         try:
@@ -72,6 +80,17 @@ def _class_names(network: Any, path: Path) -> tuple[str, ...]:
         if network.has_rt_info(where):
             return parse_class_names(network.get_rt_info(where).astype(str), path)
     raise no_class_names(path)
+
+
+def _keep_outputs(network: Any, strides: tuple[int, ...]) -> tuple[int, ...]:
+    """Drop every output but the first and the feature maps of these strides; gives the strides that are left."""
+    by_name = {name: result for result in network.get_results()[1:] for name in result.input(0).get_tensor().names}
+    kept = {stride: by_name[output_name(stride)] for stride in strides if output_name(stride) in by_name}
+    for result in network.get_results()[1:]:
+        if result not in kept.values():
+            network.remove_result(result)
+    order = [network.get_results().index(result) for result in kept.values()]
+    return tuple(stride for _, stride in sorted(zip(order, kept, strict=True)))
 
 
 def _properties(device: str, placement: Placement) -> dict[str, Any]:

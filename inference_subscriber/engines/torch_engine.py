@@ -1,6 +1,7 @@
 """PyTorch, for the checkpoints of Ultralytics: FP16 on CUDA unless it must be exact, FP32 on the CPU."""
 
 import pickle
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from inference_subscriber.engines.base import DetectOptions, Placement
+from inference_subscriber.engines.feature_layers import find_feature_layers
 from inference_subscriber.engines.network import NetworkEngine
 from inference_subscriber.errors import EngineFault
 from pcb_bus.errors import ConfigError
@@ -33,6 +35,11 @@ class TorchEngine(NetworkEngine):
         self.best_batch = 64 if on_cuda else 2
         self._dtype = torch.float16 if on_cuda and not placement.exact else torch.float32
         self._network = network.to(self._device, self._dtype).eval()
+        self._features: dict[int, npt.NDArray[np.float32]] = {}
+        layers = find_feature_layers(self._network) if options.features else {}
+        self.strides = tuple(stride for stride in options.features if stride in layers)
+        for stride in self.strides:
+            self._network.model[layers[stride]].register_forward_hook(self._keeper(stride))
 
     def prepare(self, count: int, height: int, width: int) -> None:
         """Nothing to do: PyTorch takes any size."""
@@ -48,6 +55,15 @@ class TorchEngine(NetworkEngine):
         except RuntimeError as error:
             raise EngineFault(str(error).splitlines()[0]) from error
         return result
+
+    def features(self) -> Mapping[int, npt.NDArray[np.float32]]:
+        return self._features
+
+    def _keeper(self, stride: int) -> Callable[[Any, Any, torch.Tensor], None]:
+        def keep(layer: Any, taken: Any, given: torch.Tensor) -> None:
+            self._features[stride] = given.float().cpu().numpy()
+
+        return keep
 
 
 def _device(name: str) -> torch.device:
