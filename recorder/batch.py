@@ -41,9 +41,10 @@ class ActuationRecord:
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """A picture that is on disk."""
+    """A picture that is on disk, and its heat map if it has one."""
 
     row: Row
+    heat: Row | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Batch:
 
     verdicts: dict[str, VerdictRecord] = field(default_factory=dict)
     actuations: dict[tuple[str, str], Row] = field(default_factory=dict)
-    images: dict[tuple[str, str], Row] = field(default_factory=dict)
+    images: dict[tuple[str, str, str], Row] = field(default_factory=dict)
     logs: dict[str, Row] = field(default_factory=dict)
     triggers: dict[str, Row] = field(default_factory=dict)
     rejected: dict[str, Row] = field(default_factory=dict)
@@ -78,7 +79,8 @@ def group(records: Iterable[Record]) -> Batch:
             case ActuationRecord():
                 batch.actuations.setdefault((row["verdict_id"], row["outcome"]), row)
             case ImageRecord():
-                batch.images.setdefault((row["verdict_id"], row["camera_id"]), row)
+                for picture in filter(None, (row, record.heat)):
+                    batch.images.setdefault((picture["verdict_id"], picture["camera_id"], picture["kind"]), picture)
             case LogRecord():
                 batch.logs.setdefault(row["digest"], row)
             case TriggerRecord():

@@ -111,7 +111,7 @@ def link_images(connection: Connection, fresh: Collection[str], pictured: Collec
     if not linked:
         return
     pictures = select(DefectImage.path).where(
-        DefectImage.verdict_id == Inspection.verdict_id, DefectImage.removed_at.is_(None)
+        DefectImage.verdict_id == Inspection.verdict_id, DefectImage.kind == "frame", DefectImage.removed_at.is_(None)
     )
     deciding = pictures.where(DefectImage.camera_id == Inspection.camera_id).scalar_subquery()
     first = pictures.order_by(DefectImage.camera_id).limit(1).scalar_subquery()

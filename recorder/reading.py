@@ -9,10 +9,11 @@ from pcb_bus.identity import verdict_id
 from pcb_bus.messages import Actuation, Event, Evidence, Trigger, Verdict
 from recorder.arrival import Arrival
 from recorder.batch import ActuationRecord, ImageRecord, LogRecord, TriggerRecord, VerdictRecord
-from recorder.images import Images
-from recorder.rows import actuation_row, image_row, inspection_row, log_row, side_rows, trigger_row
+from recorder.images import Images, StoredImage
+from recorder.images.forms import Kind
+from recorder.rows import actuation_row, heat_row, image_row, inspection_row, log_row, side_rows, trigger_row
 
-Wanted = Callable[[str, str, str], bool]
+Wanted = Callable[[str, str, str, Kind], bool]
 ReadRecord = TriggerRecord | VerdictRecord | ActuationRecord | ImageRecord | LogRecord
 _LARGEST_INTEGER = 2**31 - 1  # of a column
 _DEEPEST_JSON = 30  # MariaDB takes 32 levels in a column of JSON
@@ -21,7 +22,7 @@ _DEEPEST_JSON = 30  # MariaDB takes 32 levels in a column of JSON
 class Reader:
     """Reads what the recorder subscribes to. `sides` are those that the line has, `root` its topics'.
 
-    `wanted` says of verdict id, side and SHA-256 whether such a picture is kept.
+    `wanted` says of verdict id, side, SHA-256 and kind whether such a picture is kept.
     """
 
     def __init__(self, images: Images, sides: Sequence[str], root: str, wanted: Wanted = lambda *_: True) -> None:
@@ -68,10 +69,18 @@ class Reader:
         _check_id(evidence.verdict_id)
         if evidence.side not in self._sides:
             raise MessageRejected("unknown_side", f"{evidence.side} is not a side of this line")
-        image = self._images.name(evidence.jpeg)
-        if self._wanted(evidence.verdict_id, evidence.side, image.sha256):
-            image = self._images.save(evidence.jpeg)
-        return ImageRecord(image_row(evidence, image, arrival.received_at))
+        if evidence.heat_map is None:
+            return ImageRecord(image_row(evidence, self._keep(evidence, evidence.jpeg), arrival.received_at))
+        self._images.name(evidence.heat_map, "heat")  # or nothing of it is written
+        frame = image_row(evidence, self._keep(evidence, evidence.jpeg), arrival.received_at)
+        heat = self._keep(evidence, evidence.heat_map, "heat")
+        return ImageRecord(frame, heat_row(evidence, evidence.heat_map, heat, arrival.received_at))
+
+    def _keep(self, evidence: Evidence, picture: bytes, kind: Kind = "frame") -> StoredImage:
+        image = self._images.name(picture, kind)
+        if self._wanted(evidence.verdict_id, evidence.side, image.sha256, kind):
+            image = self._images.save(picture, kind)
+        return image
 
     def _event(self, arrival: Arrival) -> ReadRecord:
         event = decode_json(Event, arrival.payload)

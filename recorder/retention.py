@@ -15,6 +15,7 @@ from sqlalchemy import Engine, delete, func, select, update
 from pcb_bus.settings import Section
 from recorder.database import for_reading
 from recorder.images.base import Images
+from recorder.images.forms import SUFFIXES
 from recorder.images.watch import ImageWatch
 from recorder.oversight.rounds import Chore, Complain, Rounds
 from recorder.tables import DefectImage, Inspection, RejectedMessage, SystemLog
@@ -191,7 +192,7 @@ class Retention:
 
     def _living(self, paths: Iterable[str]) -> set[str]:
         """Those that a row which was not removed refers to. By content, for that has an index."""
-        by_sha = {path.rpartition("/")[2].partition(".")[0]: path for path in paths if path.endswith(".jpg")}
+        by_sha = {path.rpartition("/")[2].partition(".")[0]: path for path in paths if path.endswith(SUFFIXES)}
         names, found = list(by_sha), set[str]()
         with for_reading(self._engine).connect() as connection:
             for start in range(0, len(names), _CHUNK):

@@ -6,6 +6,7 @@ from typing import Any
 from pcb_bus.clock import to_datetime
 from pcb_bus.messages import Actuation, Event, Evidence, SideResult, Trigger, Verdict
 from recorder.images import StoredImage
+from recorder.images.forms import Kind
 
 Row = dict[str, Any]
 BOTH = "both"
@@ -76,15 +77,25 @@ def actuation_row(report: Actuation, received_at: int) -> Row:
 
 
 def image_row(evidence: Evidence, image: StoredImage, received_at: int) -> Row:
+    """Of its frame."""
+    return _picture_row(evidence, "frame", evidence.jpeg, image, received_at)
+
+
+def heat_row(evidence: Evidence, heat_map: bytes, image: StoredImage, received_at: int) -> Row:
+    return _picture_row(evidence, "heat", heat_map, image, received_at)
+
+
+def _picture_row(evidence: Evidence, kind: Kind, data: bytes, image: StoredImage, received_at: int) -> Row:
     return {
         "verdict_id": evidence.verdict_id,
         "board_id": evidence.board_id,
         "camera_id": evidence.side,
+        "kind": kind,
         "sha256": image.sha256,
         "path": image.path,
         "width": image.info.width,
         "height": image.info.height,
-        "size_bytes": len(evidence.jpeg),
+        "size_bytes": len(data),
         "received_at": to_datetime(received_at),
     }
 

@@ -181,11 +181,14 @@ class Actuation(Base):
 
 
 class DefectImage(Base):
-    """A picture in the store, at `path` there, until `removed_at`. It may come before its verdict."""
+    """A picture in the store, at `path` there, until `removed_at`. It may come before its verdict.
+
+    `kind` is `frame`, or `heat` for the map that is laid over it.
+    """
 
     __tablename__ = "defect_images"
     __table_args__ = (
-        UniqueConstraint("verdict_id", "camera_id"),
+        UniqueConstraint("verdict_id", "camera_id", "kind"),
         Index(None, "sha256"),
         Index(None, "removed_at", "received_at"),
         _ON_MYSQL,
@@ -195,6 +198,7 @@ class DefectImage(Base):
     verdict_id: Mapped[str] = mapped_column(_Id)
     board_id: Mapped[str] = mapped_column(_Id)
     camera_id: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[str] = mapped_column(String(16), server_default="frame")
     sha256: Mapped[str] = mapped_column(String(64))
     path: Mapped[str] = mapped_column(String(255))
     width: Mapped[int]

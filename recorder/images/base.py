@@ -7,9 +7,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pcb_bus.jpeg import PictureSize, inspect_jpeg
+from pcb_bus.jpeg import PictureSize
+from recorder.images.forms import FORMS, Kind
 
-MAX_PIXELS = 40_000_000
 _HELD_S = 600.0  # far longer than a commit may take
 _FORGET_AT = 10_000
 _PROBE = "00/probe.tmp"  # what a crash leaves of it is swept
@@ -41,7 +41,7 @@ class _Failure:
 
 
 class Images(ABC):
-    """JPEGs at `<first two digits of the SHA-256>/<SHA-256>.jpg`. Safe on several threads.
+    """JPEGs at `<first two digits of the SHA-256>/<SHA-256>.jpg`, heat maps as `.png`. Safe on several threads.
 
     A picture that was just saved has no row yet, so for ten minutes `remove` leaves it alone.
     """
@@ -62,32 +62,33 @@ class Images(ABC):
         """Why the latest picture could not be saved; None if it was."""
         return None if self._failure is None else self._failure.reason
 
-    def name(self, jpeg: bytes) -> StoredImage:
+    def name(self, data: bytes, kind: Kind = "frame") -> StoredImage:
         """What `save` would return; nothing is written.
 
         Raises:
-            MessageRejected: not a JPEG of a sane size.
+            MessageRejected: not a picture of that kind and of a sane size.
         """
-        info = inspect_jpeg(jpeg, max_pixels=MAX_PIXELS)
-        sha256 = hashlib.sha256(jpeg).hexdigest()
-        return StoredImage(sha256, f"{sha256[:2]}/{sha256}.jpg", info)
+        form = FORMS[kind]
+        info = form.size_of(data)
+        sha256 = hashlib.sha256(data).hexdigest()
+        return StoredImage(sha256, f"{sha256[:2]}/{sha256}{form.suffix}", info)
 
-    def save(self, jpeg: bytes) -> StoredImage:
+    def save(self, data: bytes, kind: Kind = "frame") -> StoredImage:
         """Write the picture, whole or not at all, unless it is there already.
 
         Raises:
-            MessageRejected: not a JPEG of a sane size.
+            MessageRejected: not a picture of that kind and of a sane size.
             OSError: the store does not take it.
         """
-        image = self.name(jpeg)
+        image = self.name(data, kind)
         self._hold(image.path)
         try:
-            is_new = self._put(image.path, jpeg)
+            is_new = self._put(image.path, data)
         except OSError as error:
-            self._failure = _Failure(str(error), len(jpeg))
+            self._failure = _Failure(str(error), len(data))
             raise
         self._failure = None
-        self._written_bytes += len(jpeg) if is_new else 0
+        self._written_bytes += len(data) if is_new else 0
         return image
 
     def probe(self) -> bool:

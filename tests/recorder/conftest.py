@@ -104,9 +104,9 @@ def make_jpeg() -> Callable[..., bytes]:
 
 @pytest.fixture
 def make_evidence(make_jpeg: Callable[..., bytes]) -> Callable[..., Evidence]:
-    def make(name: str = "1", side: str = "left") -> Evidence:
+    def make(name: str = "1", side: str = "left", heat_map: bytes | None = None) -> Evidence:
         jpeg = make_jpeg(f"{name} {side}".encode())
-        return Evidence(verdict_id=f"verdict-{name}", board_id=f"board-{name}", side=side, jpeg=jpeg)
+        return Evidence(verdict_id=f"verdict-{name}", board_id=f"board-{name}", side=side, jpeg=jpeg, heat_map=heat_map)
 
     return make
 

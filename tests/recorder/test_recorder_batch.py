@@ -27,6 +27,11 @@ def trigger(name: str, **more: object) -> TriggerRecord:
     return TriggerRecord({"verdict_id": name, **more})
 
 
+def picture(path: str, heat: str | None = None) -> ImageRecord:
+    row = {"verdict_id": "a", "camera_id": "left", "kind": "frame", "path": path}
+    return ImageRecord(row, None if heat is None else {**row, "kind": "heat", "path": heat})
+
+
 def rejected(kind: str, name: str | None, digest: str = "x", **more: object) -> RejectedRecord:
     return RejectedRecord({"kind": kind, "verdict_id": name, "digest": digest, **more})
 
@@ -39,8 +44,9 @@ def test_the_first_of_each_key_stands() -> None:
             report("a"),
             report("a"),
             report("a", "duplicate"),
-            ImageRecord({"verdict_id": "a", "camera_id": "left", "path": "1"}),
-            ImageRecord({"verdict_id": "a", "camera_id": "left", "path": "2"}),
+            picture("1"),
+            picture("2", heat="3"),
+            picture("1", heat="4"),
             LogRecord({"digest": "x"}),
             LogRecord({"digest": "x"}),
             trigger("a", source="plc"),
@@ -51,7 +57,7 @@ def test_the_first_of_each_key_stands() -> None:
     )
     assert batch.verdicts["a"].row["confidence"] == 1
     assert set(batch.actuations) == {("a", "fired"), ("a", "duplicate")}
-    assert [row["path"] for row in batch.images.values()] == ["1"]
+    assert [row["path"] for row in batch.images.values()] == ["1", "3"]
     assert list(batch.logs) == ["x"]
     assert [row["source"] for row in batch.triggers.values()] == ["plc"]
     assert [row["reason"] for row in batch.rejected.values()] == ["json"]

@@ -40,7 +40,7 @@ def report_record(number: int, at: int = AT, outcome: str = "fired") -> Actuatio
 def picture_record(number: int, at: int = AT) -> ImageRecord:
     fields = {"verdict_id": f"verdict-{number}", "board_id": f"board-{number}", "camera_id": "left"}
     size = {"sha256": "a" * 64, "width": 640, "height": 480, "size_bytes": 9}
-    return ImageRecord({**fields, **size, "path": f"{number}.jpg", "received_at": to_datetime(at)})
+    return ImageRecord({**fields, **size, "kind": "frame", "path": f"{number}.jpg", "received_at": to_datetime(at)})
 
 
 def passes(numbers: Iterable[int], *, announced: bool = True) -> list[Record]:

@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import URL, Engine, inspect, text
-from support.boards import count, trigger_record, verdict_record
+from sqlalchemy import URL, Engine, inspect, select, text
+from support.boards import AT, count, trigger_record, verdict_record
 
+from pcb_bus.clock import to_datetime
 from recorder.batch import group
 from recorder.bulk import insert_rows
 from recorder.database import bring_up_to_date, database_url, make_engine
 from recorder.schema import downgrade, upgrade
 from recorder.store import Store
-from recorder.tables import Base, Inspection
+from recorder.tables import Base, DefectImage, Inspection
 
 PAGE = (
     "SELECT id, camera_id, defect_type, confidence, inspection_time, image_path FROM inspections"
@@ -54,6 +55,35 @@ def test_rows_of_the_first_version_live_through_the_second_and_back(url: URL) ->
     assert count(engine, Inspection) == 2
     downgrade(engine, "0001")
     assert count(engine, Inspection) == 2
+    engine.dispose()
+
+
+def picture(number: int, kind: str | None = None) -> dict[str, object]:
+    row = {"verdict_id": f"verdict-{number}", "board_id": f"board-{number}", "camera_id": "left", "sha256": "0" * 64}
+    kept = {"path": f"{number}.jpg", "width": 64, "height": 48, "size_bytes": 9, "received_at": to_datetime(AT)}
+    return {**row, **kept} if kind is None else {**row, **kept, "kind": kind}
+
+
+def pictures(engine: Engine) -> list[tuple[str, str, str]]:
+    with engine.connect() as connection:
+        rows = connection.execute(select(DefectImage).order_by(DefectImage.id)).all()
+    return [(row.verdict_id, row.kind, row.path) for row in rows]
+
+
+def test_pictures_of_the_second_version_are_frames_in_the_third_and_heat_maps_go_on_the_way_back(url: URL) -> None:
+    engine = make_engine(url)
+    upgrade(engine, "0002")
+    with engine.begin() as connection:
+        insert_rows(connection, DefectImage, [picture(1)])
+    upgrade(engine)
+    assert pictures(engine) == [("verdict-1", "frame", "1.jpg")]
+    with engine.begin() as connection:
+        insert_rows(connection, DefectImage, [picture(1, "heat"), picture(2, "frame")])
+        insert_rows(connection, DefectImage, [picture(1, "heat"), picture(2, "frame")], keep_present=True)
+    assert len(pictures(engine)) == 3
+    downgrade(engine, "0002")
+    upgrade(engine)
+    assert pictures(engine) == [("verdict-1", "frame", "1.jpg"), ("verdict-2", "frame", "2.jpg")]
     engine.dispose()
 
 

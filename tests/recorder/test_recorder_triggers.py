@@ -46,7 +46,7 @@ def boards_by_category(engine: Engine) -> dict[str, int]:
 def picture(camera_id: str) -> ImageRecord:
     fields = {"verdict_id": "verdict-1", "board_id": "board-1", "camera_id": camera_id, "sha256": "a" * 64}
     size = {"width": 640, "height": 480, "size_bytes": 9}
-    return ImageRecord({**fields, **size, "path": f"{camera_id}.jpg", "received_at": to_datetime(AT)})
+    return ImageRecord({**fields, **size, "kind": "frame", "path": f"{camera_id}.jpg", "received_at": to_datetime(AT)})
 
 
 def test_a_trigger_is_open_until_its_verdict_comes(store: Store, engine: Engine) -> None:
