@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from inference_subscriber import metrics
 from inference_subscriber.board import Inspected
 from inference_subscriber.boards import Boards
-from inference_subscriber.engines.base import Engine, Findings, Image
+from inference_subscriber.engines.base import Findings
 from inference_subscriber.errors import EngineFault
+from inference_subscriber.inspecting import Inspector
 from inference_subscriber.pictures import Picture
 from pcb_bus.clock import ns_to_ms
 from pcb_bus.inbox import Inbox
@@ -25,11 +26,11 @@ class DetectStage:
         EngineFault: twenty images in a row failed: a broken device only heals in a fresh process.
     """
 
-    def __init__(self, engine: Engine, inbox: Inbox[Picture], boards: Boards, max_batch: int) -> None:
-        self._engine = engine
+    def __init__(self, inspector: Inspector, inbox: Inbox[Picture], boards: Boards, max_batch: int) -> None:
+        self._inspector = inspector
         self._inbox = inbox
         self._boards = boards
-        self._max_batch = min(max_batch, engine.best_batch)
+        self._max_batch = min(max_batch, inspector.best_batch)
         self._failures = 0
 
     def run(self) -> None:
@@ -39,7 +40,7 @@ class DetectStage:
 
     def _inspect(self, pictures: Sequence[Picture]) -> None:
         started_at = time.monotonic_ns()
-        found = self._detect([picture.image for picture in pictures])
+        found = self._detect(pictures)
         ended_at = time.monotonic_ns()
         took_ms = ns_to_ms(ended_at - started_at)
         metrics.BATCH_SIZE.observe(len(pictures))
@@ -50,12 +51,12 @@ class DetectStage:
         for picture in (picture for picture, each in pairs if each is None):
             self._boards.lose(picture.frame)
 
-    def _detect(self, images: Sequence[Image]) -> Sequence[Findings | None]:
+    def _detect(self, pictures: Sequence[Picture]) -> Sequence[Findings | None]:
         try:
-            found = self._engine.detect(images)
+            found = self._inspector.inspect([(picture.frame.side, picture.image) for picture in pictures])
         except EngineFault as fault:
-            if len(images) > 1:
-                return [one for image in images for one in self._detect([image])]
+            if len(pictures) > 1:
+                return [one for picture in pictures for one in self._detect([picture])]
             self._count_failure(fault)
             return [None]
         self._failures = 0

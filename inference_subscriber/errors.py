@@ -2,7 +2,8 @@
 
 BoardlineError
  ├─ ConfigError   (ValueError)    a model that cannot be used: names `inference.model` or `inference.device`
- └─ EngineFault   (RuntimeError)  the network could not be run on these images
+ ├─ EngineFault   (RuntimeError)  the network could not be run on these images
+ └─ AnomalyRefused (ValueError)   an anomaly file that cannot be used, or not for this line
 """
 
 from pcb_bus.errors import BoardlineError
@@ -10,3 +11,7 @@ from pcb_bus.errors import BoardlineError
 
 class EngineFault(BoardlineError, RuntimeError):
     """The network could not be run on these images."""
+
+
+class AnomalyRefused(BoardlineError, ValueError):
+    """An anomaly file that cannot be used, or not for this line; one line, which names it. The line runs without it."""

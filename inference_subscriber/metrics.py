@@ -6,6 +6,7 @@ _MS = (1, 2, 5, 10, 20, 30, 50, 75, 100, 200, 500, 1000, 5000)
 
 FRAMES_DROPPED = Counter("boardline_inference_frames_dropped", "Frames dropped unseen", ["reason"])
 IMAGES_FAILED = Counter("boardline_inference_images_failed", "Images on which the network failed")
+BOARDS_UNALIGNED = Counter("boardline_inference_boards_unaligned", "Boards not found in the frame", ["side"])
 BATCH_SIZE = Histogram("boardline_inference_batch_size", "Frames in one run", buckets=(1, 2, 4, 8, 16, 32, 64))
 INFERENCE_MS = Histogram("boardline_inference_ms", "One run of the engine, in ms", buckets=_MS)
 DECODE_MS = Histogram("boardline_inference_decode_ms", "JPEG to pixels, in ms", buckets=_MS)

@@ -103,11 +103,14 @@ class ResendStage:
             self._on_alert(alert, self._fullness.detail)
 
 
-def telling(node: Node, outbox: Outbox) -> OnAlert:
-    """An alert becomes an event of the node, and its state."""
+def telling(node: Node, outbox: Outbox, show: Callable[[str], None] | None = None) -> OnAlert:
+    """An alert becomes an event of the node, and its state; or `show` is told what is wrong (nothing: all is well)."""
 
     def tell(alert: Alert, detail: str) -> None:
         node.event(alert.level, alert.message, waiting=len(outbox), fault=outbox.fault)
-        node.set_state("degraded" if detail else "online", detail)
+        if show is None:
+            node.set_state("degraded" if detail else "online", detail)
+        else:
+            show(detail)
 
     return tell

@@ -21,7 +21,7 @@ def open_engine(path: Path, placement: Placement, options: DetectOptions) -> Net
     Raises:
         ConfigError: the file or its card is missing, unreadable or no detector, or the device or a package is missing.
     """
-    model = _reference(path)
+    model = model_reference(path)
     if options.calibration is None:
         options = replace(options, calibration=read_calibration(path, model.sha256))
     try:
@@ -50,7 +50,12 @@ def _engine_for(path: Path, device: str) -> EngineType:
     return OpenVinoEngine
 
 
-def _reference(path: Path) -> ModelRef:
+def model_reference(path: Path) -> ModelRef:
+    """Name and identity of a model file.
+
+    Raises:
+        ConfigError: it is no model file, or cannot be read.
+    """
     if path.suffix not in {".pt", ".onnx", ".xml"}:
         raise ConfigError(f"inference.model: {path} is none of .onnx, .xml, .pt")
     try:

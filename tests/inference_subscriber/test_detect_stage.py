@@ -9,6 +9,7 @@ import pytest
 from inference_subscriber.boards import Boards
 from inference_subscriber.detecting import DetectStage
 from inference_subscriber.errors import EngineFault
+from inference_subscriber.inspecting import Inspector
 from inference_subscriber.joiner import Joiner, JoinOptions
 from inference_subscriber.judge import Judge
 from inference_subscriber.pictures import Picture
@@ -40,7 +41,7 @@ class Bench:
         session = MqttSession("bench", BrokerSettings())
         sender = VerdictSender(self._publish, outbox)
         self._boards = Boards(joiner, judge, sender, session, Topics(), evidence=0)
-        self._stage = DetectStage(engine, self._inbox, self._boards, max_batch=8)
+        self._stage = DetectStage(Inspector(engine), self._inbox, self._boards, max_batch=8)
 
     def run(self, *images: Any) -> None:
         """Show these pictures, one board each, and inspect them all."""

@@ -1,0 +1,98 @@
+"""PaDiM: a Gaussian over the features of good boards at every place (Defard et al. 2020).
+
+Features are reduced by a random semi-orthogonal projection (Kim et al. 2021, "Semi-orthogonal embedding"), and each
+place's covariance is shrunk towards the shape that all places have in common at its own scale, by as much as Ledoit and
+Wolf's estimate says.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from inference_subscriber.engines.features import FeatureMap
+
+Floats = npt.NDArray[np.float32]
+Grid = npt.NDArray[np.float32]
+"""A number for each place, height x width."""
+
+_SEED = 0
+_FLOOR = 0.03  # of the mean covariance: what no good board moves may still move a little on the next
+_RIDGE = 1e-6  # of the mean variance: keeps a covariance invertible
+_NEIGHBOURS = (3, 3)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gaussians:
+    """One Gaussian for each place of a feature map.
+
+    Args:
+        projection: (dimensions, channels), orthonormal rows.
+        mean: (dimensions, places).
+        whitening: (dimensions, dimensions, places), the inverses of the covariances' Cholesky factors.
+        shape: height and width of the map.
+    """
+
+    projection: Floats
+    mean: Floats
+    whitening: Floats
+    shape: tuple[int, int]
+
+    def distances(self, features: FeatureMap) -> Grid:
+        """Mahalanobis distance of each place to its good boards, 1 on average for a good one, over its neighbours."""
+        away = project(self.projection, features) - self.mean
+        squares = np.zeros(away.shape[1], np.float32)
+        for row, weights in enumerate(self.whitening, 1):  # lower triangles
+            part = np.einsum("jp,jp->p", weights[:row], away[:row])
+            squares += part * part
+        return smooth(squares.reshape(self.shape) / np.float32(len(away)))
+
+
+def project(projection: Floats, features: FeatureMap) -> Floats:
+    """Features (channels, height, width) in fewer dimensions, (dimensions, places)."""
+    return projection @ features.reshape(features.shape[0], -1)
+
+
+def smooth(squares: Grid) -> Grid:
+    """The root of squared distances, averaged over neighbouring places: one noisy place is no defect."""
+    return np.asarray(np.sqrt(cv2.blur(squares, _NEIGHBOURS)), np.float32)
+
+
+def make_projection(dimensions: int, channels: int) -> Floats:
+    """A random projection with orthonormal rows (dimensions, channels); the same each time."""
+    random = np.random.default_rng(_SEED).normal(size=(channels, min(dimensions, channels)))
+    return np.ascontiguousarray(np.linalg.qr(random)[0].T, np.float32)
+
+
+def fit_gaussians(projection: Floats, samples: Floats, shape: tuple[int, int]) -> Gaussians:
+    """Fit to projected features of good boards, (boards, dimensions, places); at least two boards."""
+    mean = samples.mean(axis=0)
+    away = np.ascontiguousarray((samples - mean).transpose(2, 0, 1))
+    covariances = away.transpose(0, 2, 1) @ away / np.float32(len(samples) - 1)
+    scales = np.trace(covariances, axis1=1, axis2=2)[:, None, None] + np.float32(1e-12)
+    shape_of_all = (covariances / scales).mean(axis=0)
+    share = shrinkage(away / np.sqrt(scales), covariances / scales, shape_of_all)
+    shrunk = (1 - share) * covariances + share * scales * shape_of_all
+    shrunk += _FLOOR * covariances.mean(axis=0) + _RIDGE * scales.mean() * np.eye(shrunk.shape[1])
+    whitening = np.linalg.inv(np.linalg.cholesky(shrunk.astype(np.float64)))
+    return Gaussians(projection, mean, np.ascontiguousarray(whitening.transpose(1, 2, 0), np.float32), shape)
+
+
+def shrinkage(away: Floats, covariances: Floats, common: Floats) -> float:
+    """How far to go from each place's own covariance to the common one, 0 to 1 (Ledoit and Wolf 2004).
+
+    Args:
+        away: (places, boards, dimensions), less the mean, at a total variance of one.
+        covariances: (places, dimensions, dimensions), of the same.
+    """
+    lengths: Floats = (away**2).sum(axis=2)
+    noise = (lengths**2).mean() - (covariances**2).sum(axis=(1, 2)).mean()
+    spread = ((covariances - common) ** 2).sum(axis=(1, 2)).mean()
+    return float(np.clip(noise / away.shape[1] / (spread + 1e-12), 0, 1))
+
+
+def stack(projection: Floats, features: Iterable[FeatureMap]) -> Floats:
+    """Projected features of many boards, (boards, dimensions, places)."""
+    return np.stack([project(projection, each) for each in features])

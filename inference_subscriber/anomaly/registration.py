@@ -1,0 +1,165 @@
+"""Where a board lies in a frame, against the reference picture of its product: shift, turn, tilt.
+
+Inverse compositional alignment (Baker and Matthews 2004, "Lucas-Kanade 20 years on") of a homography, coarse to fine,
+on the local contrast of the logarithm of the grey values: exposure, lamp and white balance drop out.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from inference_subscriber.engines.base import Image
+
+Matrix = npt.NDArray[np.float64]
+Plane = npt.NDArray[np.float32]
+
+_SCALES = (8, 4)
+_STEPS = 12
+_SETTLED = 0.03  # pixels of the frame
+_CLIP = 2.5  # standard deviations of the reference's contrast; a foreign thing pulls no harder
+_LEAST_LIKENESS = 0.5
+_MARGIN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """Where the board lies.
+
+    Args:
+        matrix: 3 x 3, from pixels of the reference to pixels of the frame.
+        likeness: correlation of the aligned local contrast with the reference's, at most 1.
+    """
+
+    matrix: Matrix
+    likeness: float
+
+    @property
+    def aligned(self) -> bool:
+        return self.likeness >= _LEAST_LIKENESS
+
+
+class Registrar:
+    """Aligns frames to one reference picture, which has their size. Some 2 ms a frame of 640x480 on one core."""
+
+    def __init__(self, reference: Image) -> None:
+        self._height, self._width = reference.shape[:2]
+        self._levels = [_Level(reference, scale) for scale in _SCALES]
+
+    def align(self, frame: Image) -> Pose:
+        """The pose of the board; where it cannot be found, one that is not `aligned`."""
+        pose = self._refine(frame, np.eye(3))
+        if pose.aligned:
+            return pose
+        moved = np.eye(3)
+        moved[:2, 2] = self._levels[-1].shift_of(frame)
+        return max(pose, self._refine(frame, moved), key=lambda each: each.likeness)
+
+    def unwarp(self, frame: Image, pose: Pose) -> Image:
+        """The frame as if the board lay as in the reference."""
+        size, flags = (self._width, self._height), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return np.asarray(cv2.warpPerspective(frame, pose.matrix, size, None, flags, cv2.BORDER_REPLICATE), np.uint8)
+
+    def _refine(self, frame: Image, start: Matrix) -> Pose:
+        matrix, likeness = start, 0.0
+        for level in self._levels:
+            matrix, likeness = level.refine(frame, matrix)
+        return Pose(matrix, likeness)
+
+
+class _Level:
+    """The reference at one scale, with the derivatives that every frame shares."""
+
+    def __init__(self, reference: Image, scale: int) -> None:
+        height, width = reference.shape[:2]
+        self._size = max(8, width // scale), max(8, height // scale)
+        self._target = local_contrast(reference, self._size)
+        self._spread = float(self._target.std()) or 1.0
+        self._to_level = _to_level((width, height), self._size)
+        self._to_unit = _to_unit(self._size)
+        self._corners = np.array([[(0, 0), (width, 0), (width, height), (0, height)]], np.float64)
+        steepest = _steepest_descent(self._target, self._to_unit)
+        hessian = steepest.T @ steepest
+        hessian += np.eye(8) * 1e-6 * np.trace(hessian)
+        self._solve = np.asarray(np.linalg.solve(hessian, steepest.T), np.float32)
+
+    def refine(self, frame: Image, start: Matrix) -> tuple[Matrix, float]:
+        plane = local_contrast(frame, self._size)
+        matrix = start
+        for _ in range(_STEPS):
+            error = np.clip(self._seen(plane, matrix) - self._target, -_CLIP * self._spread, _CLIP * self._spread)
+            step = self._step(self._solve @ _inner(error))
+            matrix = matrix @ step
+            matrix = matrix / matrix[2, 2]
+            if np.abs(cv2.perspectiveTransform(self._corners, step) - self._corners).max() < _SETTLED:
+                break
+        return matrix, self._likeness(self._seen(plane, matrix))
+
+    def shift_of(self, frame: Image) -> Matrix:
+        """By how many pixels of the frame the board lies aside (phase correlation)."""
+        window = cv2.createHanningWindow(self._size, cv2.CV_32F)
+        shift, _ = cv2.phaseCorrelate(self._target, local_contrast(frame, self._size), window)
+        return np.asarray(shift, np.float64) / np.diag(self._to_level)[:2]
+
+    def _seen(self, plane: Plane, matrix: Matrix) -> Plane:
+        here = self._to_level @ matrix @ np.linalg.inv(self._to_level)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return np.asarray(cv2.warpPerspective(plane, here, self._size, None, flags, cv2.BORDER_REPLICATE), np.float32)
+
+    def _step(self, change: npt.NDArray[np.float32]) -> Matrix:
+        """The inverse of the small homography, in pixels of the frame."""
+        small = np.append(change, 0.0).reshape(3, 3).astype(np.float64) + np.eye(3)
+        to_unit = self._to_unit @ self._to_level
+        return np.asarray(np.linalg.inv(to_unit) @ np.linalg.inv(small) @ to_unit, np.float64)
+
+    def _likeness(self, seen: Plane) -> float:
+        a, b = _inner(seen), _inner(self._target)
+        a, b = a - a.mean(), b - b.mean()
+        return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b) + 1e-9))
+
+
+def local_contrast(image: Image, size: tuple[int, int]) -> Plane:
+    """The logarithm of the grey values at this width and height, less its surroundings, at a spread of one."""
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    grey = small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
+    light = np.log(grey.astype(np.float32) + 8)
+    around = max(3, size[0] // 10) | 1
+    contrast = light - cv2.blur(light, (around, around), borderType=cv2.BORDER_REFLECT)
+    return np.asarray(contrast / (contrast.std() + 1e-3), np.float32)
+
+
+def _steepest_descent(target: Plane, to_unit: Matrix) -> npt.NDArray[np.float64]:
+    """How each inner pixel changes with each of the eight numbers of a homography, (pixels, 8)."""
+    dy, dx = np.gradient(target.astype(np.float64))
+    dx, dy = dx / to_unit[0, 0], dy / to_unit[1, 1]
+    ys, xs = np.mgrid[0 : target.shape[0], 0 : target.shape[1]].astype(np.float64)
+    x, y = xs * to_unit[0, 0] + to_unit[0, 2], ys * to_unit[1, 1] + to_unit[1, 2]
+    radial = -(x * dx + y * dy)
+    return np.stack([_inner(each) for each in (x * dx, y * dx, dx, x * dy, y * dy, dy, x * radial, y * radial)], axis=1)
+
+
+def _inner(plane: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    return plane[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN].ravel()
+
+
+def _to_level(frame: tuple[int, int], level: tuple[int, int]) -> Matrix:
+    """From pixels of the frame to those of a level; centres of pixels are whole numbers."""
+    (width, height), (small_width, small_height) = frame, level
+    across, down = small_width / width, small_height / height
+    return np.array([(across, 0, across / 2 - 0.5), (0, down, down / 2 - 0.5), (0, 0, 1)])
+
+
+def _to_unit(size: tuple[int, int]) -> Matrix:
+    """From pixels to -1 to 1 over the width."""
+    half = size[0] / 2
+    return np.array([(1 / half, 0, -(size[0] - 1) / size[0]), (0, 1 / half, -(size[1] - 1) / size[0]), (0, 0, 1)])
+
+
+def boxes_through(matrix: Matrix, boxes: npt.NDArray[np.float64]) -> Iterator[tuple[float, float, float, float]]:
+    """The boxes (n, 4) around what the corners of the given ones become."""
+    for x1, y1, x2, y2 in boxes:
+        corners = cv2.perspectiveTransform(np.array([[(x1, y1), (x2, y1), (x2, y2), (x1, y2)]], np.float64), matrix)[0]
+        (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
+        yield float(left), float(top), float(right), float(bottom)
