@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from dataclasses import replace
 
 from inference_subscriber import metrics
 from inference_subscriber.board import Board, BoardKey, Inspected, Receipt
@@ -39,6 +40,10 @@ class Boards:
         self._changed = threading.Condition()
         self._wakes_at = 0
         self._stopped = False
+
+    def use(self, anomaly_threshold: float) -> None:
+        """It holds for the boards that are judged from now on; any thread."""
+        self._judge = replace(self._judge, anomaly_threshold=anomaly_threshold)
 
     def announce(self, trigger: Trigger, receipt: Receipt, received_at: int) -> None:
         """A trigger came; `receipt` acknowledges it once its board's verdict is safe. No board is judged twice."""

@@ -84,4 +84,4 @@ def _hottest_region(heat: npt.NDArray[np.uint8], left: _Mask, grid: _Grid) -> Od
     peak = np.unravel_index(np.argmax(np.where(left, heat, 0)), heat.shape)
     _, labels, regions, _ = cv2.connectedComponentsWithStats(left.astype(np.uint8))
     x, y, columns, rows, _ = (int(each) for each in regions[labels[peak]])
-    return Oddity(float(heat[peak]) / 255, grid.box(x, y, columns, rows))
+    return Oddity(float(heat[peak]) / 256, grid.box(x, y, columns, rows))

@@ -61,7 +61,8 @@ class InferenceService:
         self._sender = VerdictSender(self._publish_verdict, self._outbox)
         self._resending = self._make_resending(pace)
         self._boards = self._make_boards(settings, engine, taxonomy)
-        self._thresholds = LiveThresholds(self._node, engine, settings.detect_options.thresholds)
+        thresholds, odd = settings.detect_options.thresholds, chosen.anomaly_threshold
+        self._thresholds = LiveThresholds(self._node, engine, self._boards, thresholds, odd)
         stages: dict[str, Callable[[], None]] = {
             "triggers": TriggerStage(self._node, self._triggers, self._boards).run,
             "frames": FrameStage(self._node, self._frames, self._boards, self._pictures, settings.frame_limits).run,
@@ -103,7 +104,8 @@ class InferenceService:
     def _make_boards(self, settings: InferenceLine, engine: Engine, taxonomy: Taxonomy) -> Boards:
         joiner = Joiner(settings.sides, settings.join_options)
         deadline_ns = ms_to_ns(settings.inference.deadline_ms)
-        judge = Judge(settings.root, settings.sides, taxonomy, engine.model, deadline_ns)
+        odd = settings.inference.anomaly_threshold
+        judge = Judge(settings.root, settings.sides, taxonomy, engine.model, deadline_ns, odd)
         node = self._node
         return Boards(joiner, judge, self._sender, node.session, node.topics, settings.inference.evidence_share)
 

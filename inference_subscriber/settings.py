@@ -37,6 +37,8 @@ class InferenceSettings(Section):
     """Least confidence of a defect; none: each class has the one of the model's card, or 0.5 without such a card."""
     class_confidence: ClassShares = Field(default_factory=dict)
     """The same for single classes."""
+    anomaly_threshold: Share = 0.5
+    """Anomaly score above which a side is odd; 0.5 is what was calibrated on good boards."""
     iou: Share = 0.5
     """Boxes of one class that overlap more than this are one defect."""
     max_batch: Annotated[int, Field(ge=1, le=64)] = 8

@@ -33,6 +33,7 @@ KNOWN: Mapping[str, TypeAdapter[Any]] = {
     "fps": _is(Annotated[float, Field(gt=0, le=1000)]),
     "confidence": _is(_Share),
     "class_confidence": _is(dict[Name, _Share]),
+    "anomaly_threshold": _is(_Share),
     "retention_days": _is(Annotated[float, Field(gt=0, le=100_000)]),
     "alert_defect_rate": _is(_Share),
 }

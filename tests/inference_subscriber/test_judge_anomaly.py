@@ -131,7 +131,7 @@ def test_an_oddity_beside_the_hotter_heat_of_a_minor_defect_is_found() -> None:
     found = boxes(Findings((box_around(ODD, "bite"),), anomaly({ELSEWHERE: 180, (70, 50, 71, 51): 150, ODD: 240})))
     assert [box.class_name for box in found] == ["bite", UNKNOWN_ANOMALY]
     assert corners(found[1]) == pixels(ELSEWHERE), "the hottest of what is left"
-    assert found[1].confidence == pytest.approx(180 / 255)
+    assert found[1].confidence == 180 / 256
 
 
 def test_what_reaches_far_beyond_a_minor_defect_is_an_oddity() -> None:

@@ -4,9 +4,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from support.probe import Probe
 
+from inference_subscriber.engines.base import Anomaly, Findings
 from inference_subscriber.service import InferenceService
 from pcb_bus.clock import now_ns
 from pcb_bus.codec import encode_json
@@ -60,7 +62,28 @@ def test_inference_that_starts_later_finds_the_value(
     assert category_of(line, "b", short_jpeg) == "normal"
 
 
-@pytest.mark.parametrize("values", [{"confidence": 1.5}, {"class_confidence": {"no such class": 0.9}}])
+def test_what_is_odd_changes_too(
+    line: Line,
+    start_service: StartService,
+    recorder: Probe,
+    red_spots: Any,
+    good_jpeg: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    odd = Findings((), Anomaly(0.7, (8.0, 8.0, 16.0, 16.0), np.full((6, 8), 179, np.uint8)))
+    monkeypatch.setattr(red_spots, "detect", lambda images: [odd for _ in images])
+    start_service(sides=("left",), engine=red_spots, anomaly_threshold=0.6)
+    line.viewer.wait_for("pcb/status/inference", lambda each: b'"online"' in each.payload)
+    found = [category_of(line, "as the file says", good_jpeg)]
+    for number, values in enumerate(({"anomaly_threshold": 0.8}, {"anomaly_threshold": 0.65}, {})):
+        tell(recorder, **values)
+        found.append(category_of(line, f"change {number}", good_jpeg))
+    assert found == ["component", "normal", "component", "component"]
+
+
+@pytest.mark.parametrize(
+    "values", [{"confidence": 1.5}, {"class_confidence": {"no such class": 0.9}}, {"anomaly_threshold": "high"}]
+)
 def test_nonsense_is_told_and_the_file_holds(
     line: Line, start_service: StartService, recorder: Probe, short_jpeg: bytes, values: dict[str, Any]
 ) -> None:

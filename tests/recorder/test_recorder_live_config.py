@@ -51,6 +51,7 @@ def write(engine: Engine, key: str, value: str) -> None:
         ("confidence", 0),
         ("confidence", 1.0),
         ("class_confidence", {}),
+        ("anomaly_threshold", 0.6),
         ("class_confidence", {"short": 0.4, "spur": 1}),
         ("retention_days", 30),
         ("alert_defect_rate", 0.25),
@@ -64,6 +65,7 @@ def test_a_value_in_its_range(key: str, value: Any) -> None:
     ("key", "value"),
     [
         ("jpeg_quality", 0),
+        ("anomaly_threshold", 1.1),
         ("jpeg_quality", 101),
         ("jpeg_quality", "90"),
         ("jpeg_quality", True),
