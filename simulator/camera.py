@@ -1,38 +1,48 @@
-"""A camera above the virtual conveyor: `sim://<side>?seed=…&rate=…&epoch_ns=…&defect_share=…`."""
+"""A camera above the virtual conveyor: `sim://<side>?look=…&product=…&seed=…&rate=…&epoch_ns=…&defect_share=…`."""
 
 import time
-from functools import lru_cache
+from itertools import cycle
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from edge_publisher.sources import CaptureRequest, Picture
 from pcb_bus.clock import NS_PER_S, now_ns
 from pcb_bus.errors import ConfigError
-from simulator.bare_board import draw_board
-from simulator.schedule import Schedule
+from simulator.bare_board import NoRoomForDefects
+from simulator.painter import DrawnAhead, board_drawer, exposed, sensor_noise
+from simulator.schedule import ASSEMBLED, BARE, LOOKS, Schedule
 
 Image = npt.NDArray[np.uint8]
 _BELT_BGR = (52, 56, 60)
-_NOISE_SIGMA = 2.0
-_LEAST_SIZE = (320, 240)  # below that, a board has no room for its defects
-_OPTIONS: dict[str, type] = {"seed": int, "rate": float, "epoch_ns": int, "defect_share": float}
+_LEAST_SIZE = {ASSEMBLED: (480, 360), BARE: (320, 240)}  # below that, a board has no room for its defects
+_OPTIONS: dict[str, type] = {
+    "look": str,
+    "product": int,
+    "seed": int,
+    "rate": float,
+    "epoch_ns": int,
+    "defect_share": float,
+    "oddity_share": float,
+}
 
 
 class SimulatedCamera:
-    """Shows the belt of one `Schedule` from above one side, at the pace that was asked for."""
+    """Shows the belt of one `Schedule` from above one side, at the pace that was asked for.
+
+    Raises:
+        NoRoomForDefects: the pictures are too small for the boards.
+    """
 
     def __init__(self, schedule: Schedule, side: str, request: CaptureRequest) -> None:
         self._schedule = schedule
-        self._side = side
         self._size = (request.width, request.height)
         self._period_ns = round(NS_PER_S / request.fps)
         self._due = now_ns()
-        self._noise = _noise_pictures(request.width, request.height, schedule.board_seed(-1, side))
-        self._draw = lru_cache(maxsize=3)(self._board)
+        self._noise = cycle(sensor_noise(request.width, request.height, schedule.board_seed(-1, side)))
+        self._boards = DrawnAhead(schedule, board_drawer(schedule, side, request.width, request.height))
 
     def read(self) -> Picture:
         """Wait for the next picture, as a camera does."""
@@ -43,17 +53,12 @@ class SimulatedCamera:
         return Picture(captured_at, width, height, image=self._view(captured_at), jpeg=None)
 
     def close(self) -> None:
-        self._draw.cache_clear()
+        self._boards.close()
 
     def _view(self, now: int) -> Image:
-        board = self._draw(self._schedule.index_at(now))
+        board = self._boards.board(self._schedule.index_at(now))
         shift = round(self._schedule.offset_at(now) * board.shape[1])
-        noise = self._noise[now // self._period_ns % len(self._noise)]
-        return np.asarray(cv2.add(_shifted(board, shift), noise, dtype=cv2.CV_8U), np.uint8)
-
-    def _board(self, index: int) -> Image:
-        schedule, side = self._schedule, self._side
-        return draw_board(schedule.board_seed(index, side), *self._size, schedule.defects(index, side)).image
+        return exposed(_shifted(board, shift), next(self._noise))
 
 
 def _shifted(board: Image, shift: int) -> Image:
@@ -66,12 +71,6 @@ def _shifted(board: Image, shift: int) -> Image:
         target = view[:, shift:] if shift > 0 else view[:, : board.shape[1] + shift]
         target[:] = source
     return view
-
-
-def _noise_pictures(width: int, height: int, seed: int) -> list[npt.NDArray[np.int16]]:
-    # A few pictures of noise, made once: fresh noise costs more time than everything else here.
-    rng = np.random.default_rng(seed)
-    return [rng.normal(0, _NOISE_SIGMA, (height, width, 3)).astype(np.int16) for _ in range(4)]
 
 
 def open_simulated_camera(spec: str, request: CaptureRequest) -> SimulatedCamera:
@@ -90,8 +89,20 @@ def open_simulated_camera(spec: str, request: CaptureRequest) -> SimulatedCamera
         except ValueError:
             raise ConfigError(f"edge.source: {spec}: {key} cannot be {text!r}") from None
     schedule = Schedule(**options)
-    if not 0 < schedule.rate <= 100 or not 0 <= schedule.defect_share <= 1:
-        raise ConfigError(f"edge.source: {spec}: rate must be within 0 to 100, defect_share within 0 to 1")
-    if request.width < _LEAST_SIZE[0] or request.height < _LEAST_SIZE[1]:
-        raise ConfigError(f"edge.width, edge.height: a drawn board needs {_LEAST_SIZE[0]}x{_LEAST_SIZE[1]} pixels")
-    return SimulatedCamera(schedule, parts.netloc or "board", request)
+    _check(spec, schedule)
+    width, height = _LEAST_SIZE[schedule.look]
+    if request.width < width or request.height < height:
+        raise ConfigError(f"edge.width, edge.height: a drawn board needs {width}x{height} pixels")
+    try:
+        return SimulatedCamera(schedule, parts.netloc or "board", request)
+    except NoRoomForDefects as error:
+        raise ConfigError(f"edge.width, edge.height: {error}") from None
+
+
+def _check(spec: str, schedule: Schedule) -> None:
+    if schedule.look not in LOOKS:
+        raise ConfigError(f"edge.source: {spec}: look must be one of {', '.join(LOOKS)}")
+    if schedule.product < 0:
+        raise ConfigError(f"edge.source: {spec}: product must be 0 or more")
+    if not 0 < schedule.rate <= 100 or not all(0 <= s <= 1 for s in (schedule.defect_share, schedule.oddity_share)):
+        raise ConfigError(f"edge.source: {spec}: rate must be within 0 to 100, defect_share and oddity_share 0 to 1")

@@ -13,19 +13,19 @@ from rich.live import Live
 
 from pcb_bus.clock import NS_PER_S, now_ns, to_datetime
 from pcb_bus.errors import BoardlineError
-from pcb_bus.messages import Category, Trigger
+from pcb_bus.messages import Trigger
 from pcb_bus.session import SessionOptions
 from pcb_bus.settings import DEFAULT_TAXONOMY
 from pcb_bus.taxonomy import load_taxonomy
 from pcb_bus.topics import Topics
 from pcb_bus.trigger_source import TriggerSource
 from simulator.conveyor import Conveyor
-from simulator.display import ROWS, board_line, live_view, summary_table
+from simulator.display import ROWS, board_line, live_view, misjudged_lines, summary_table
 from simulator.line import SIDES, LineOptions, VirtualLine
 from simulator.observer import Observer
 from simulator.reconciliation import reconcile
 from simulator.records import rows_by_board
-from simulator.schedule import Schedule
+from simulator.schedule import ASSEMBLED, Schedule
 
 _READY_S = 30.0
 _SETTLE_S = 20.0
@@ -38,13 +38,31 @@ class DemoFailed(BoardlineError, RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """What `make demo` takes. `boards`: end after so many; None runs until it is stopped. `rate`: boards a second."""
+    """What `make demo` takes; what is not said here is said of `Schedule`.
+
+    Args:
+        boards: end after so many; None runs until it is stopped.
+    """
 
     boards: int | None = None
     rate: float = 2.0
     seed: int = 1
     defect_share: float = 0.3
+    look: str = ASSEMBLED
+    product: int = 1
+    oddity_share: float = 0.05
     line: LineOptions = field(default_factory=LineOptions)
+
+    def schedule(self, epoch_ns: int) -> Schedule:
+        return Schedule(
+            seed=self.seed,
+            rate=self.rate,
+            epoch_ns=epoch_ns,
+            defect_share=self.defect_share,
+            look=self.look,
+            product=self.product,
+            oddity_share=self.oddity_share,
+        )
 
 
 class Demo:
@@ -61,7 +79,7 @@ class Demo:
         self._failure: str | None = None
         self.summary: dict[str, Any] = {}
         self._taxonomy = load_taxonomy(DEFAULT_TAXONOMY)
-        self._schedule = Schedule(options.seed, options.rate, now_ns(), options.defect_share)
+        self._schedule = options.schedule(now_ns())
         self.line = VirtualLine(self._schedule, options.line, self._on_failure)
         self.observer = Observer(Topics())
 
@@ -111,13 +129,12 @@ class Demo:
             raise DemoFailed(self._failure)
 
     def _announce(self, index: int, trigger: Trigger) -> None:
-        self.observer.expect(trigger, self._truth(index))
-
-    def _truth(self, index: int) -> Category | None:
         # Nobody has told us what is on pictures that somebody else took.
-        if any(self._options.line.sources.get(side) for side in SIDES):
-            return None
-        return self._schedule.truth(index, SIDES, self._taxonomy)
+        if not self._options.line.all_drawn:
+            self.observer.expect(trigger, None)
+            return
+        truth = self._schedule.truth(index, SIDES, self._taxonomy)
+        self.observer.expect(trigger, truth, self._schedule.faults_of_board(index, SIDES))
 
     def _show_until(self, conveyor: Conveyor, source: TriggerSource) -> None:
         show = self._show_live if self._console.is_terminal else self._show_lines
@@ -161,6 +178,8 @@ class Demo:
         path = self.line.workplace.summary
         path.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         self._console.print(summary_table(summary))
+        for line in misjudged_lines(summary["misjudged"]):
+            self._console.print(line, style="yellow", highlight=False, markup=False)
         for account in books.accounts:
             if not account.complete or account.doubles:
                 self._console.print(board_line(account), style="red", highlight=False)

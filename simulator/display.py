@@ -1,6 +1,7 @@
 """The live table of a running line: verdicts against truth."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from rich import box
 from rich.console import Group, JustifyMethod, RenderableType
@@ -8,7 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pcb_bus.messages import Category, Outcome
-from simulator.accounting import BoardAccount, Judgement, Tally, is_escape, is_false_call
+from simulator.accounting import Tally
+from simulator.accounts import BoardAccount, Judgement, is_escape, is_false_call
+from simulator.scoring import MOST_ESCAPES, MOST_FALSE_CALLS
 
 ROWS = 14
 _COLUMNS: Sequence[tuple[str, int, JustifyMethod]] = (
@@ -27,6 +30,8 @@ _COLOURS: Mapping[str, str] = {
     "scrap": "red",
     "unjudged": "magenta",
 }
+_BOUNDS = {"escape_rate": MOST_ESCAPES, "false_call_rate": MOST_FALSE_CALLS}
+_MISJUDGED_SHOWN = 12
 _STATES: Mapping[str, str] = {"online": "green", "degraded": "yellow", "offline": "red"}
 
 
@@ -112,18 +117,33 @@ def _count_line(tally: Tally, total: int | None) -> Text:
 
 
 def summary_table(summary: Mapping[str, object]) -> Table:
-    """The summary as a person reads it."""
+    """The summary as a person reads it; the wrong verdicts are `misjudged_lines`."""
     table = Table(title="The run", title_justify="left", show_header=False)
     table.add_column(style="bold")
     table.add_column()
     for key, value in summary.items():
-        table.add_row(key.replace("_", " "), _plain(value))
+        if key != "misjudged":
+            table.add_row(key.replace("_", " "), _plain(key, value))
     return table
 
 
-def _plain(value: object) -> str:
+def misjudged_lines(misjudged: Sequence[Mapping[str, Any]] | None) -> Iterator[str]:
+    """A line for each wrong verdict; the rest stand in the summary's file."""
+    for each in (misjudged or ())[:_MISJUDGED_SHOWN]:
+        drawn, found = ", ".join(each["drawn"]) or "nothing", _found(each["found"]) or "nothing"
+        verdict = f"{each['error']}: {each['board_id']}  {each['verdict']} for {each['truth']}"
+        yield f"{verdict}; drawn: {drawn}; found: {found}"
+    if misjudged and len(misjudged) > _MISJUDGED_SHOWN:
+        yield f"and {len(misjudged) - _MISJUDGED_SHOWN} more in summary.json"
+
+
+def _plain(key: str, value: object) -> str:
+    if value is None:
+        return "unknown"
+    if key in _BOUNDS and isinstance(value, float):
+        return f"{value:.1%} of the boards (at most {_BOUNDS[key]:.0%})"
     if isinstance(value, Mapping):
-        return "   ".join(f"{key} {number}" for key, number in value.items())
+        return "   ".join(f"{name} {number}" for name, number in value.items())
     if isinstance(value, bool):
-        return "yes" if value else "none"
-    return "unknown" if value is None else str(value)
+        return "yes" if value else ("none" if key == "gaps" else "no")
+    return str(value)

@@ -1,5 +1,6 @@
 """A whole line on this machine: its own broker, and every service as a child process with its own files."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from simulator.schedule import Schedule
 from simulator.workplace import Workplace, free_ports, merged
 
 SIDES = ("left", "right")
+_FPS = 10
+_FPS_PER_RATE = 2  # a board stands still for more than half a period: at least one picture of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,11 @@ class LineOptions:
     sources: Mapping[str, str | None] = field(default_factory=dict)
     database_url: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def all_drawn(self) -> bool:
+        """Whether every side has the simulated camera."""
+        return not any(self.sources.get(side) for side in SIDES)
 
 
 class VirtualLine:
@@ -122,7 +130,7 @@ class VirtualLine:
                 "credentials": str(self.broker.credentials_folder),
             },
             "log": {"directory": str(folder / "log")},
-            "edge": {"trigger": "mqtt"},
+            "edge": {"trigger": "mqtt", "fps": max(_FPS, math.ceil(_FPS_PER_RATE * self._schedule.rate))},
             "actuator": {"ledger": str(folder / "actuator" / "ledger.db")},
             "inference": {"outbox": str(folder / "inference" / "outbox.db")},
             "recorder": {

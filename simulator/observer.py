@@ -13,7 +13,9 @@ from pcb_bus.inbox import Inbox
 from pcb_bus.messages import Actuation, Category, Message, NodeState, NodeStatus, Recorded, Trigger, Verdict
 from pcb_bus.session import Delivery, MqttSession, Subscription
 from pcb_bus.topics import TopicFilter, Topics, exactly
-from simulator.accounting import BoardAccount, Books, Tally
+from simulator.accounting import Books, Tally
+from simulator.accounts import BoardAccount
+from simulator.schedule import Fault
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +58,10 @@ class Observer:
         self._inbox.close()
         self._thread.join()
 
-    def expect(self, trigger: Trigger, truth: Category | None) -> None:
+    def expect(self, trigger: Trigger, truth: Category | None, drawn: Sequence[Fault] = ()) -> None:
         """A board is about to be triggered."""
         with self.changed:
-            self._books.triggered(trigger.board_id, truth)
+            self._books.triggered(trigger.board_id, truth, drawn)
             self.changed.notify_all()
 
     def wait_for_nodes(self, names: frozenset[str], timeout: float, stop: threading.Event) -> frozenset[str]:

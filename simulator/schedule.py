@@ -4,7 +4,7 @@ The cameras and the conveyor of a virtual line share nothing but a `Schedule`, s
 started again without the others noticing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from hashlib import blake2b
 from urllib.parse import urlencode
@@ -13,11 +13,29 @@ import numpy as np
 
 from pcb_bus.clock import NS_PER_S
 from pcb_bus.messages import Category
-from pcb_bus.taxonomy import Taxonomy
-from simulator.bare_board import DEFECT_CLASSES
+from pcb_bus.taxonomy import UNKNOWN_ANOMALY, Taxonomy
+from simulator.assembled.defects import DEFECT_CLASSES as ASSEMBLED_DEFECTS
+from simulator.assembled.oddities import ODDITIES
+from simulator.bare_board import DEFECT_CLASSES as BARE_DEFECTS
+from simulator.product import MOST_DEFECTS
 
-_MAX_DEFECTS = 3
+ASSEMBLED, BARE = "assembled", "bare"
+#: What the boards look like, and the defects that such boards may have.
+LOOKS: Mapping[str, Sequence[str]] = {ASSEMBLED: ASSEMBLED_DEFECTS, BARE: BARE_DEFECTS}
 _STANDSTILL = 0.7  # share of the period that a board stands still, centred on its trigger
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is drawn on a side that a good board does not have: a defect of that class, or an oddity."""
+
+    side: str
+    name: str
+    odd: bool = False
+
+    def category(self, taxonomy: Taxonomy) -> Category:
+        """What the verdict should make of it; of an oddity only the anomaly score can know."""
+        return taxonomy.category_of(UNKNOWN_ANOMALY if self.odd else self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +47,18 @@ class Schedule:
         rate: boards a second.
         epoch_ns: when board 0 was due, ns since the epoch.
         defect_share: share of the sides that carry defects, 0 to 1.
+        look: assembled boards in colour, or bare copper.
+        product: which product the assembled boards are; bare boards are each of another layout.
+        oddity_share: share of the sides that carry an oddity instead, 0 to 1; bare boards have none.
     """
 
     seed: int = 1
     rate: float = 2.0
     epoch_ns: int = 0
     defect_share: float = 0.3
+    look: str = ASSEMBLED
+    product: int = 1
+    oddity_share: float = 0.05
 
     @property
     def period_ns(self) -> float:
@@ -75,15 +99,23 @@ class Schedule:
         digest = blake2b(f"{self.seed}/{index}/{side}".encode(), digest_size=4).digest()
         return int.from_bytes(digest)
 
-    def defects(self, index: int, side: str) -> tuple[str, ...]:
-        """Classes of the defects that are drawn on this side."""
-        rng = np.random.default_rng(self.board_seed(index, side) ^ 0x5EED)
-        if rng.random() >= self.defect_share:
-            return ()
-        count = int(rng.integers(1, _MAX_DEFECTS + 1))
-        return tuple(str(name) for name in rng.choice(DEFECT_CLASSES, count))
+    def faults(self, index: int, side: str) -> tuple[Fault, ...]:
+        """What is drawn on this side."""
+        rng = np.random.default_rng(self.board_seed(index, side) ^ 0x0DD)
+        if self.look == ASSEMBLED and rng.random() < self.oddity_share:
+            return (Fault(side, str(rng.choice(ODDITIES)), odd=True),)
+        return tuple(Fault(side, name) for name in self._defects(index, side))
+
+    def faults_of_board(self, index: int, sides: Sequence[str]) -> tuple[Fault, ...]:
+        return tuple(fault for side in sides for fault in self.faults(index, side))
 
     def truth(self, index: int, sides: Sequence[str], taxonomy: Taxonomy) -> Category:
         """What the verdict on this board should be."""
-        names = [name for side in sides for name in self.defects(index, side)]
-        return taxonomy.worst(taxonomy.category_of(name) for name in names)
+        return taxonomy.worst(fault.category(taxonomy) for fault in self.faults_of_board(index, sides))
+
+    def _defects(self, index: int, side: str) -> Sequence[str]:
+        rng = np.random.default_rng(self.board_seed(index, side) ^ 0x5EED)
+        if rng.random() >= self.defect_share:
+            return ()
+        count = int(rng.integers(1, MOST_DEFECTS + 1))
+        return [str(name) for name in rng.choice(LOOKS[self.look], count)]

@@ -13,7 +13,7 @@ import numpy as np
 from simulator.assembled.design import Design, TestPad
 from simulator.assembled.ink import Box, Image, Pose, around, fill, shade, vary
 from simulator.assembled.parts import Terminal
-from simulator.assembled.placement import PlacedPart
+from simulator.assembled.placement import PlacedPart, place_parts
 from simulator.assembled.solder import cold_joint, solder_bridge, starved_joint
 from simulator.drawing.defects import RECIPES as COPPER_RECIPES
 from simulator.drawing.defects import paint_defect
@@ -32,6 +32,7 @@ _LAMINATE = (88, 128, 140)
 _FARTHEST_BRIDGE = 20.0
 _TRIES = 60
 _COPPER_TRIES = 10
+_ROOM_TRIALS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,17 @@ def choose(
             _choose_bridge(placed, rng, plan)
         elif name == "damaged_pad":
             _choose_pad(design, rng, plan)
+
+
+def has_room(design: Design, classes: Sequence[str]) -> bool:
+    """Whether a board of this design can carry all these defects at once; by a few trials."""
+    for trial in range(_ROOM_TRIALS):
+        plan, rng = Plan(), np.random.default_rng(trial)
+        spoil_copper(design, classes, rng, plan)
+        choose(place_parts(design, rng), design, classes, rng, plan)
+        if len(plan.taken) == len(classes):
+            return True
+    return False
 
 
 def paint_joint(image: Image, name: str, joint: Joint, rng: np.random.Generator, plan: Plan) -> None:

@@ -54,7 +54,7 @@ class TestPad:
     radius: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Design:
     """One side of a product. `copper` is 1 where there is copper (uint8, height x width)."""
 
@@ -92,11 +92,12 @@ def make_design(seed: int, width: int = 640, height: int = 480) -> Design:
     for area in areas:
         wiring.canvas.place([area])
     wiring.run()
-    look = _choose_look(rng)
+    look = choose_look(rng)
     return Design(width, height, look, parts, tuple(wiring.vias), tuple(wiring.test_pads), holes, wiring.canvas.copper)
 
 
-def _choose_look(rng: np.random.Generator) -> Look:
+def choose_look(rng: np.random.Generator) -> Look:
+    """The colours of a product."""
     mask = _MASKS[int(rng.integers(len(_MASKS)))]
     lift = rng.uniform(22, 38)
     over = tuple(int(min(255, channel * 1.25 + lift)) for channel in mask)

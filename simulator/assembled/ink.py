@@ -15,6 +15,8 @@ Colour = tuple[int, int, int]
 Points = npt.NDArray[np.float64]
 Box = tuple[int, int, int, int]
 
+_ANGLES = np.linspace(0, 2 * math.pi, 24, endpoint=False)
+_CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1) / 2
 _SHIFT = 4  # fractional bits of cv2's coordinates
 
 
@@ -30,18 +32,18 @@ class Pose:
         """Points of the part's own frame (n x 2) in the image."""
         sine, cosine = math.sin(math.radians(self.angle)), math.cos(math.radians(self.angle))
         turn = np.array([[cosine, sine], [-sine, cosine]])
-        return np.asarray(np.asarray(points, np.float64) @ turn + np.array([self.x, self.y]), np.float64)
+        return np.asarray(np.asarray(points, np.float64) @ turn + (self.x, self.y), np.float64)
 
     def rectangle(self, x: float, y: float, width: float, height: float, cut: float = 0.0) -> Points:
         """A rectangle around (x, y) of the part's own frame, its corners cut off by `cut`."""
         w, h, c = width / 2, height / 2, min(cut, width / 2, height / 2)
-        upper = [(-w, -h + c), (-w + c, -h), (w - c, -h), (w, -h + c)]
-        lower = [(w, h - c), (w - c, h), (-w + c, h), (-w, h - c)]
-        return self.place(np.array([*upper, *lower]) + np.array([x, y]))
+        left, right, top, bottom = x - w, x + w, y - h, y + h
+        upper = [(left, top + c), (left + c, top), (right - c, top), (right, top + c)]
+        lower = [(right, bottom - c), (right - c, bottom), (left + c, bottom), (left, bottom - c)]
+        return self.place([*upper, *lower])
 
     def ellipse(self, x: float, y: float, width: float, height: float) -> Points:
-        angles = np.linspace(0, 2 * math.pi, 24, endpoint=False)
-        return self.place(np.stack([x + width / 2 * np.cos(angles), y + height / 2 * np.sin(angles)], axis=1))
+        return self.place(_CIRCLE * (width, height) + (x, y))
 
 
 def fill(image: Image, outline: Points, colour: Colour) -> None:
@@ -58,12 +60,9 @@ def write(image: Image, text: str, at: tuple[float, float], colour: Colour, scal
 
 def blend(image: Image, cover: npt.NDArray[np.float32], colour: Colour) -> None:
     """Mix `colour` into the image in place; `cover` (height x width) is its share, 0 to 1."""
-    ys, xs = np.nonzero(cover > 0.004)
-    if not len(ys):
-        return
-    window = np.s_[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
-    share = cover[window][..., None]
-    image[window] = np.asarray(image[window] * (1 - share) + np.array(colour, np.float32) * share, np.uint8)
+    there = cover > 0.004
+    share = cover[there][:, None]
+    image[there] = np.asarray(image[there] * (1 - share) + np.array(colour, np.float32) * share, np.uint8)
 
 
 def mask_of(shape: tuple[int, ...], outlines: Iterable[Points], blur: float = 0.0) -> npt.NDArray[np.float32]:

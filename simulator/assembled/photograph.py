@@ -57,11 +57,14 @@ def _view(width: int, height: int, rng: np.random.Generator, conditions: Conditi
 def _light(image: Image, rng: np.random.Generator, conditions: Conditions) -> npt.NDArray[np.float32]:
     """Exposure, a lamp that stands on one side, vignetting, white balance."""
     height, width = image.shape[:2]
-    ys, xs = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
+    xs = np.linspace(-1, 1, width, dtype=np.float32)[None]
+    ys = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     angle, slope = rng.uniform(0, 2 * np.pi), rng.uniform(0, conditions.gradient)
     light = 1 + slope * (np.cos(angle) * xs + np.sin(angle) * ys) - 0.06 * (xs**2 + ys**2)
     gains = rng.normal(1, conditions.white_balance, 3) * rng.normal(1, conditions.exposure)
-    return np.asarray(image * light[..., None] * gains.astype(np.float32), np.float32)
+    lit = np.multiply(image, light.astype(np.float32)[..., None], dtype=np.float32)
+    lit *= gains.astype(np.float32)
+    return np.asarray(lit, np.float32)
 
 
 def _optics(
@@ -80,8 +83,9 @@ def _optics(
 
 
 def _sensor(image: npt.NDArray[np.float32], rng: np.random.Generator, conditions: Conditions) -> Image:
-    noise = rng.standard_normal(image.shape, np.float32) * np.float32(rng.uniform(*conditions.noise))
-    digital = np.clip(image + noise, 0, 255).astype(np.uint8)
+    noise = rng.standard_normal(image.shape, np.float32)
+    noise *= np.float32(rng.uniform(*conditions.noise))
+    digital = cv2.add(image, noise, dtype=cv2.CV_8U)
     quality = int(rng.integers(*conditions.jpeg_quality))
     packed = cv2.imencode(".jpg", digital, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +14,13 @@ from simulator.drawing.shapes import Mask
 
 _BELT = (52, 56, 60)
 _RELIEF = 26.0
+_REACH = 6  # how far an edge of the copper is seen in the mask
 
 
 def paint_substrate(design: Design, copper: Mask) -> Image:
     """The board without parts. `copper` is the design's, or one with defects."""
-    image = _mask_over(design, copper)
+    image = _good_mask(design).copy()
+    _cover_again(image, design, copper)
     for part in design.parts:
         for each in part.kind.terminals:
             fill(image, part.pose.rectangle(each.x, each.y, each.width, each.height, 1.5), design.look.finish)
@@ -30,20 +34,41 @@ def paint_substrate(design: Design, copper: Mask) -> Image:
     return image
 
 
-def _mask_over(design: Design, copper: Mask) -> Image:
-    """Solder mask in two tones, with the light on the edges of the copper below."""
+@lru_cache(maxsize=16)
+def _good_mask(design: Design) -> Image:
+    """Most of a board is as the design has it, and covering it takes longest."""
+    return _mask_over(design, design.copper)
+
+
+def _cover_again(image: Image, design: Design, copper: Mask) -> None:
+    """Where the copper differs from the design's, as well."""
+    changed = np.asarray(copper != design.copper, np.uint8)
+    if not changed.any():
+        return
+    count, _, places, _ = cv2.connectedComponentsWithStats(
+        cv2.dilate(changed, np.ones((2 * _REACH + 1,) * 2, np.uint8))
+    )
+    for x, y, width, height, _ in places[1:count]:
+        x1, y1, x2, y2 = max(0, x - _REACH), max(0, y - _REACH), x + width + _REACH, y + height + _REACH
+        patch = _mask_over(design, copper[y1:y2, x1:x2], (int(x1), int(y1)))
+        inner = np.s_[y - y1 : y - y1 + height, x - x1 : x - x1 + width]
+        image[y : y + height, x : x + width] = patch[inner]
+
+
+def _mask_over(design: Design, copper: Mask, at: tuple[int, int] = (0, 0)) -> Image:
+    """Solder mask in two tones, with the light on the edges of the copper below, which lies at (x, y) of the board."""
     soft = cv2.GaussianBlur(copper.astype(np.float32), (0, 0), 0.8)[..., None]
     look = design.look
     colour = np.array(look.mask, np.float32) * (1 - soft) + np.array(look.over_copper, np.float32) * soft
     slope = cv2.Sobel(soft[..., 0], cv2.CV_32F, 1, 0) + cv2.Sobel(soft[..., 0], cv2.CV_32F, 0, 1)
-    weave = _weave(design)
-    lit = colour + (_RELIEF * 0.25 * slope + weave)[..., None]
+    lit = colour + (_RELIEF * 0.25 * slope + _weave(copper.shape, at))[..., None]
     return np.asarray(np.clip(lit, 0, 255), np.uint8)
 
 
-def _weave(design: Design) -> npt.NDArray[np.float32]:
+def _weave(shape: tuple[int, ...], at: tuple[int, int]) -> npt.NDArray[np.float32]:
     """The glass cloth that shows faintly through the mask."""
-    ys, xs = np.mgrid[0 : design.height, 0 : design.width].astype(np.float32)
+    xs = (np.arange(shape[1], dtype=np.float32) + at[0])[None]
+    ys = (np.arange(shape[0], dtype=np.float32) + at[1])[:, None]
     return np.asarray(1.6 * np.sin(xs * 0.9) * np.sin(ys * 0.9), np.float32)
 
 

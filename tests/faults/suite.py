@@ -21,7 +21,7 @@ from faults.campaign import Campaign, Limits, Outcome
 from faults.catalogue import Fault, all_faults
 from faults.line import FaultLine, Means
 from pcb_bus.clock import now_ns
-from simulator.schedule import Schedule
+from simulator.schedule import BARE, Schedule
 
 _PREFIX = "boardline-faults-"
 _KEPT = Path("var/faults")
@@ -76,7 +76,7 @@ def _means(asked: str, name: str) -> bool:
 def _run(choice: Choice, faults: Sequence[Fault], means: Means, console: Console) -> list[Outcome]:
     tmpfs.remove_leftovers(Path(tempfile.gettempdir()), _PREFIX)
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
-    schedule = Schedule(choice.seed, choice.rate, now_ns())
+    schedule = Schedule(choice.seed, choice.rate, now_ns(), look=BARE)
     outcomes: list[Outcome] = []
     try:
         with _logging_to(folder / "harness.log"), FaultLine(folder, schedule, means) as line:

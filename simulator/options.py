@@ -1,0 +1,102 @@
+"""The command line of `python -m simulator`."""
+
+import argparse
+from pathlib import Path
+
+from simulator.demo import DemoOptions
+from simulator.drawn_set import DrawOptions
+from simulator.line import SIDES, LineOptions
+from simulator.schedule import ASSEMBLED, LOOKS, Schedule
+
+_DEFECTS, _ODDITIES = 0.3, 0.05
+
+
+def parse(argv: list[str] | None) -> DemoOptions | DrawOptions:
+    """What is to be done; wrong options end the process with code 2."""
+    parser = argparse.ArgumentParser("simulator", description=__doc__, allow_abbrev=False)
+    commands = parser.add_subparsers(required=True, metavar="command", dest="command")
+    demo = commands.add_parser("demo", help="run the whole line on this machine", allow_abbrev=False)
+    draw = commands.add_parser("draw", help="write pictures of drawn boards, with labels", allow_abbrev=False)
+    for each in (demo, draw):
+        _add_boards(each)
+    _add_demo(demo)
+    _add_draw(draw)
+    given = parser.parse_args(argv)
+    return _demo(given) if given.command == "demo" else _draw(given)
+
+
+def _add_boards(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--product", type=_whole, default=1, help="which product the assembled boards are (default: 1)")
+    parser.add_argument("--seed", type=int, default=1, help="other boards, other defects (default: 1)")
+    parser.add_argument("--defects", type=_share, metavar="SHARE", help=f"of defective sides (default: {_DEFECTS})")
+    parser.add_argument("--oddities", type=_share, metavar="SHARE", help="of sides with what no class covers")
+
+
+def _add_demo(demo: argparse.ArgumentParser) -> None:
+    demo.add_argument("--boards", type=_count, metavar="N", help="stop after N boards (default: run until Ctrl-C)")
+    demo.add_argument("--rate", type=_rate, default=2.0, metavar="R", help="boards a second (default: 2)")
+    demo.add_argument("--look", choices=tuple(LOOKS), default=ASSEMBLED, help="of the boards (default: assembled)")
+    demo.add_argument("--left", metavar="SOURCE", help="camera, video or folder for the left side (default: simulated)")
+    demo.add_argument("--right", metavar="SOURCE", help="the same for the right side")
+    demo.add_argument("--database", metavar="URL", help="SQLAlchemy URL (default: a fresh SQLite file)")
+    demo.add_argument("--folder", type=Path, default=Path("var/demo"), help="files of the run (default: var/demo)")
+
+
+def _add_draw(draw: argparse.ArgumentParser) -> None:
+    draw.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the pictures go")
+    draw.add_argument("--boards", type=_count, required=True, metavar="N", help="how many of each side")
+    draw.add_argument("--side", choices=SIDES, help="one side alone (default: both)")
+    draw.add_argument("--good", action="store_true", help="good boards alone, plain pictures: FOLDER/<side>")
+    draw.add_argument("--split", default="train", metavar="NAME", help="part of the labelled set (default: train)")
+
+
+def _demo(given: argparse.Namespace) -> DemoOptions:
+    return DemoOptions(
+        boards=given.boards,
+        rate=given.rate,
+        seed=given.seed,
+        defect_share=_DEFECTS if given.defects is None else given.defects,
+        look=given.look,
+        product=given.product,
+        oddity_share=_ODDITIES if given.oddities is None else given.oddities,
+        line=LineOptions(given.folder, {"left": given.left, "right": given.right}, given.database),
+    )
+
+
+def _draw(given: argparse.Namespace) -> DrawOptions:
+    defects = 0.0 if given.good else _DEFECTS if given.defects is None else given.defects
+    oddities = 0.0 if given.good or given.oddities is None else given.oddities
+    schedule = Schedule(seed=given.seed, defect_share=defects, product=given.product, oddity_share=oddities)
+    sides = (given.side,) if given.side else SIDES
+    return DrawOptions(given.out, given.boards, schedule, sides, given.good, given.split)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number of at least 1, not {text!r}")
+    return int(text)
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"a whole number of at least 0, not {text!r}")
+    return int(text)
+
+
+def _rate(text: str) -> float:
+    if not 0 < (value := _number(text)) <= 20:
+        raise argparse.ArgumentTypeError("more than 0 and at most 20 boards a second")
+    return value
+
+
+def _share(text: str) -> float:
+    if not 0 <= (value := _number(text)) <= 1:
+        raise argparse.ArgumentTypeError("from 0 to 1")
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a number, not {text!r}") from None
