@@ -17,9 +17,13 @@ import numpy as np
 import torch
 
 from training.batches import Batch, batches
+from training.checkpoint import read_checkpoint
 from training.crops.crop import CropSettings
 from training.crops.stream import CropStream, Mix
 from training.datasets.form import Dataset
+from training.device import choose_device, has_bfloat16
+from training.errors import TrainingError
+from training.files import written_whole
 from training.network import average_of, build_network, transfer
 from training.pace import Pace
 
@@ -32,6 +36,8 @@ class TrainSettings:
         crops: its whole length.
         round_crops: the stretch from checkpoint to checkpoint.
         start: checkpoint to start from; None: fresh weights.
+        threads: most CPU threads of a step.
+        device: cpu, cuda, cuda:1, or auto for a GPU where there is one.
     """
 
     architecture: str = "yolov8n.yaml"
@@ -46,6 +52,7 @@ class TrainSettings:
     seed: int = 7
     threads: int = 2
     start: Path | None = None
+    device: str = "auto"
     mix: Mix = field(default_factory=Mix)
     crop: CropSettings = field(default_factory=CropSettings)
 
@@ -61,17 +68,21 @@ class Round:
 
 
 class Trainer:
-    """A run that can be stopped after any round and taken up again from its checkpoint."""
+    """A run that can be stopped after any step and taken up again from its checkpoint.
+
+    Raises TrainingError when the device, the architecture or the start cannot be used.
+    """
 
     def __init__(self, settings: TrainSettings, class_names: tuple[str, ...]) -> None:
         torch.manual_seed(settings.seed)
         self.settings = settings
+        self.device = choose_device(settings.device)
         self.seen = 0
         self.seconds = 0.0
         self.class_names = class_names
         self.network = build_network(settings.architecture, class_names)
-        if settings.start is not None:
-            transfer(self.network, settings.start)
+        self.transferred = (0, 0) if settings.start is None else transfer(self.network, settings.start)
+        self.network.to(self.device)
         self._average = average_of(self.network)
         self._optimizer = _optimizer(self.network, settings)
         self._pace = Pace(settings.threads)
@@ -88,14 +99,15 @@ class Trainer:
         """Train on the next `round_crops` crops. `progress` wraps the batches to show them passing by."""
         settings, started = self.settings, time.monotonic()
         count = min(settings.round_crops, max(settings.crops - self.seen, settings.batch_size))
-        steps = count // settings.batch_size
+        steps = max(1, count // settings.batch_size)
         crops = CropStream(dataset, settings.mix, settings.crop, np.random.default_rng(settings.seed + self.seen))
         made = batches(iter(crops), self.class_names, settings.batch_size, steps)
         losses = list(self._steps(progress(made, steps)))
         elapsed = time.monotonic() - started
         self.seconds += elapsed
-        mean = sum(losses) / len(losses)
-        return Round(self.seen, mean, self._optimizer.param_groups[0]["lr"], count / elapsed)
+        mean = sum(losses) / len(losses) if losses else math.nan
+        pace = len(losses) * settings.batch_size / elapsed
+        return Round(self.seen, mean, self._optimizer.param_groups[0]["lr"], pace)
 
     def save(self, path: Path) -> None:
         """Write the checkpoint; a kill while writing leaves the last one whole."""
@@ -108,16 +120,23 @@ class Trainer:
             "optimizer": self._optimizer.state_dict(),
             "class_names": self.class_names,
         }
-        partial = path.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(path)
+        with written_whole(path) as partial:
+            torch.save(state, partial)
 
     def resume(self, path: Path) -> None:
-        """Take up the run of a checkpoint; its length and shares may have been changed since."""
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.averaged.load_state_dict(state["average"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        """Take up the run of a checkpoint; its length and shares may have been changed since.
+
+        Raises FileNotFoundError, and TrainingError when the checkpoint is damaged or of another network.
+        """
+        state = read_checkpoint(path)
+        try:
+            self.network.load_state_dict(state["network"])
+            self.averaged.load_state_dict(state["average"])
+            self._optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError):
+            raise TrainingError(
+                f"{path} is of another network than {self.settings.architecture} with {len(self.class_names)} classes"
+            ) from None
         self._average.updates = state["updates"]
         self.seen, self.seconds = state["seen"], state["seconds"]
 
@@ -129,6 +148,8 @@ class Trainer:
             self.seen += self.settings.batch_size
 
     def _paced_step(self, batch: Batch) -> float:
+        if self.device.type != "cpu":
+            return self._step(batch)
         threads, started = self._pace.next_threads(), time.monotonic()
         torch.set_num_threads(threads)
         loss = self._step(batch)
@@ -136,7 +157,8 @@ class Trainer:
         return loss
 
     def _step(self, batch: Batch) -> float:
-        with torch.autocast("cpu", torch.bfloat16):
+        batch = {name: values.to(self.device, non_blocking=True) for name, values in batch.items()}
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=has_bfloat16(self.device)):
             raw = self.network(batch["img"])
         losses, _ = self.network.loss(batch, _full_precision(raw))
         loss = losses.sum()
@@ -172,6 +194,13 @@ def _optimizer(network: Any, settings: TrainSettings) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=settings.peak_rate)
 
 
-def _full_precision(raw: dict[str, Any]) -> dict[str, Any]:
-    """The network's output in FP32: box offsets of up to 16 strides are too coarse in bfloat16."""
-    return {name: [v.float() for v in value] if name == "feats" else value.float() for name, value in raw.items()}
+def _full_precision(raw: Any) -> Any:
+    """The network's output in FP32: box offsets of up to 16 strides are too coarse in bfloat16.
+
+    Feature maps tell the loss their shapes alone, but heads with two branches nest them.
+    """
+    if isinstance(raw, dict):
+        return {name: _full_precision(value) for name, value in raw.items()}
+    if isinstance(raw, list):
+        return [_full_precision(value) for value in raw]
+    return raw.float()

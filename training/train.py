@@ -1,10 +1,9 @@
-"""A whole training run in a work folder: rounds, checkpoints, scores on the held-out part, and the final weights."""
+"""A whole training run in its folder: rounds, checkpoints, scores on the held-out part, best and last weights."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,113 +11,178 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from rich.console import Console
-from rich.progress import track
 
-from training.batches import Batch
 from training.boxes import Image
-from training.crops.stream import REAL_ONLY, Mix, classes_of
-from training.datasets.form import HELD_OUT, TRAIN, Sample, read_dataset
+from training.checkpoint import read_checkpoint
+from training.crops.stream import classes_of
+from training.datasets.errors import DatasetError
+from training.datasets.form import HELD_OUT, TRAIN, Dataset, read_dataset
+from training.errors import TrainingError
 from training.evaluation.decode import DecodeSettings, to_blob
 from training.evaluation.evaluate import Network, evaluate
-from training.loop import Trainer, TrainSettings
+from training.loop import Round, Trainer, TrainSettings
 from training.network import load_weights, save_weights
+from training.runs.folder import Run
+from training.runs.length import rounds_between_scores
+from training.runs.plan import Wish, settings_for
+from training.runs.progress import Budget, Watch
+from training.runs.record import RunSettings, add_round, best_score, read_settings, write_settings
+from training.runs.stopping import Stop, stop_on_signals
+from training.taxonomy import refuse_unknown
 
 
-@dataclass(frozen=True)
-class Run:
-    """Where a run keeps its files, and how often it is scored."""
+def train(dataset: Path, run: Run, wish: Wish, console: Console) -> bool:
+    """Train to the end of the run; False when somebody stopped it before. An earlier run in the folder is set aside.
 
-    folder: Path
-    evaluate_every: int = 5
-
-    @property
-    def checkpoint(self) -> Path:
-        return self.folder / "checkpoint.pt"
-
-    @property
-    def weights(self) -> Path:
-        return self.folder / "weights.pt"
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "rounds.jsonl"
-
-
-def train(dataset: Path, run: Run, settings: TrainSettings, resume: bool, console: Console) -> Path:
-    """Train to the end of the run and return the path of the final weights.
-
-    Raises FileNotFoundError when there is nothing to resume.
+    Raises:
+        FileNotFoundError: there is nothing to resume, or no such start.
+        TrainingError: the run, the architecture, the start or the device cannot be used.
+        DatasetError: there is nothing to learn from.
     """
     trained, held_out = read_dataset(dataset, TRAIN), read_dataset(dataset, HELD_OUT)
-    names = class_names(trained.class_names, settings)
+    refuse_unknown(trained.class_names, dataset / "data.yaml")
+    if not any(sample.classes for sample in trained.samples):
+        raise DatasetError(f"{dataset}: not one labelled defect to learn from")
+    earlier = _earlier(run, dataset) if wish.resume else None
+    settings = settings_for(wish, trained, earlier)
+    names = tuple(read_checkpoint(run.checkpoint)["class_names"]) if wish.resume else class_names(trained, settings)
     trainer = Trainer(settings, names)
-    _start(trainer, run, resume)
-    rounds = 0
-    while not trainer.is_finished():
-        done = trainer.run_round(trained, lambda batches, count: _shown(batches, count, trainer, console))
-        trainer.save(run.checkpoint)
-        save_weights(trainer.averaged, run.weights, settings.crop.size)
-        rounds += 1
+    if not wish.resume and (kept := run.set_aside()) is not None:
+        console.print(f"the earlier run is kept as {kept}")
+    with run.claimed(), stop_on_signals() as stop:
+        if wish.resume:
+            trainer.resume(run.checkpoint)
+        _record(run, dataset, trainer, trained, held_out)
+        _say_what_starts(trainer, trained, held_out, console)
+        return _Session(run, trainer, trained, held_out, console).go(stop, wish.seconds)
+
+
+def class_names(trained: Dataset, settings: TrainSettings) -> tuple[str, ...]:
+    """What the detector will know: the classes of its start, so that its head serves on, else those of the sources.
+
+    A start that does not know all of the dataset's classes gives up its head.
+    """
+    shown = classes_of(settings.mix, trained.class_names)
+    if settings.start is not None:
+        known = tuple(load_weights(settings.start).names.values())
+        if set(shown) <= set(known):
+            return known
+    return shown
+
+
+def torch_network(network: Any) -> Network:
+    """The network as `evaluate` takes it."""
+    device = next(network.parameters()).device
+
+    def infer(image: Image) -> npt.NDArray[np.float32]:
+        with torch.inference_mode():
+            output = network(torch.from_numpy(to_blob(image)).to(device))
+        return np.asarray((output[0] if isinstance(output, tuple) else output)[0].cpu().numpy())
+
+    return infer
+
+
+class _Session:
+    """The rounds of one process."""
+
+    def __init__(self, run: Run, trainer: Trainer, trained: Dataset, held_out: Dataset, console: Console) -> None:
+        self._run = run
+        self._trainer = trainer
+        self._trained = trained
+        self._held_out = held_out
+        self._console = console
+        self._rounds = 0
+        self._best = best_score(run)
+
+    def go(self, stop: Stop, seconds: float | None) -> bool:
+        watch = Watch(self._trainer, Budget(seconds, self._score_seconds), stop, self._console)
+        while not self._trainer.is_finished() and not stop.asked:
+            before = self._trainer.seen
+            done = self._trainer.run_round(self._trained, watch)
+            self._trainer.save(self._run.checkpoint)
+            save_weights(self._trainer.averaged, self._run.weights, self._trainer.settings.crop.size)
+            if done.seen > before:
+                self._close_round(done, scored=not stop.asked)
+        return self._trainer.is_finished()
+
+    def _close_round(self, done: Round, *, scored: bool) -> None:
+        self._rounds += 1
+        trainer = self._trainer
         entry: dict[str, Any] = {
             "seen": done.seen,
             "loss": done.loss,
             "rate": done.rate,
             "crops_per_s": done.crops_per_second,
         }
-        if trainer.is_finished() or rounds % run.evaluate_every == 0:
-            entry["held_out"] = _score(trainer, held_out.samples, names)
-        _log(run, entry | {"seconds": trainer.seconds}, console)
-    return run.weights
+        due = trainer.is_finished() or self._rounds % rounds_between_scores(trainer.settings) == 0
+        if scored and due:
+            entry["held_out"] = self._score()
+            entry["best"] = self._keep_if_best(float(entry["held_out"]["map50_95"]))
+        add_round(self._run.log, entry | {"seconds": trainer.seconds})
+        self._say(entry)
+
+    def _score(self) -> dict[str, Any]:
+        network = torch_network(self._trainer.averaged)
+        return evaluate(network, self._held_out.samples, self._trainer.class_names, DecodeSettings()).as_dict()
+
+    def _keep_if_best(self, score: float) -> bool:
+        if score <= self._best:
+            return False
+        self._best = score
+        save_weights(self._trainer.averaged, self._run.best, self._trainer.settings.crop.size)
+        return True
+
+    def _score_seconds(self) -> float:
+        """What one look at the held-out part takes, judged by its first picture, the second time."""
+        network, image = torch_network(self._trainer.averaged), self._held_out.samples[0].image
+        network(image)
+        started = time.monotonic()
+        network(image)
+        return (time.monotonic() - started) * len(self._held_out.samples)
+
+    def _say(self, entry: dict[str, Any]) -> None:
+        score = f" · held-out mAP50 {entry['held_out']['map50']:.3f}" if "held_out" in entry else ""
+        best = " · best so far" if entry.get("best") else ""
+        pace = f"{entry['crops_per_s']:.1f} crops/s"
+        self._console.print(f"{entry['seen']:>7,} crops · loss {entry['loss']:.2f} · {pace}{score}{best}")
 
 
-def usual_mix(dataset: Path) -> Mix:
-    """DeepPCB is trained on together with drawn boards; one's own boards stand for themselves."""
-    return Mix() if read_dataset(dataset, HELD_OUT).bare_copper else REAL_ONLY
+def _earlier(run: Run, dataset: Path) -> RunSettings | None:
+    earlier = read_settings(run)
+    if earlier is not None and Path(earlier.data).resolve() != dataset.resolve():
+        raise TrainingError(
+            f"{run.folder} was trained on {earlier.data}, not on {dataset}: give that, or do not resume"
+        )
+    return earlier
 
 
-def class_names(dataset_names: tuple[str, ...], settings: TrainSettings) -> tuple[str, ...]:
-    """What the detector will know: the classes of its start, so that its head serves on, else those of the sources.
-
-    A start that does not know all of the dataset's classes gives up its head.
-    """
-    if settings.start is not None:
-        names = load_weights(settings.start).names
-        known = tuple(str(names[index]) for index in sorted(names))
-        if set(classes_of(settings.mix, dataset_names)) <= set(known):
-            return known
-    return classes_of(settings.mix, dataset_names)
-
-
-def torch_network(network: Any) -> Network:
-    """The network as `evaluate` takes it."""
-
-    def infer(image: Image) -> npt.NDArray[np.float32]:
-        with torch.inference_mode():
-            output = network(torch.from_numpy(to_blob(image)))
-        return np.asarray((output[0] if isinstance(output, tuple) else output)[0].numpy())
-
-    return infer
+def _record(run: Run, dataset: Path, trainer: Trainer, trained: Dataset, held_out: Dataset) -> None:
+    settings = trainer.settings
+    known = read_settings(run)
+    started_from = known.start if known else str(settings.start or "")
+    defects = Counter(name for sample in trained.samples for name in sample.classes)
+    recorded = RunSettings(
+        str(dataset),
+        settings.architecture,
+        settings.crops,
+        settings.round_crops,
+        settings.batch_size,
+        settings.seed,
+        started_from,
+        trainer.class_names,
+        len(trained.samples),
+        len(held_out.samples),
+        dict(defects),
+    )
+    write_settings(run, recorded)
 
 
-def _start(trainer: Trainer, run: Run, resume: bool) -> None:
-    if resume:
-        trainer.resume(run.checkpoint)
-        return
-    run.folder.mkdir(parents=True, exist_ok=True)
-    run.log.write_text("")
-
-
-def _shown(batches: Iterable[Batch], count: int, trainer: Trainer, console: Console) -> Iterable[Batch]:
-    title = f"crops {trainer.seen:>7,} of {trainer.settings.crops:,}"
-    return track(batches, title, total=count, console=console)
-
-
-def _score(trainer: Trainer, held_out: Sequence[Sample], names: tuple[str, ...]) -> dict[str, object]:
-    return evaluate(torch_network(trainer.averaged), held_out, names, DecodeSettings()).as_dict()
-
-
-def _log(run: Run, entry: dict[str, Any], console: Console) -> None:
-    with run.log.open("a") as log:
-        log.write(json.dumps(entry) + "\n")
-    score = f" · held-out mAP50 {entry['held_out']['map50']:.3f}" if "held_out" in entry else ""
-    console.print(f"{entry['seen']:>7,} crops · loss {entry['loss']:.2f} · {entry['crops_per_s']:.1f} crops/s{score}")
+def _say_what_starts(trainer: Trainer, trained: Dataset, held_out: Dataset, console: Console) -> None:
+    taken, whole = trainer.transferred
+    start = f"{trainer.settings.start}, {taken} of {whole} tensors" if trainer.settings.start else "fresh weights"
+    if trainer.seen:
+        start = f"its checkpoint at {trainer.seen:,} crops"
+    console.print(
+        f"{len(trained.samples)} pictures to learn from, {len(held_out.samples)} held out · "
+        f"{trainer.settings.architecture} on {trainer.device}, from {start}"
+    )
