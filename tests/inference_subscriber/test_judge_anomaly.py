@@ -198,7 +198,7 @@ def test_minor_defects_hide_only_what_lies_on_them(odd: Anomaly, minor: tuple[De
     found = boxes(Findings(minor, odd))
     if odd.score <= 0.5 or any(box.class_name == UNKNOWN_ANOMALY for box in found):
         return
-    reach = 0.05 * SIZE[0] + 8
+    reach = 0.03 * SIZE[0] + 8
     for row, column in zip(*np.nonzero(odd.heat > 128), strict=True):
         x, y = 8 * column + 4, 8 * row + 4
         assert any(each.x1 - reach < x < each.x2 + reach and each.y1 - reach < y < each.y2 + reach for each in minor)
