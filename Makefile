@@ -10,7 +10,7 @@ BROKER_OPTION = $(call option,BROKER,--broker)
 RUN = exec $(PYTHON_BIN) -m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults broker run-edge run-inference run-actuator run-recorder train evaluate bench lint format
+.PHONY: help demo test test-faults broker run-edge run-inference run-actuator run-recorder dataset train evaluate bench lint format
 
 help:
 	@echo 'make demo [BOARDS=n] [RATE=boards_per_s] [LEFT=source] [RIGHT=source]'
@@ -27,6 +27,8 @@ help:
 	@echo 'make run-actuator'
 	@echo 'make run-recorder'
 	@echo ''
+	@echo 'make dataset FROM=folder [FORMAT=yolo|coco|voc|deeppcb] [OUT=folder] [VAL=0.2] [TEST=0.1] [ARGS="--check-only"]'
+	@echo '                          bring pictures and labels of your own into one form, and check them'
 	@echo 'make train [ARGS="..."]   train the detector; ARGS="--help" lists the options'
 	@echo 'make evaluate [ARGS="..."] measure it on a labelled set'
 	@echo 'make bench                latency of the whole path'
@@ -65,6 +67,12 @@ run-actuator:
 run-recorder:
 	@deploy/setup.sh recorder
 	@$(RUN) recorder $(BROKER_OPTION) $(ARGS)
+
+dataset:
+	@[ -n "$(FROM)" ] || { echo 'which folder? for example: make dataset FROM=photographs' >&2; exit 2; }
+	@deploy/setup.sh train
+	@$(RUN) training dataset --from "$(FROM)" $(call option,FORMAT,--format) $(call option,OUT,--out) \
+		$(call option,VAL,--val) $(call option,TEST,--test) $(ARGS)
 
 train evaluate:
 	@deploy/setup.sh train

@@ -1,4 +1,4 @@
-"""Conversion into the project's dataset form."""
+"""The dataset form: DeepPCB brought into it, and how it is read."""
 
 from __future__ import annotations
 
@@ -7,37 +7,69 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.datasets.convert import locate, prepare
+from training.boxes import Boxes
+from training.datasets.build import BadDataset, locate, require_sound
 from training.datasets.errors import DatasetError
-from training.datasets.form import HELD_OUT, TRAIN, read_class_names, read_held_out_groups, read_samples, read_templates
-from training.datasets.layouts.deeppcb import CLASS_NAMES, HELD_OUT_GROUPS, read_pairs
+from training.datasets.form import (
+    HELD_OUT,
+    TEST,
+    TRAIN,
+    VAL,
+    Sample,
+    is_bare_copper,
+    is_form,
+    read_class_names,
+    read_held_out_groups,
+    read_samples,
+    read_templates,
+)
+from training.datasets.layouts.deeppcb import CLASS_NAMES, HELD_OUT_GROUPS, read_deeppcb
 
 
 @pytest.fixture
 def dataset(deeppcb: Path, tmp_path: Path) -> Path:
-    prepare(deeppcb, tmp_path / "dataset")
-    return tmp_path / "dataset"
+    return locate(deeppcb, tmp_path / "dataset")
 
 
-def test_prepare_counts_the_images_of_each_part(deeppcb: Path, tmp_path: Path) -> None:
-    assert prepare(deeppcb, tmp_path / "dataset") == {TRAIN: 2, HELD_OUT: len(HELD_OUT_GROUPS)}
+def _add_test_list(deeppcb: Path) -> None:
+    """As in the whole of DeepPCB: a pair of a group held out becomes the published test set."""
+    data = deeppcb / "PCBData"
+    lines = (data / "trainval.txt").read_text().splitlines()
+    (data / "test.txt").write_text(lines[1] + "\n")
+    (data / "trainval.txt").write_text("\n".join([lines[0], *lines[2:]]) + "\n")
 
 
 def test_no_image_or_template_of_a_held_out_group_is_trained_on(dataset: Path, deeppcb: Path) -> None:
-    held_out = {pair.name for pair in read_pairs(deeppcb) if pair.group in HELD_OUT_GROUPS}
-    trained = {path.stem for kind in ("images", "labels", "templates") for path in (dataset / kind / TRAIN).iterdir()}
+    held_out = {e.image.stem for e in read_deeppcb(deeppcb).entries if e.group in HELD_OUT_GROUPS}
+    trained = {path.stem for kind in ("images", "labels") for path in (dataset / kind / TRAIN).iterdir()}
     assert trained == {"13000000", "13000001"}
-    assert not trained & held_out
-    assert {sample.name for sample in read_samples(dataset, HELD_OUT)} == held_out
+    assert {f"{sample.name}_test" for sample in read_samples(dataset, HELD_OUT)} == held_out
+    assert {path.stem for path in (dataset / "templates" / TRAIN).iterdir()} == trained
+
+
+def test_the_part_to_validate_on_is_the_one_held_out(dataset: Path) -> None:
+    assert [s.name for s in read_samples(dataset, VAL)] == [s.name for s in read_samples(dataset, HELD_OUT)]
+    with pytest.raises(DatasetError, match=r"no part test: data\.yaml names train, val"):
+        read_samples(dataset, TEST)
+
+
+def test_the_published_test_list_becomes_the_part_test(deeppcb: Path, tmp_path: Path) -> None:
+    _add_test_list(deeppcb)
+    root = locate(deeppcb, tmp_path / "dataset")
+    assert [sample.name for sample in read_samples(root, TEST)] == ["13000001"]
+    assert [sample.name for sample in read_samples(root, TRAIN)] == ["13000000"]
+    assert len(read_samples(root, HELD_OUT)) == len(HELD_OUT_GROUPS)
+    assert len(read_templates(root, TEST)) == 1
+    assert require_sound(root, tmp_path / "report").is_sound
 
 
 def test_boxes_survive_the_conversion(dataset: Path, deeppcb: Path) -> None:
     samples = {s.name: s for part in (TRAIN, HELD_OUT) for s in read_samples(dataset, part)}
-    for pair in read_pairs(deeppcb):
-        sample = samples[pair.name]
-        expected = np.array([(d.x1, d.y1, d.x2, d.y2) for d in pair.labels])
+    for entry in read_deeppcb(deeppcb).entries:
+        sample = samples[entry.image.stem.removesuffix("_test")]
+        expected = np.array([(b.x1, b.y1, b.x2, b.y2) for b in entry.boxes])
         assert np.abs(sample.boxes - expected).max() < 0.01
-        assert list(sample.classes) == [d.class_name for d in pair.labels]
+        assert list(sample.classes) == [b.class_name for b in entry.boxes]
         assert sample.image.shape[:2] == (640, 640)
 
 
@@ -46,21 +78,31 @@ def test_templates_are_kept_apart_from_samples(dataset: Path) -> None:
     assert all(template.shape == (640, 640) for template in read_templates(dataset, TRAIN))
 
 
-def test_class_names_come_in_the_order_of_their_indices(dataset: Path) -> None:
+def test_class_names_and_look_are_those_of_deeppcb(dataset: Path) -> None:
     assert read_class_names(dataset) == CLASS_NAMES
+    assert is_bare_copper(dataset)
 
 
 def test_an_existing_dataset_is_used_as_it_is(dataset: Path, tmp_path: Path) -> None:
+    assert is_form(dataset)
     assert locate(dataset, tmp_path / "elsewhere") == dataset
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_deeppcb_is_converted_once(deeppcb: Path, tmp_path: Path) -> None:
+def test_a_source_is_converted_once(deeppcb: Path, tmp_path: Path) -> None:
     root = locate(deeppcb, tmp_path / "made")
     marker = root / "images" / TRAIN / "marker"
     marker.touch()
     assert locate(deeppcb, root) == root
     assert marker.exists()
+
+
+def test_a_source_that_changed_is_converted_again(deeppcb: Path, tmp_path: Path) -> None:
+    root = locate(deeppcb, tmp_path / "made")
+    labels = deeppcb / "PCBData" / "group13000" / "13000_not" / "13000000.txt"
+    labels.write_text("10 10 40 40 2\n")
+    assert _first(locate(deeppcb, root)).classes == ("short",)
+    assert np.allclose(_boxes(root), [[10, 10, 40, 40]], atol=0.01)
 
 
 def test_another_split_converts_again(deeppcb: Path, tmp_path: Path) -> None:
@@ -73,15 +115,36 @@ def test_another_split_converts_again(deeppcb: Path, tmp_path: Path) -> None:
 
 def test_a_group_that_is_not_there_cannot_be_held_out(deeppcb: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="group99999"):
-        prepare(deeppcb, tmp_path / "dataset", frozenset({"group99999"}))
+        locate(deeppcb, tmp_path / "dataset", frozenset({"group99999"}))
 
 
-def test_an_empty_part_is_refused(tmp_path: Path) -> None:
+def test_what_somebody_else_put_there_is_never_removed(deeppcb: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").touch()
+    with pytest.raises(DatasetError, match="no dataset made here"):
+        locate(deeppcb, tmp_path / "mine")
+    with pytest.raises(DatasetError, match="the source lies there"):
+        locate(deeppcb, tmp_path)
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+    assert (deeppcb / "PCBData" / "trainval.txt").exists()
+
+
+def test_a_folder_without_a_dataset_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"data\.yaml is missing"):
         read_samples(tmp_path, TRAIN)
 
 
-def test_an_unreadable_image_is_refused(dataset: Path) -> None:
+def test_an_unreadable_image_stops_before_training(dataset: Path, tmp_path: Path) -> None:
     (dataset / "images" / TRAIN / "13000000.jpg").write_bytes(b"no picture")
+    with pytest.raises(BadDataset, match=r"images/train/13000000\.jpg: not an image"):
+        require_sound(dataset, tmp_path / "report")
     with pytest.raises(DatasetError, match="not an image"):
         read_samples(dataset, TRAIN)
+
+
+def _first(root: Path) -> Sample:
+    return read_samples(root, TRAIN)[0]
+
+
+def _boxes(root: Path) -> Boxes:
+    return _first(root).boxes

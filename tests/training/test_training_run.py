@@ -85,7 +85,7 @@ def test_evaluation_fails_where_the_card_promises_more(model: Path, work: Path, 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["prepare", "--data", "nowhere"], "trainval.txt is missing"),
+        (["train", "--data", "nowhere"], "no such folder"),
         (["evaluate", "--model", "nothing.onnx"], "no model file nothing.onnx"),
         (["export", "--work", "nowhere"], "nowhere/run/weights.pt"),
     ],
