@@ -1,4 +1,4 @@
-"""`python -m training dataset|train|evaluate|export`: the detector's data, training, evaluation and export."""
+"""`python -m training dataset|train|report|evaluate|export`: the detector's data, training, evaluation and export."""
 
 from __future__ import annotations
 
@@ -10,13 +10,22 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pcb_bus.errors import BoardlineError
 from training import commands
+from training.anomaly.command import add_fit_anomaly
 from training.datasets import command as dataset
-from training.datasets.errors import DatasetError
 from training.evaluation.measure import MeasureSettings
-from training.loop import TrainSettings
+from training.runs.command import add_name, add_train_options
+from training.runs.command import report as report_run
+from training.runs.command import train as train_run
 
 _STARTER = Path("models/starter")
+_COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
+    "train": train_run,
+    "report": report_run,
+    "evaluate": commands.evaluate,
+    "export": commands.export,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.command(options, Console()))
-    except (DatasetError, FileNotFoundError) as error:
+    except (BoardlineError, FileNotFoundError) as error:
         print(f"training: {error}", file=sys.stderr)
         return 2
 
@@ -36,11 +45,13 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(name: str, description: str) -> argparse.ArgumentParser:
         added = subparsers.add_parser(name, parents=[shared], help=description, description=description)
-        added.set_defaults(command=getattr(commands, name))
+        added.set_defaults(command=_COMMANDS[name])
         return added
 
     _add_dataset(subparsers.add_parser)
-    _add_train_options(add("train", "train a detector from scratch, or take up an interrupted run"))
+    add_fit_anomaly(subparsers.add_parser)
+    add_train_options(add("train", "train a detector on your boards, or take up an interrupted run"))
+    add_name(add("report", "write the report of a run anew, with what it has reached so far"))
     _add_evaluate_options(add("evaluate", "measure a detector on boards that it was not trained on"))
     _add_export_options(add("export", "turn the weights of a run into a model folder with a card"))
     return parser
@@ -68,23 +79,6 @@ def _shared() -> argparse.ArgumentParser:
     )
     shared.add_argument("--work", type=Path, default=Path("var/train"), help="work folder (default: %(default)s)")
     return shared
-
-
-def _add_train_options(parser: argparse.ArgumentParser) -> None:
-    defaults = TrainSettings()
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
-    parser.add_argument("--crops", type=int, default=defaults.crops, help="length of the run (default: %(default)s)")
-    parser.add_argument("--round-crops", type=int, default=defaults.round_crops, help="from checkpoint to checkpoint")
-    parser.add_argument("--batch-size", type=int, default=defaults.batch_size, help="default: %(default)s")
-    parser.add_argument(
-        "--start",
-        type=lambda text: None if text == "none" else Path(text),
-        default=_STARTER / "boardline-starter.pt",
-        help="weights to start from, or none (default: %(default)s)",
-    )
-    parser.add_argument("--architecture", default=defaults.architecture, help="default: %(default)s")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="default: one for each core")
-    parser.add_argument("--seed", type=int, default=defaults.seed, help="default: %(default)s")
 
 
 def _add_evaluate_options(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -20,21 +19,6 @@ from training.evaluation.measure import Figures, MeasureSettings, measure
 
 #: How far a measured mAP50 may lie from the card's; other processors round differently.
 _TOLERANCE = 0.005
-
-
-def train(options: argparse.Namespace, console: Console) -> int:
-    from training.loop import TrainSettings
-    from training.train import Run, usual_mix
-    from training.train import train as run_training
-
-    names = ("architecture", "crops", "round_crops", "batch_size", "threads", "seed")
-    dataset = locate(options.data, options.work / "dataset", options.held_out or HELD_OUT_GROUPS)
-    settings = replace(
-        TrainSettings(), mix=usual_mix(dataset), **{name: getattr(options, name) for name in names}, start=options.start
-    )
-    weights = run_training(dataset, Run(options.work / "run"), settings, options.resume, console)
-    console.print(f"trained: {weights}")
-    return 0
 
 
 def evaluate(options: argparse.Namespace, console: Console) -> int:
