@@ -20,6 +20,9 @@ _DESIGNS_KEPT = 12
 _NEW_DESIGN_SHARE = 0.3
 _MOST_DEFECTS = 10
 _SPARED_SHARE = 0.15  # of the boards, without a defect
+_SHARES = {"cold_joint": 2.0, "insufficient_solder": 2.0, "missing_component": 1.6}  # others 1.0: these are learnt last
+_CHANCES = np.array([_SHARES.get(name, 1.0) for name in DEFECT_CLASSES])
+_CHANCES /= _CHANCES.sum()
 
 
 class DrawnAssembledBoards:
@@ -42,7 +45,7 @@ class DrawnAssembledBoards:
     def _draw(self, rng: np.random.Generator) -> AssembledBoard:
         while True:
             count = 0 if rng.random() < _SPARED_SHARE else int(rng.integers(1, _MOST_DEFECTS + 1))
-            defects = [str(name) for name in rng.choice(DEFECT_CLASSES, count)]
+            defects = [str(name) for name in rng.choice(DEFECT_CLASSES, count, p=_CHANCES)]
             try:
                 return draw_assembled_board(self._design(rng), int(rng.integers(2**62)), defects)
             except NoRoomForDefects:

@@ -29,10 +29,10 @@ class Source(Protocol):
 class Mix:
     """Shares of the sources, by weight; a dataset without templates goes without theirs."""
 
-    real: float = 0.25
+    real: float = 0.2
     templates: float = 0.15
-    bare: float = 0.15
-    assembled: float = 0.45
+    bare: float = 0.1
+    assembled: float = 0.55
     inverted: float = 0.3
 
 
