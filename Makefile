@@ -10,10 +10,10 @@ BROKER_OPTION = $(call option,BROKER,--broker)
 RUN = exec $(PYTHON_BIN) -m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults broker run-edge run-inference run-actuator run-recorder dataset train evaluate bench lint format
+.PHONY: help demo test test-faults broker run-edge run-inference run-actuator run-recorder dataset train evaluate fit-anomaly bench lint format
 
 help:
-	@echo 'make demo [BOARDS=n] [RATE=boards_per_s] [LEFT=source] [RIGHT=source]'
+	@echo 'make demo [BOARDS=n] [RATE=boards_per_s] [LOOK=bare] [LEFT=source] [RIGHT=source]'
 	@echo '                          the whole line on this machine, no hardware needed'
 	@echo 'make test [ARGS=...]      every test, against a real Mosquitto and a real MariaDB'
 	@echo 'make test-faults [BOARDS=n] [SEED=n]'
@@ -31,13 +31,15 @@ help:
 	@echo '                          bring pictures and labels of your own into one form, and check them'
 	@echo 'make train [ARGS="..."]   train the detector; ARGS="--help" lists the options'
 	@echo 'make evaluate [ARGS="..."] measure it on a labelled set'
+	@echo 'make fit-anomaly GOOD=folder [SIDE=left] [PRODUCT=name] [OUT=file] [MODEL=file]'
+	@echo '                          learn good boards of one side, for the anomaly score'
 	@echo 'make bench                latency of the whole path'
 	@echo 'make lint                 ruff and mypy'
 
 demo:
 	@deploy/setup.sh demo mosquitto
 	@$(RUN) simulator demo $(call option,BOARDS,--boards) $(call option,RATE,--rate) \
-		$(call option,LEFT,--left) $(call option,RIGHT,--right) $(ARGS)
+		$(call option,LOOK,--look) $(call option,LEFT,--left) $(call option,RIGHT,--right) $(ARGS)
 
 test:
 	@deploy/setup.sh dev mosquitto mosquitto_sub mariadbd mariadb-install-db ip openssl
@@ -77,6 +79,12 @@ dataset:
 train evaluate:
 	@deploy/setup.sh train
 	@$(RUN) training $@ $(call option,DATA,--data) $(ARGS)
+
+fit-anomaly:
+	@[ -n "$(GOOD)" ] || { echo 'which folder of good boards? for example: make fit-anomaly GOOD=good/left SIDE=left' >&2; exit 2; }
+	@deploy/setup.sh demo
+	@$(RUN) training $@ --good "$(GOOD)" $(call option,SIDE,--side) $(call option,PRODUCT,--product) \
+		$(call option,OUT,--out) $(call option,MODEL,--model) $(ARGS)
 
 bench:
 	@deploy/setup.sh demo mosquitto

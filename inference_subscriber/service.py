@@ -4,13 +4,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import cv2
 
+from inference_subscriber.anomaly.choosing import Choice, Wanted, choose, without_maps
 from inference_subscriber.boards import Boards
+from inference_subscriber.condition import Condition
 from inference_subscriber.detecting import DetectStage
-from inference_subscriber.engines import open_engine
-from inference_subscriber.engines.base import Engine
+from inference_subscriber.engines import model_reference, open_engine
+from inference_subscriber.engines.features import FeatureEngine
+from inference_subscriber.inspecting import Inspector
 from inference_subscriber.joiner import Joiner
 from inference_subscriber.judge import Judge
 from inference_subscriber.live_thresholds import LiveThresholds, check_classes
@@ -46,14 +51,23 @@ class InferenceService:
 
     Args:
         pace: at which verdicts that nobody has recorded go out again.
+        anomalies: the good boards to compare with; where some were refused, the node is degraded.
 
     Raises:
         ConfigError: the outbox, credentials or TLS files cannot be used.
     """
 
-    def __init__(self, settings: InferenceLine, engine: Engine, taxonomy: Taxonomy, pace: Pace | None = None) -> None:
+    def __init__(
+        self,
+        settings: InferenceLine,
+        engine: FeatureEngine,
+        taxonomy: Taxonomy,
+        pace: Pace | None = None,
+        anomalies: Choice | None = None,
+    ) -> None:
         chosen = settings.inference
         self._node = Node(Identity("inference", chosen.node), settings, _SESSION)
+        self._condition = Condition(self._node)
         self._triggers: Inbox[Delivery] = Inbox(_WAITING_TRIGGERS)
         self._frames: Inbox[Delivery] = Inbox(_WAITING_FRAMES, lambda _: _count_overload())
         self._pictures = PictureInbox(_WAITING_FRAMES, self._give_way)
@@ -63,10 +77,11 @@ class InferenceService:
         self._boards = self._make_boards(settings, engine, taxonomy)
         thresholds, odd = settings.detect_options.thresholds, chosen.anomaly_threshold
         self._thresholds = LiveThresholds(self._node, engine, self._boards, thresholds, odd)
+        inspector = self._make_inspector(engine, anomalies or Choice())
         stages: dict[str, Callable[[], None]] = {
             "triggers": TriggerStage(self._node, self._triggers, self._boards).run,
             "frames": FrameStage(self._node, self._frames, self._boards, self._pictures, settings.frame_limits).run,
-            "detect": DetectStage(engine, self._pictures, self._boards, chosen.max_batch).run,
+            "detect": DetectStage(inspector, self._pictures, self._boards, chosen.max_batch).run,
             "clock": self._boards.run_clock,
             "receipts": self._sender.run,
             "outbox": self._resending.run,
@@ -101,7 +116,15 @@ class InferenceService:
         session.subscribe(Subscription(exactly(topics.recorded), self._resending.hear))
         session.on_up(self._resending.connected)
 
-    def _make_boards(self, settings: InferenceLine, engine: Engine, taxonomy: Taxonomy) -> Boards:
+    def _make_inspector(self, engine: FeatureEngine, anomalies: Choice) -> Inspector:
+        for side, reason in anomalies.refused.items():
+            self._condition.show(f"anomaly {side}", _no_score(side, reason))
+        return Inspector(engine, anomalies.models, self._trouble)
+
+    def _trouble(self, side: str, reason: str) -> None:
+        self._condition.show(f"anomaly {side}", _no_score(side, reason) if reason else "")
+
+    def _make_boards(self, settings: InferenceLine, engine: FeatureEngine, taxonomy: Taxonomy) -> Boards:
         joiner = Joiner(settings.sides, settings.join_options)
         deadline_ns = ms_to_ns(settings.inference.deadline_ms)
         odd = settings.inference.anomaly_threshold
@@ -111,7 +134,7 @@ class InferenceService:
 
     def _make_resending(self, pace: Pace | None) -> ResendStage:
         node, outbox = self._node, self._outbox
-        topic, alarm = node.topics.resend_verdict, telling(node, outbox)
+        topic, alarm = node.topics.resend_verdict, telling(node, outbox, partial(self._condition.show, "outbox"))
         return ResendStage(node.session, outbox, topic, lambda recorded: recorded.verdicts, alarm, pace)
 
     def _publish_verdict(self, payload: bytes, on_done: Callable[[bool], None]) -> bool:
@@ -135,7 +158,9 @@ def build(settings: InferenceLine) -> InferenceService:
     """
     chosen = settings.inference
     taxonomy = load_taxonomy(settings.taxonomy)
-    engine = open_engine(chosen.model, settings.placement, settings.detect_options)
+    anomalies = _choose_anomalies(settings)
+    options = replace(settings.detect_options, features=anomalies.strides)
+    engine = open_engine(chosen.model, settings.placement, options)
     unknown = taxonomy.unknown_classes(engine.names)
     if unknown:
         raise ConfigError(
@@ -148,7 +173,21 @@ def build(settings: InferenceLine) -> InferenceService:
     engine.warm_up(_USUAL_FRAMES, chosen.max_batch)
     log.info("%s on %s: %s", engine.model.name, type(engine).__name__, ", ".join(engine.names))
     cv2.setNumThreads(1)  # frames are small, and the cores have an engine to run
-    return InferenceService(settings, engine, taxonomy)
+    return InferenceService(settings, engine, taxonomy, anomalies=without_maps(anomalies, engine.strides))
+
+
+def _choose_anomalies(settings: InferenceLine) -> Choice:
+    chosen = settings.inference
+    stray = sorted(set(chosen.anomaly) - set(settings.sides))
+    if stray:
+        raise ConfigError(f"inference.anomaly: {', '.join(stray)} is none of the sides {', '.join(settings.sides)}")
+    if not chosen.anomaly:
+        return Choice()
+    return choose(chosen.anomaly, Wanted(chosen.product, model_reference(chosen.model), chosen.max_input))
+
+
+def _no_score(side: str, reason: str) -> str:
+    return f"no anomaly score on {side}: {reason}"
 
 
 def _count_overload() -> None:

@@ -41,6 +41,10 @@ class InferenceSettings(Section):
     """Anomaly score above which a side is odd; 0.5 is what was calibrated on good boards."""
     iou: Share = 0.5
     """Boxes of one class that overlap more than this are one defect."""
+    anomaly: dict[Name, Path] = Field(default_factory=dict)
+    """By side: the file that `make fit-anomaly` wrote; a side without one has no anomaly score."""
+    product: Name | None = None
+    """The product on this line: anomaly files of another are refused; none: those of one product, whichever."""
     max_batch: Annotated[int, Field(ge=1, le=64)] = 8
     """Most frames in one run of the network; an engine for which batches gain nothing takes fewer."""
     join_timeout_ms: Annotated[int, Field(ge=10, le=60_000)] = 600

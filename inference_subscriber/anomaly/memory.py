@@ -30,8 +30,12 @@ class Memory:
 
     def distances(self, features: FeatureMap) -> Grid:
         """Distance of each place to the nearest entry, about 1 for a good board, over its neighbours."""
-        squares = self._nearest(project(self.projection, features)) / np.float32(self.scale**2)
-        return smooth(squares.reshape(features.shape[1:]))
+        return self.of(project(self.projection, features), features.shape[1:])
+
+    def of(self, projected: Floats, shape: tuple[int, ...]) -> Grid:
+        """As `distances`, of projected features (dimensions, places) of a map of this height and width."""
+        squares = self._nearest(projected) / np.float32(self.scale**2)
+        return smooth(squares.reshape(shape))
 
     def _nearest(self, places: Floats) -> Floats:
         """Squared distances, (places)."""

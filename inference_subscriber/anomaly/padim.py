@@ -5,7 +5,6 @@ place's covariance is shrunk towards the shape that all places have in common at
 Wolf's estimate says.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -42,12 +41,16 @@ class Gaussians:
 
     def distances(self, features: FeatureMap) -> Grid:
         """Mahalanobis distance of each place to its good boards, 1 on average for a good one, over its neighbours."""
-        away = project(self.projection, features) - self.mean
+        return self.of(project(self.projection, features), self.shape)
+
+    def of(self, projected: Floats, shape: tuple[int, ...]) -> Grid:
+        """As `distances`, of projected features (dimensions, places) of a map of this height and width."""
+        away = projected - self.mean
         squares = np.zeros(away.shape[1], np.float32)
         for row, weights in enumerate(self.whitening, 1):  # lower triangles
             part = np.einsum("jp,jp->p", weights[:row], away[:row])
             squares += part * part
-        return smooth(squares.reshape(self.shape) / np.float32(len(away)))
+        return smooth(squares.reshape(shape) / np.float32(len(away)))
 
 
 def project(projection: Floats, features: FeatureMap) -> Floats:
@@ -91,8 +94,3 @@ def shrinkage(away: Floats, covariances: Floats, common: Floats) -> float:
     noise = (lengths**2).mean() - (covariances**2).sum(axis=(1, 2)).mean()
     spread = ((covariances - common) ** 2).sum(axis=(1, 2)).mean()
     return float(np.clip(noise / away.shape[1] / (spread + 1e-12), 0, 1))
-
-
-def stack(projection: Floats, features: Iterable[FeatureMap]) -> Floats:
-    """Projected features of many boards, (boards, dimensions, places)."""
-    return np.stack([project(projection, each) for each in features])
