@@ -15,14 +15,12 @@ from training import commands
 from training.anomaly.command import add_fit_anomaly
 from training.datasets import command as dataset
 from training.evaluation.measure import MeasureSettings
-from training.runs.command import add_name, add_train_options
-from training.runs.command import report as report_run
-from training.runs.command import train as train_run
+from training.runs import options as runs
 
 _STARTER = Path("models/starter")
 _COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
-    "train": train_run,
-    "report": report_run,
+    "train": runs.train,
+    "report": runs.report,
     "evaluate": commands.evaluate,
     "export": commands.export,
 }
@@ -50,8 +48,8 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_dataset(subparsers.add_parser)
     add_fit_anomaly(subparsers.add_parser)
-    add_train_options(add("train", "train a detector on your boards, or take up an interrupted run"))
-    add_name(add("report", "write the report of a run anew, with what it has reached so far"))
+    runs.add_train_options(add("train", "train a detector on your boards, or take up an interrupted run"))
+    runs.add_name(add("report", "write the report of a run anew, with what it has reached so far"))
     _add_evaluate_options(add("evaluate", "measure a detector on boards that it was not trained on"))
     _add_export_options(add("export", "turn the weights of a run into a model folder with a card"))
     return parser

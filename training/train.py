@@ -17,7 +17,6 @@ from training.checkpoint import read_checkpoint
 from training.crops.stream import classes_of
 from training.datasets.errors import DatasetError
 from training.datasets.form import HELD_OUT, TRAIN, Dataset, read_dataset
-from training.errors import TrainingError
 from training.evaluation.decode import DecodeSettings, to_blob
 from training.evaluation.evaluate import Network, evaluate
 from training.loop import Round, Trainer, TrainSettings
@@ -43,7 +42,7 @@ def train(dataset: Path, run: Run, wish: Wish, console: Console) -> bool:
     refuse_unknown(trained.class_names, dataset / "data.yaml")
     if not any(sample.classes for sample in trained.samples):
         raise DatasetError(f"{dataset}: not one labelled defect to learn from")
-    earlier = _earlier(run, dataset) if wish.resume else None
+    earlier = read_settings(run) if wish.resume else None
     settings = settings_for(wish, trained, earlier)
     names = tuple(read_checkpoint(run.checkpoint)["class_names"]) if wish.resume else class_names(trained, settings)
     trainer = Trainer(settings, names)
@@ -147,15 +146,6 @@ class _Session:
         self._console.print(f"{entry['seen']:>7,} crops · loss {entry['loss']:.2f} · {pace}{score}{best}")
 
 
-def _earlier(run: Run, dataset: Path) -> RunSettings | None:
-    earlier = read_settings(run)
-    if earlier is not None and Path(earlier.data).resolve() != dataset.resolve():
-        raise TrainingError(
-            f"{run.folder} was trained on {earlier.data}, not on {dataset}: give that, or do not resume"
-        )
-    return earlier
-
-
 def _record(run: Run, dataset: Path, trainer: Trainer, trained: Dataset, held_out: Dataset) -> None:
     settings = trainer.settings
     known = read_settings(run)
@@ -184,5 +174,6 @@ def _say_what_starts(trainer: Trainer, trained: Dataset, held_out: Dataset, cons
         start = f"its checkpoint at {trainer.seen:,} crops"
     console.print(
         f"{len(trained.samples)} pictures to learn from, {len(held_out.samples)} held out · "
-        f"{trainer.settings.architecture} on {trainer.device}, from {start}"
+        f"{trainer.settings.architecture} on {trainer.device}, from {start}",
+        soft_wrap=True,
     )
