@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 from support.probe import Probe
 
 from pcb_bus.codec import encode_json, encode_msgpack
@@ -105,6 +105,25 @@ def test_the_picture_of_a_board_is_never_its_heat_map(
     paths = desk.linked()
     assert len(set(paths)) == 8
     assert all(path is not None and path.endswith(".jpg") for path in paths)
+
+
+def test_nor_where_the_frame_is_removed_and_the_heat_map_is_not_yet(
+    desk: Desk, make_evidence: Callable[..., Evidence], make_verdict: Callable[..., Verdict]
+) -> None:
+    desk.take(make_evidence(heat_map=png()))
+    with desk.engine.begin() as connection:
+        connection.execute(update(DefectImage).where(DefectImage.kind == "frame").values(removed_at=NOW))
+    desk.take(make_verdict())
+    assert desk.linked() == [None]
+
+
+def test_a_heat_map_is_kept_of_a_side_whose_frame_an_older_recorder_kept(
+    desk: Desk, make_evidence: Callable[..., Evidence]
+) -> None:
+    desk.take(make_evidence())
+    desk.take(make_evidence(heat_map=png()))
+    assert desk.files() == {row.path for row in desk.rows()}
+    assert [row.kind for row in desk.rows()] == ["frame", "heat"]
 
 
 def test_evidence_without_a_heat_map_is_one_row(desk: Desk, make_evidence: Callable[..., Evidence]) -> None:
