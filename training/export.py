@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -21,13 +22,13 @@ _SMALLEST_COMPRESSED = 256  # numbers; below it a cast costs more than it saves
 def export_onnx(weights: Path, target: Path) -> None:
     """Write an ONNX file with free batch, height and width, class names in its metadata and FP16 kernels."""
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")  # read by ultralytics at import: it must not install packages
+    ultralytics = ultralytics_module("")
+    logging.getLogger("ultralytics").setLevel(logging.WARNING)  # its advice on what to do next is not ours
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Ultralytics' choice of exporter is its own
         copy = Path(shutil.copyfile(weights, Path(folder) / "network.pt"))
-        exported = (
-            ultralytics_module("")
-            .YOLO(copy)
-            .export(format="onnx", dynamic=True, simplify=False, imgsz=640, device="cpu", verbose=False)
+        exported = ultralytics.YOLO(copy).export(
+            format="onnx", dynamic=True, simplify=False, imgsz=640, device="cpu", verbose=False
         )
         model = onnx.load(str(exported))
     compress(model.graph)

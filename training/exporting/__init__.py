@@ -1,0 +1,1 @@
+"""From the weights of a run to a model folder: what is written is checked against the checkpoint first."""
