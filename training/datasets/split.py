@@ -74,7 +74,7 @@ def _assign(
         for cluster, held in zip(clusters, counts, strict=True):
             if not held[rarest] or cluster[0] in placed:
                 continue
-            part = max(parts, key=lambda each: (wanted[each][rarest], room[each]))
+            part = max(parts, key=lambda each: (round(wanted[each][rarest], 6), room[each] / shares[each]))
             placed |= dict.fromkeys(cluster, part)
             room[part] -= len(cluster)
             for name, number in held.items():
