@@ -10,7 +10,7 @@ BROKER_OPTION = $(call option,BROKER,--broker)
 RUN = exec $(PYTHON_BIN) -m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults broker run-edge run-inference run-actuator run-recorder dataset train evaluate fit-anomaly bench lint format
+.PHONY: help demo test test-faults broker run-edge run-inference run-actuator run-recorder dataset train evaluate export fit-anomaly bench lint format
 
 help:
 	@echo 'make demo [BOARDS=n] [RATE=boards_per_s] [LOOK=bare] [LEFT=source] [RIGHT=source]'
@@ -29,7 +29,10 @@ help:
 	@echo ''
 	@echo 'make dataset FROM=folder [FORMAT=yolo|coco|voc|deeppcb] [OUT=folder] [VAL=0.2] [TEST=0.1] [ARGS="--check-only"]'
 	@echo '                          bring pictures and labels of your own into one form, and check them'
-	@echo 'make train [ARGS="..."]   train the detector; ARGS="--help" lists the options'
+	@echo 'make train [DATA=folder] [NAME=run] [TIME=45m] [RESUME=1] [ARGS="..."]'
+	@echo '                          train the detector; report.html in var/train/<name> shows how good it is'
+	@echo 'make export [NAME=run] [WEIGHTS=file.pt] [OUT=models/run]'
+	@echo '                          a model folder of a run, checked against its checkpoint'
 	@echo 'make evaluate [ARGS="..."] measure it on a labelled set'
 	@echo 'make fit-anomaly GOOD=folder [SIDE=left] [PRODUCT=name] [OUT=file] [MODEL=file]'
 	@echo '                          learn good boards of one side, for the anomaly score'
@@ -76,7 +79,17 @@ dataset:
 	@$(RUN) training dataset --from "$(FROM)" $(call option,FORMAT,--format) $(call option,OUT,--out) \
 		$(call option,VAL,--val) $(call option,TEST,--test) $(ARGS)
 
-train evaluate:
+train:
+	@deploy/setup.sh train
+	@$(RUN) training train $(call option,DATA,--data) $(call option,NAME,--name) $(call option,TIME,--time) \
+		$(if $(RESUME),--resume) $(ARGS)
+
+export:
+	@deploy/setup.sh train
+	@$(RUN) training export $(call option,DATA,--data) $(call option,NAME,--run) $(call option,WEIGHTS,--weights) \
+		$(call option,OUT,--out) $(ARGS)
+
+evaluate:
 	@deploy/setup.sh train
 	@$(RUN) training $@ $(call option,DATA,--data) $(ARGS)
 
