@@ -13,11 +13,12 @@ from pcb_bus.clock import NS_PER_S, now_ns
 from pcb_bus.errors import ConfigError
 from simulator.bare_board import NoRoomForDefects
 from simulator.painter import DrawnAhead, board_drawer, exposed, sensor_noise
+from simulator.product import LEAST_SIZE
 from simulator.schedule import ASSEMBLED, BARE, LOOKS, Schedule
 
 Image = npt.NDArray[np.uint8]
 _BELT_BGR = (52, 56, 60)
-_LEAST_SIZE = {ASSEMBLED: (480, 360), BARE: (320, 240)}  # below that, a board has no room for its defects
+_LEAST_SIZE = {ASSEMBLED: LEAST_SIZE, BARE: (320, 240)}  # below that, a board has no room for its defects
 _OPTIONS: dict[str, type] = {
     "look": str,
     "product": int,

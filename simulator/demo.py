@@ -21,6 +21,7 @@ from pcb_bus.topics import Topics
 from pcb_bus.trigger_source import TriggerSource
 from simulator.conveyor import Conveyor
 from simulator.display import ROWS, board_line, live_view, misjudged_lines, summary_table
+from simulator.lessons import Lesson, NotTaught, learn, lesson_for
 from simulator.line import SIDES, LineOptions, VirtualLine
 from simulator.observer import Observer
 from simulator.reconciliation import reconcile
@@ -93,6 +94,9 @@ class Demo:
         Raises:
             DemoFailed: the line did not come up, or a service cannot be kept running.
         """
+        self._teach()
+        if self._stop.is_set():
+            return False
         with self.line:
             self.observer.start(self.line.session("viewer", SessionOptions(durable=True, expiry_s=600)))
             try:
@@ -105,6 +109,29 @@ class Demo:
     def _on_failure(self, name: str, last_words: str) -> None:
         self._failure = f"{name} cannot be kept running: {last_words}"
         self._stop.set()
+
+    def _teach(self) -> None:
+        """The anomaly score knows the product's good boards; where they cannot be learned, the line runs without it."""
+        options = self._options
+        if options.look != ASSEMBLED or not options.line.all_drawn:
+            return
+        try:
+            lesson = lesson_for(self.line.configure(), self._schedule, SIDES, options.line.lessons)
+            if not lesson.known(SIDES):
+                self._learn(lesson)
+            self.line.configure(lesson.settings(SIDES))
+        except NotTaught as reason:
+            if not self._stop.is_set():
+                self._tell(f"no anomaly score: {reason}")
+
+    def _learn(self, lesson: Lesson) -> None:
+        boards, began = f"{lesson.boards} good boards of each side", time.monotonic()
+        with self._console.status(f"first run with this product and model: learning {boards}"):
+            learn(lesson, SIDES, self._stop)
+        self._tell(f"learned {boards} for the anomaly score in {time.monotonic() - began:.0f} s: {lesson.folder}")
+
+    def _tell(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _wait_until_up(self) -> None:
         with self._console.status("starting broker, recorder, actuator, inference and two cameras"):

@@ -15,6 +15,7 @@ from pcb_bus.session import MqttSession, SessionOptions
 from pcb_bus.settings import BrokerSettings
 from pcb_bus.topics import Topics
 from pcb_bus.trigger_source import TriggerSource
+from simulator.lessons import LessonOptions
 from simulator.processes import ProcessSpec, Supervisor
 from simulator.schedule import Schedule
 from simulator.workplace import Workplace, free_ports, merged
@@ -32,12 +33,14 @@ class LineOptions:
         sources: camera source of a side; a side without one gets the simulated camera.
         database_url: where the recorder writes; None is a fresh SQLite file in the folder.
         settings: more settings, section by section, over those of `config/line.yaml`.
+        lessons: how it learns the good boards of its product.
     """
 
     folder: Path = Path("var/demo")
     sources: Mapping[str, str | None] = field(default_factory=dict)
     database_url: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    lessons: LessonOptions = field(default_factory=LessonOptions)
 
     @property
     def all_drawn(self) -> bool:
@@ -59,6 +62,7 @@ class VirtualLine:
     def __init__(self, schedule: Schedule, options: LineOptions, on_failure: Callable[[str, str], None]) -> None:
         self._schedule = schedule
         self._options = options
+        self._more: Mapping[str, Any] = {}
         self._resources = ExitStack()
         self.workplace = Workplace(options.folder)
         self._resources.callback(self.workplace.release)
@@ -68,11 +72,17 @@ class VirtualLine:
         environment = {"PCB_CONFIG": str(self.workplace.config), "GPIOZERO_PIN_FACTORY": "mock"}
         self.supervisor = Supervisor(self._specs(), environment, self.workplace.folder / "output", on_failure)
 
+    def configure(self, more: Mapping[str, Any] | None = None) -> Path:
+        """Write the line's configuration file, with more settings than its own; nothing runs yet."""
+        self._more = more or {}
+        self.workplace.write_config(merged(self._settings(), self._more))
+        return self.workplace.config
+
     def __enter__(self) -> Self:
         with ExitStack() as undo:
             undo.push(self._resources)
             self._resources.enter_context(self.broker)
-            self.workplace.write_config(self._settings())
+            self.configure(self._more)
             self._resources.callback(self.supervisor.stop)
             self.supervisor.start()
             undo.pop_all()

@@ -6,6 +6,7 @@ from pathlib import Path
 from simulator.demo import DemoOptions
 from simulator.drawn_set import DrawOptions
 from simulator.line import SIDES, LineOptions
+from simulator.product import LEAST_SIZE
 from simulator.schedule import ASSEMBLED, LOOKS, Schedule
 
 _DEFECTS, _ODDITIES = 0.3, 0.05
@@ -47,6 +48,9 @@ def _add_draw(draw: argparse.ArgumentParser) -> None:
     draw.add_argument("--boards", type=_count, required=True, metavar="N", help="how many of each side")
     draw.add_argument("--side", choices=SIDES, help="one side alone (default: both)")
     draw.add_argument("--good", action="store_true", help="good boards alone, plain pictures: FOLDER/<side>")
+    draw.add_argument(
+        "--size", type=_size, default=(640, 480), metavar="WxH", help="of the pictures (default: 640x480)"
+    )
     draw.add_argument("--split", default="train", metavar="NAME", help="part of the labelled set (default: train)")
 
 
@@ -68,7 +72,7 @@ def _draw(given: argparse.Namespace) -> DrawOptions:
     oddities = 0.0 if given.good or given.oddities is None else given.oddities
     schedule = Schedule(seed=given.seed, defect_share=defects, product=given.product, oddity_share=oddities)
     sides = (given.side,) if given.side else SIDES
-    return DrawOptions(given.out, given.boards, schedule, sides, given.good, given.split)
+    return DrawOptions(given.out, given.boards, schedule, sides, given.good, given.split, *given.size)
 
 
 def _count(text: str) -> int:
@@ -81,6 +85,13 @@ def _whole(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"a whole number of at least 0, not {text!r}")
     return int(text)
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal()) or int(width) < LEAST_SIZE[0] or int(height) < LEAST_SIZE[1]:
+        raise argparse.ArgumentTypeError(f"width x height, at least {LEAST_SIZE[0]}x{LEAST_SIZE[1]}, not {text!r}")
+    return int(width), int(height)
 
 
 def _rate(text: str) -> float:

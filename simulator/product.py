@@ -19,6 +19,8 @@ from simulator.bare_board import NoRoomForDefects
 HELD_OUT_DESIGNS = 10_000
 #: On one side of a board; so many of one class fit on every product.
 MOST_DEFECTS = 3
+#: Width and height, pixels; in smaller pictures hardly a design has room for them.
+LEAST_SIZE = (480, 360)
 _DESIGNS_TRIED = 20
 _SEEDS_TRIED = 30
 _NEXT_SEED = 2**40
@@ -31,6 +33,8 @@ def design_of(product: int, side: str, width: int = 640, height: int = 480) -> D
     Raises:
         NoRoomForDefects: the picture is too small for that.
     """
+    if width < LEAST_SIZE[0] or height < LEAST_SIZE[1]:
+        raise NoRoomForDefects(f"a drawn board needs {LEAST_SIZE[0]}x{LEAST_SIZE[1]} pixels, not {width}x{height}")
     look = choose_look(np.random.default_rng([product, 0x1006]))
     for attempt in range(_DESIGNS_TRIED):
         design = make_design(_design_seed(product, side, attempt), width, height)
