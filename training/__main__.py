@@ -1,4 +1,4 @@
-"""`python -m training dataset|train|report|evaluate|export`: the detector's data, training, evaluation and export."""
+"""`python -m training dataset|train|report|export|calibrate|evaluate|time|card`: from data to a detector."""
 
 from __future__ import annotations
 
@@ -11,24 +11,30 @@ from pathlib import Path
 from rich.console import Console
 
 from pcb_bus.errors import BoardlineError
-from training import commands
 from training.anomaly.command import add_fit_anomaly
 from training.datasets import command as dataset
-from training.evaluation.measure import MeasureSettings
+from training.evaluation.calibrate_command import add_calibrate_options, calibrate
+from training.evaluation.card_command import add_card_options, add_time_options, card, time
+from training.evaluation.command import add_evaluate_options, evaluate
+from training.exporting import options as exporting
 from training.runs import options as runs
 
 _STARTER = Path("models/starter")
 _COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "train": runs.train,
     "report": runs.report,
-    "evaluate": commands.evaluate,
-    "export": commands.export,
+    "evaluate": evaluate,
+    "calibrate": calibrate,
+    "time": time,
+    "card": card,
+    "export": exporting.export,
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 2 and one line on standard error when its input is wrong."""
     options = _parser().parse_args(arguments)
+    options.typed = sys.argv[1:] if arguments is None else arguments
     try:
         return int(options.command(options, Console()))
     except (BoardlineError, FileNotFoundError) as error:
@@ -50,8 +56,11 @@ def _parser() -> argparse.ArgumentParser:
     add_fit_anomaly(subparsers.add_parser)
     runs.add_train_options(add("train", "train a detector on your boards, or take up an interrupted run"))
     runs.add_name(add("report", "write the report of a run anew, with what it has reached so far"))
-    _add_evaluate_options(add("evaluate", "measure a detector on boards that it was not trained on"))
-    _add_export_options(add("export", "turn the weights of a run into a model folder with a card"))
+    add_evaluate_options(add("evaluate", "measure a detector on boards that it was not trained on"))
+    add_calibrate_options(add("calibrate", "choose temperature and thresholds, for the model's card"))
+    add_time_options(add("time", "how long the engine takes for a frame of 640x480"))
+    add_card_options(add("card", "write what was measured into the model's card"))
+    exporting.add_export_options(add("export", "turn the weights of a run into a model folder with a card"))
     return parser
 
 
@@ -77,23 +86,6 @@ def _shared() -> argparse.ArgumentParser:
     )
     shared.add_argument("--work", type=Path, default=Path("var/train"), help="work folder (default: %(default)s)")
     return shared
-
-
-def _add_evaluate_options(parser: argparse.ArgumentParser) -> None:
-    defaults = MeasureSettings()
-    parser.add_argument("--model", type=Path, default=_STARTER / "boardline-starter.onnx", help="default: %(default)s")
-    parser.add_argument("--drawn-boards", type=int, default=defaults.drawn_boards, help="default: %(default)s")
-    parser.add_argument("--confidence", type=float, default=defaults.confidence, help="default: %(default)s")
-    parser.add_argument("--json", type=Path, help="write the figures to this file too")
-
-
-def _add_export_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--weights", type=Path, help="default: the run in the work folder")
-    parser.add_argument("--drawn-boards", type=int, default=MeasureSettings().drawn_boards, help="default: %(default)s")
-    parser.add_argument("--out", type=Path, default=_STARTER, help="model folder (default: %(default)s)")
-    parser.add_argument("--name", default="boardline-starter", help="default: %(default)s")
-    parser.add_argument("--machine", default="an unnamed machine", help="what it was trained on, for the card")
-    parser.add_argument("--notes", default="", help="a remark on the training, for the card")
 
 
 if __name__ == "__main__":

@@ -47,10 +47,14 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class ClassDetections:
-    """One class: confidences of the hits, and of each false call with its board; `truths` defects are there."""
+    """One class: confidences of the hits, of all others, and of each false call with its board.
+
+    `truths` defects are there. Doubles and confusions at a defect are among the others, but no false calls of a board.
+    """
 
     truths: int
     hits: Floats
+    others: Floats
     false: Floats
     boards: npt.NDArray[np.int64]
 
@@ -97,12 +101,12 @@ def calibration_error(bins: Sequence[Bin]) -> float:
 
 
 def class_detections(examined: Sequence[Examined], classes: int, temperature: float) -> list[ClassDetections]:
-    """What thresholds are chosen from. A detection that touches a defect of any class is no false call of a board."""
+    """What thresholds are chosen from."""
     calibration = Calibration(temperature)
     board_of = {name: number for number, name in enumerate(dict.fromkeys(each.board for each in examined))}
     result = []
     for index in range(classes):
-        hits, false, boards, truths = [np.empty(0)], [np.empty(0)], [np.empty(0, np.int64)], 0
+        hits, others, false, boards, truths = [np.empty(0)], [np.empty(0)], [np.empty(0)], [np.empty(0, np.int64)], 0
         for each in examined:
             wanted, found = each.truths.of_class(index), each.found.of_class(index)
             right = match(wanted.boxes, found.boxes, found.confidences, 0.5)
@@ -110,9 +114,11 @@ def class_detections(examined: Sequence[Examined], classes: int, temperature: fl
             confidences = np.asarray(calibration.confidence(found.confidences), float)
             truths += len(wanted.boxes)
             hits.append(confidences[right])
+            others.append(confidences[~right])
             false.append(confidences[apart & ~right])
             boards.append(np.full(int((apart & ~right).sum()), board_of[each.board]))
-        result.append(ClassDetections(truths, np.concatenate(hits), np.concatenate(false), np.concatenate(boards)))
+        kept, stray, wrong = (np.concatenate(part) for part in (hits, others, false))
+        result.append(ClassDetections(truths, kept, stray, wrong, np.concatenate(boards)))
     return result
 
 

@@ -1,11 +1,10 @@
-"""What is evaluated: labelled pictures, the board that each belongs to, and its template where there is one."""
+"""What is evaluated: labelled pictures and the board that each belongs to; and such boards, drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,7 +15,7 @@ from simulator.bare_board import DEFECT_CLASSES as BARE_CLASSES
 from simulator.bare_board import DrawnDefect, NoRoomForDefects, draw_board
 from simulator.product import draw_side
 from training.boxes import Boxes, Image
-from training.datasets.form import Sample, read_grey, read_samples
+from training.datasets.form import Sample
 
 ASSEMBLED, BARE = "assembled", "bare"
 #: Designs that thresholds are chosen on, and those of the figures; training keeps to lower ones.
@@ -57,21 +56,6 @@ def drawn_pictures(chosen: DrawnSet) -> Iterator[Picture]:
     draw = _assembled if chosen.look == ASSEMBLED else _bare
     for index in range(chosen.boards):
         yield draw(chosen, index)
-
-
-def dataset_pictures(root: Path, part: str, sides: Sequence[str] = ()) -> Iterator[Picture]:
-    """One part of a dataset; images whose names end in `_<side>` are of one board, any other is a board of its own.
-
-    Raises DatasetError when the part has no images.
-    """
-    for sample in read_samples(root, part):
-        template = root / "templates" / part / f"{sample.name}.jpg"
-        yield Picture(sample, board_of(sample.name, sides), read_grey(template) if template.is_file() else None)
-
-
-def board_of(name: str, sides: Sequence[str]) -> str:
-    """The board's part of an image's name."""
-    return next((name.removesuffix(f"_{side}") for side in sides if name.endswith(f"_{side}")), name)
 
 
 def _assembled(chosen: DrawnSet, index: int) -> Picture:

@@ -1,0 +1,72 @@
+"""The figures that a detector of the product has to reach, and where in the results each stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from training.evaluation.result import Result
+
+DEEPPCB, ASSEMBLED, ANOMALY, DEMO, PARITY, TIMING = (
+    "deeppcb-held_out",
+    "assembled",
+    "anomaly",
+    "demo",
+    "parity",
+    "timing",
+)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One figure: in which result it stands, at which key (with dots), and its bound."""
+
+    what: str
+    result: str
+    key: str
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def reached(self, value: float) -> bool:
+        return (self.at_least is None or value >= self.at_least) and (self.at_most is None or value <= self.at_most)
+
+
+GOALS: tuple[Goal, ...] = (
+    Goal("DeepPCB, held out: mAP at IoU 0.33", DEEPPCB, "deeppcb.map33", at_least=0.985),
+    Goal("DeepPCB, held out: F-score at IoU 0.33, best threshold", DEEPPCB, "deeppcb.best.f_score", at_least=0.975),
+    Goal("DeepPCB, held out: mAP50", DEEPPCB, "coco.map50", at_least=0.97),
+    Goal("drawn assembled boards of designs not trained on: mAP50", ASSEMBLED, "coco.map50", at_least=0.93),
+    Goal("the line's demo, detector and anomaly together: escapes per board", DEMO, "escape_rate", at_most=0.01),
+    Goal(
+        "the line's demo, detector and anomaly together: false calls per board", DEMO, "false_call_rate", at_most=0.02
+    ),
+    Goal("oddities that no class covers: image AUROC of the anomaly score", ANOMALY, "auroc", at_least=0.97),
+    Goal("anomaly score: time added to the inference", ANOMALY, "added_time", at_most=0.25),
+    Goal("parity of exports: boxes, pixels apart", PARITY, "worst_box_px", at_most=1.0),
+    Goal("parity of exports: scores, apart", PARITY, "worst_score", at_most=0.02),
+    Goal("a 640x480 frame in OpenVINO, median ms", TIMING, "median_ms", at_most=15.0),
+)
+
+
+def figure_rows(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """A row for each goal: its figure, whether it is reached, and what measured it; `value` None where nothing has."""
+    by_name = {result.name: result for result in results}
+    return [_row(goal, by_name.get(goal.result)) for goal in GOALS]
+
+
+def _row(goal: Goal, result: Result | None) -> dict[str, Any]:
+    bounds = {key: bound for key in ("at_least", "at_most") if (bound := getattr(goal, key)) is not None}
+    value = None if result is None else _dig(result.figures, goal.key)
+    row: dict[str, Any] = {"what": goal.what, **bounds, "value": value}
+    if result is None or value is None:
+        return row | {"reached": None}
+    where = {"command": result.command, "machine": result.machine, "date": result.date}
+    return row | {"reached": goal.reached(value), **where}
+
+
+def _dig(figures: Mapping[str, Any], key: str) -> float | None:
+    value: Any = figures
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return float(value) if isinstance(value, int | float) else None
