@@ -10,7 +10,7 @@ BROKER_OPTION = $(call option,BROKER,--broker)
 RUN = exec $(PYTHON_BIN) -m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults broker run-edge run-inference run-actuator run-recorder dataset train evaluate export fit-anomaly bench lint format
+.PHONY: help demo test test-faults broker run-edge run-inference run-actuator run-recorder dataset train evaluate calibrate card export fit-anomaly bench lint format
 
 help:
 	@echo 'make demo [BOARDS=n] [RATE=boards_per_s] [LOOK=bare] [LEFT=source] [RIGHT=source]'
@@ -33,7 +33,12 @@ help:
 	@echo '                          train the detector; report.html in var/train/<name> shows how good it is'
 	@echo 'make export [NAME=run] [WEIGHTS=file.pt] [OUT=models/run]'
 	@echo '                          a model folder of a run, checked against its checkpoint'
-	@echo 'make evaluate [ARGS="..."] measure it on a labelled set'
+	@echo 'make evaluate [DATA=folder] [SPLIT=val] [FORMAT=deeppcb] [MODEL=file] [ARGS="--drawn assembled"]'
+	@echo '                          measure a detector by three protocols, on data or on drawn boards'
+	@echo 'make calibrate [DATA=folder SPLIT=val] [MODEL=file]'
+	@echo '                          choose its temperature and thresholds; on drawn boards unless SPLIT says on which data'
+	@echo 'make card [MODEL=file] [ARGS="--demo var/demo/summary.json"]'
+	@echo '                          calibrate, measure all figures, and write them into the card beside the model'
 	@echo 'make fit-anomaly GOOD=folder [SIDE=left] [PRODUCT=name] [OUT=file] [MODEL=file]'
 	@echo '                          learn good boards of one side, for the anomaly score'
 	@echo 'make bench                latency of the whole path'
@@ -89,9 +94,20 @@ export:
 	@$(RUN) training export $(call option,DATA,--data) $(call option,NAME,--run) $(call option,WEIGHTS,--weights) \
 		$(call option,OUT,--out) $(ARGS)
 
-evaluate:
+evaluate calibrate:
 	@deploy/setup.sh train
-	@$(RUN) training $@ $(call option,DATA,--data) $(ARGS)
+	@$(RUN) training $@ $(call option,DATA,--data) $(call option,SPLIT,--split) $(call option,FORMAT,--format) \
+		$(call option,MODEL,--model) $(ARGS)
+
+# Status 1 of `evaluate` says that the card's figure is an older one: here it is about to be written anew.
+card:
+	@deploy/setup.sh train
+	@$(PYTHON_BIN) -m training calibrate $(call option,MODEL,--model)
+	@$(PYTHON_BIN) -m training evaluate --reference templates $(call option,DATA,--data) $(call option,MODEL,--model) || [ $$? = 1 ]
+	@$(PYTHON_BIN) -m training evaluate --drawn assembled $(call option,MODEL,--model) || [ $$? = 1 ]
+	@$(PYTHON_BIN) -m training evaluate --drawn bare $(call option,MODEL,--model) || [ $$? = 1 ]
+	@$(PYTHON_BIN) -m training time $(call option,MODEL,--model)
+	@$(RUN) training card $(call option,MODEL,--model) $(ARGS)
 
 fit-anomaly:
 	@[ -n "$(GOOD)" ] || { echo 'which folder of good boards? for example: make fit-anomaly GOOD=good/left SIDE=left' >&2; exit 2; }
