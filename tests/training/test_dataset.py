@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.labelled_pictures import write_yolo
 
 from training.boxes import Boxes
 from training.datasets.build import BadDataset, locate, require_sound
@@ -140,6 +141,21 @@ def test_an_unreadable_image_stops_before_training(dataset: Path, tmp_path: Path
         require_sound(dataset, tmp_path / "report")
     with pytest.raises(DatasetError, match="not an image"):
         read_samples(dataset, TRAIN)
+
+
+def test_outlines_are_read_as_boxes(dataset: Path) -> None:
+    (dataset / "labels" / TRAIN / "13000000.txt").write_text("1 0.1 0.2 0.4 0.3 0.2 0.6\n")
+    assert np.allclose(_boxes(dataset), [[64, 128, 256, 384]])
+    (dataset / "labels" / TRAIN / "13000000.txt").write_text("6 0.1 0.2 0.4 0.3\n")
+    with pytest.raises(DatasetError, match=r"13000000\.txt:1: 6 is none of 0 to 5"):
+        read_samples(dataset, TRAIN)
+
+
+def test_a_model_never_learns_foreign_names(tmp_path: Path) -> None:
+    source = write_yolo(tmp_path / "foreign", {"train": 3, "val": 1}, ("Short", "never used"))
+    root = locate(source, tmp_path / "made")
+    assert root == tmp_path / "made"
+    assert read_class_names(root) == ("short",)
 
 
 def _first(root: Path) -> Sample:

@@ -7,10 +7,11 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from pcb_bus.taxonomy import load_taxonomy
 from training.datasets.errors import DatasetError
-from training.datasets.examine import Examined, ExamineSettings, examine
+from training.datasets.examine import TAXONOMY, Examined, ExamineSettings, examine
 from training.datasets.findings import Level, by_kind
-from training.datasets.form import is_form, read_held_out_groups
+from training.datasets.form import is_form, read_class_names, read_held_out_groups
 from training.datasets.layouts.deeppcb import HELD_OUT_GROUPS
 from training.datasets.layouts.detect import AUTO, read_source
 from training.datasets.layouts.yolo import load_description
@@ -57,7 +58,7 @@ def locate(source: Path, root: Path, held_out_groups: frozenset[str] = HELD_OUT_
         BadDataset: the source has errors.
         DatasetError: it has no layout that is known.
     """
-    if layout in {AUTO, "yolo"} and is_form(source):
+    if layout in {AUTO, "yolo"} and is_form(source) and _has_our_names(source):
         return source
     origin = fingerprint(source, layout)
     if not _is_made_from(origin, root, held_out_groups):
@@ -83,6 +84,11 @@ def fingerprint(source: Path, *options: str) -> str:
             status = path.stat()
             digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
+
+
+def _has_our_names(source: Path) -> bool:
+    """Whether all class names are the taxonomy's to the letter; others are put right in a copy."""
+    return set(read_class_names(source)) <= set(load_taxonomy(TAXONOMY).classes)
 
 
 def _is_made_from(origin: str, root: Path, held_out_groups: frozenset[str]) -> bool:

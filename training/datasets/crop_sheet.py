@@ -9,12 +9,12 @@ from training.boxes import Image
 from training.datasets.boards import Board
 from training.datasets.examine import Examined
 
-_COUNT, _SIDE, _AROUND, _LEAST = 6, 164, 2.5, 64
+_COUNT, _SIDE, _AROUND, _LEAST = 6, 156, 2.5, 64
 _COLOUR = (40, 120, 240)
 
 
 def examples(examined: Examined, name: str) -> list[tuple[Image, str]]:
-    """Up to six crops, 164x164x3, of boxes drawn at random (the same ones each time), with the file's name."""
+    """Up to six crops, 156x156x3, of boxes drawn at random (the same ones each time), with the file's name."""
     where = [(b, i) for b, board in enumerate(examined.boards) for i, each in enumerate(board.classes) if each == name]
     chosen = np.random.default_rng(0).permutation(len(where))[:_COUNT]
     crops = ((examined.boards[b], i) for b, i in (where[k] for k in sorted(chosen)))

@@ -20,8 +20,10 @@ import numpy as np
 
 from training.boxes import Boxes, Image
 from training.datasets.errors import DatasetError
+from training.datasets.findings import Finding, Level
 from training.datasets.layouts.deeppcb import BARE_COPPER
 from training.datasets.layouts.yolo import load_description, names_of
+from training.datasets.layouts.yolo_labels import parse_labels
 from training.datasets.records import HELD_OUT, IMAGE_SUFFIXES, TEST, TRAIN, VAL
 
 __all__ = ["HELD_OUT", "TEST", "TRAIN", "VAL"]  # the parts, for those who read them
@@ -56,7 +58,11 @@ def is_form(root: Path) -> bool:
     parts = load_description(root / "data.yaml")
     named = [parts[part] for part in _PARTS if parts.get(part)]
     folders = [root / "images" / str(name).removeprefix("images/") for name in named]
-    placed = all(isinstance(name, str) and name.count("/") == 1 and name.startswith("images/") for name in named)
+    elsewhere = root / str(parts.get("path") or ".")
+    here = not elsewhere.is_dir() or elsewhere.resolve() == root.resolve()
+    placed = here and all(
+        isinstance(name, str) and name.count("/") == 1 and name.startswith("images/") for name in named
+    )
     return placed and {TRAIN, VAL} <= parts.keys() and all(folder.is_dir() for folder in folders)
 
 
@@ -137,12 +143,11 @@ def _read_description(root: Path) -> dict[str, Any]:
 
 def _read_sample(path: Path, label_path: Path, names: tuple[str, ...]) -> Sample:
     image = read_image(path)
-    height, width = image.shape[:2]
-    rows = [[float(field) for field in line.split()] for line in label_path.read_text().splitlines()]
-    return Sample(path.stem, image, _to_pixels(rows, width, height), tuple(names[int(row[0])] for row in rows))
-
-
-def _to_pixels(rows: Sequence[Sequence[float]], width: int, height: int) -> Boxes:
-    table = np.array(rows, float).reshape(-1, 5)
-    centre, half = table[:, 1:3], table[:, 3:5] / 2
-    return np.asarray(np.hstack([centre - half, centre + half]) * np.array([width, height, width, height]))
+    findings: list[Finding] = []
+    labels = parse_labels(label_path, str(label_path), names, findings)
+    for finding in findings:
+        if finding.kind.level is Level.ERROR:
+            raise DatasetError(str(finding))
+    limits = np.array([image.shape[1], image.shape[0]] * 2, float)
+    shares = np.array([(label.x1, label.y1, label.x2, label.y2) for label in labels], float).reshape(-1, 4)
+    return Sample(path.stem, image, np.clip(shares, 0, 1) * limits, tuple(label.class_name for label in labels))

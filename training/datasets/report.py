@@ -105,7 +105,8 @@ def _findings(findings: Sequence[Finding]) -> Html:
 
 def _kind(kind: Kind, found: Sequence[Finding]) -> Html:
     title = Html(f"{toned(_TONE[kind.level], kind.level)} {kind.title}: {len(found):,}")
-    rows = table(["where", "what"], [[code(each.where), each.message] for each in found[:_MOST]])
+    cells = [[code(each.where), each.message] for each in found[:_MOST]]
+    rows = Html(f'<div class="found">{table(["where", "what"], cells)}</div>')
     more = toned("soft", f"and {len(found) - _MOST:,} more in dataset.json") if len(found) > _MOST else Html("")
     if len(found) <= _OPEN:
         return Html(f"<h3>{title}</h3>{rows}")
