@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time as clock
 from pathlib import Path
 
@@ -47,7 +48,13 @@ def time(options: argparse.Namespace, console: Console) -> int:
         engine.detect([image])
         taken.append((clock.perf_counter() - started) * 1000)
     median, p95 = (round(float(each), 2) for each in np.percentile(taken[_WARM_UP:], (50, 95)))
-    figures = {"engine": type(engine).__name__, "frames": options.frames, "median_ms": median, "p95_ms": p95}
+    figures = {
+        "engine": type(engine).__name__,
+        "frames": options.frames,
+        "median_ms": median,
+        "p95_ms": p95,
+        "load": round(os.getloadavg()[0], 2),
+    }
     write_result(new_result(TIMING, command_line(options), engine.model, figures), options.json)
     console.print(f"a frame of 640x480 takes {median} ms at the median, {p95} at the 95th percentile")
     return 0
