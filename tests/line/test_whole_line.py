@@ -16,10 +16,13 @@ import pytest
 from rich.console import Console
 from sqlalchemy import create_engine, text
 from support.processes import children_of, wait_until_ended
+from support.tiny_network import write_tiny_network
 
 from simulator.bare_board import draw_board
 from simulator.demo import Demo, DemoOptions
+from simulator.lessons import LessonOptions
 from simulator.line import LineOptions
+from simulator.schedule import BARE
 
 pytestmark = pytest.mark.timeout(120)
 PROJECT = Path(__file__).parents[2]
@@ -27,13 +30,14 @@ COUNTS = ("boards", "verdicts", "actuations", "records")
 
 
 def run_demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "simulator", "demo", "--folder", str(folder), *arguments]
+    """Of bare boards, which are there at once."""
+    command = [sys.executable, "-m", "simulator", "demo", "--look", "bare", "--folder", str(folder), *arguments]
     return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=100)
 
 
 def running_demo(folder: Path) -> subprocess.Popen[str]:
     """One without end, that nobody looks at as a terminal."""
-    command = [sys.executable, "-m", "simulator", "demo", "--folder", str(folder), "--rate", "4"]
+    command = [sys.executable, "-m", "simulator", "demo", "--look", "bare", "--folder", str(folder), "--rate", "4"]
     return subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, start_new_session=True)
 
 
@@ -54,6 +58,24 @@ def test_every_board_gets_one_verdict_one_report_and_one_record(tmp_path: Path) 
     assert summary["gaps"] is False
     assert "reconcile: no gap" in done.stdout
     assert summary["latency_ms"].keys() == summary["overhead_ms"].keys() == {"p50", "p95", "p99"}
+
+
+def test_assembled_boards_are_compared_with_good_ones_that_the_line_has_learned(tmp_path: Path) -> None:
+    settings = {"inference": {"model": str(write_tiny_network(tmp_path / "tiny.onnx")), "evidence_share": 1.0}}
+    lessons = LessonOptions(tmp_path / "lessons", 20)
+    console = Console(file=io.StringIO(), width=200)
+    line = LineOptions(tmp_path / "demo", settings=settings, lessons=lessons)
+    demo = Demo(DemoOptions(boards=6, defect_share=0, oddity_share=0.5, line=line), console, threading.Event())
+    assert demo.run() is True, demo.summary
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "learned 20 good boards of each side for the anomaly score" in said
+    assert demo.summary["oddities"]["drawn"] > 0
+    engine = create_engine(f"sqlite:///{tmp_path / 'demo' / 'recorder' / 'boardline.db'}")
+    with engine.connect() as connection:
+        scores = connection.execute(text("SELECT anomaly_score FROM inspection_sides")).scalars().all()
+    engine.dispose()
+    assert len(scores) == 12
+    assert None not in scores
 
 
 def test_a_record_that_is_lost_fails_the_run_and_is_named(tmp_path: Path) -> None:
@@ -149,7 +171,7 @@ def running(tmp_path: Path) -> Iterator[Callable[[], RunningDemo]]:
     started: list[RunningDemo] = []
 
     def start() -> RunningDemo:
-        options = DemoOptions(boards=20, rate=4, line=LineOptions(tmp_path))
+        options = DemoOptions(boards=20, rate=4, look=BARE, line=LineOptions(tmp_path))
         started.append(RunningDemo(options))
         return started[-1]
 
