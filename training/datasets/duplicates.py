@@ -34,7 +34,7 @@ class SamenessSettings:
     """
 
     hash_distance: int = 10
-    tile_difference: float = 0.14
+    tile_difference: float = 0.16
 
 
 def find_same(pictures: Sequence[Picture], settings: SamenessSettings | None = None) -> list[tuple[int, int]]:
