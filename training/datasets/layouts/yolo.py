@@ -15,9 +15,9 @@ import yaml
 from training.datasets.errors import DatasetError
 from training.datasets.findings import Finding, Kind
 from training.datasets.layouts.yolo_labels import parse_labels
+from training.datasets.layouts.yolo_places import labels_of, roboflow_group, template_of
 from training.datasets.records import (
     HELD_OUT,
-    IMAGE_SUFFIXES,
     TEST,
     TRAIN,
     VAL,
@@ -95,11 +95,11 @@ class _Folder:
                 message = f"in {self.entries[image].part} and in {part}"
                 self.findings.append(Finding(Kind.LEAK, shown(image, self.root), message))
             return
-        labels = _labels_of(image)
+        labels = labels_of(image)
         boxes = parse_labels(labels, shown(labels, self.root), self.names, self.findings) if labels.is_file() else ()
-        template = _template_of(image)
+        template = template_of(image)
         self.entries[image] = Entry(
-            image, boxes, labels.is_file(), part, _roboflow_group(image), in_shares=True, template=template
+            image, boxes, labels.is_file(), part, roboflow_group(image), in_shares=True, template=template
         )
 
     def source(self, description: dict[str, Any]) -> Source:
@@ -117,7 +117,7 @@ class _Folder:
         )
 
     def _look_for_orphans(self) -> None:
-        expected = {_labels_of(image) for image in self.entries}
+        expected = {labels_of(image) for image in self.entries}
         for folder in sorted({path.parent for path in expected}):
             for path in sorted(folder.glob("*.txt")):
                 if path not in expected and path.name.lower() not in _NOT_LABELS:
@@ -172,29 +172,3 @@ def _lines_of(listing: Path, base: Path) -> Iterator[Path]:
 
 def _part(key: str, image: Path, description: dict[str, Any]) -> str:
     return HELD_OUT if description.get("held_out_groups") and image.parent.name == HELD_OUT else key
-
-
-def _labels_of(image: Path) -> Path:
-    """As Ultralytics looks for them: the last `images` folder of the path becomes `labels`."""
-    return _beside(image, "labels").with_suffix(".txt")
-
-
-def _template_of(image: Path) -> Path | None:
-    beside = _beside(image, "templates")
-    if beside == image:
-        return None
-    return next((p for s in sorted(IMAGE_SUFFIXES) if (p := beside.with_suffix(s)).is_file()), None)
-
-
-def _beside(image: Path, kind: str) -> Path:
-    parts = list(image.parts)
-    last = max((i for i, part in enumerate(parts[:-1]) if part == "images"), default=None)
-    if last is not None:
-        parts[last] = kind
-    return Path(*parts)
-
-
-def _roboflow_group(image: Path) -> str | None:
-    """Roboflow makes `x.rf.<hash>.jpg` several times out of one picture x, each spoiled in another way."""
-    original, mark, _ = image.name.partition(".rf.")
-    return original if mark else None
