@@ -9,15 +9,15 @@ MOST_ESCAPES, MOST_FALSE_CALLS = 0.01, 0.02
 
 
 def against_truth(accounts: Sequence[BoardAccount]) -> dict[str, object]:
-    """Part of a summary. Counts and rates are None where no truth is known, rates also before the first verdict.
+    """Part of a summary. All of it is None where no truth is known, rates also before the first board is judged.
 
-    Rates are shares of the boards that were judged. `oddities` counts sides; one is called when the verdict names
-    that side as anything but normal.
+    Rates are shares of the boards that were judged, which `unjudged` ones were not. `oddities` counts sides of such
+    boards; one is called when the verdict names that side as anything but normal.
     """
     if all(account.truth is None for account in accounts):
         names = ("escapes", "escape_rate", "false_calls", "false_call_rate", "within_bounds", "oddities", "misjudged")
         return dict.fromkeys(names)
-    judged = [account for account in accounts if account.truth is not None and account.judgement is not None]
+    judged = [account for account in accounts if account.truth is not None and _is_judged(account)]
     escapes = sum(account.error == "escape" for account in judged)
     false_calls = sum(account.error == "false call" for account in judged)
     kept = escapes <= MOST_ESCAPES * len(judged) and false_calls <= MOST_FALSE_CALLS * len(judged)
@@ -27,10 +27,14 @@ def against_truth(accounts: Sequence[BoardAccount]) -> dict[str, object]:
         "escape_rate": _share(escapes, len(judged)),
         "false_calls": false_calls,
         "false_call_rate": _share(false_calls, len(judged)),
-        "within_bounds": kept,
+        "within_bounds": kept if judged else None,
         "oddities": {"drawn": len(called), "called": sum(called)},
         "misjudged": [_told(account) for account in judged if account.error],
     }
+
+
+def _is_judged(account: BoardAccount) -> bool:
+    return account.judgement is not None and account.judgement.category != "unjudged"
 
 
 def _share(count: int, boards: int) -> float | None:

@@ -41,6 +41,7 @@ def test_rates_are_shares_of_the_boards_that_were_judged(wrong: str, boards: int
     for number in range(boards - 1):
         judged(books, str(number), "normal", "normal")
     books.triggered("on its way", "scrap")
+    judged(books, "not seen", "scrap", "unjudged")
     summary = books.summary()
     assert summary["escape_rate" if wrong == "escape" else "false_call_rate"] == round(1 / boards, 4)
     assert summary["within_bounds"] is kept
@@ -51,7 +52,7 @@ def test_an_oddity_is_called_by_its_own_side() -> None:
     judged(books, "a", "component", "component", odd, left=side("left", "component"), right=side("right", "normal"))
     judged(books, "b", "component", "solder", odd, left=side("left", "normal"), right=side("right", "solder", "short"))
     judged(books, "c", "component", "unjudged", odd, right=side("right", "normal"))
-    assert books.summary()["oddities"] == {"drawn": 3, "called": 1}
+    assert books.summary()["oddities"] == {"drawn": 2, "called": 1}
 
 
 def test_a_misjudged_board_is_told_with_what_was_drawn_and_found() -> None:
@@ -102,7 +103,11 @@ def test_nothing_is_said_of_boards_that_nobody_knows() -> None:
     assert list(misjudged_lines(None)) == []
 
 
-def test_before_the_first_verdict_there_are_no_rates() -> None:
+@pytest.mark.parametrize("unjudged", [False, True])
+def test_before_a_board_is_judged_there_are_no_rates(unjudged: bool) -> None:
     books = Books()
     books.triggered("a", "scrap")
-    assert (books.summary()["escapes"], books.summary()["escape_rate"]) == (0, None)
+    if unjudged:
+        books.judged(verdict("a", "unjudged"), 0)
+    summary = books.summary()
+    assert (summary["escapes"], summary["escape_rate"], summary["within_bounds"]) == (0, None, None)
