@@ -84,6 +84,12 @@ def test_the_budget_goes_where_it_gains_most() -> None:
     assert least[1] < 0.5
 
 
+def test_a_gain_behind_a_second_false_call_is_seen() -> None:
+    given = [detections(4, [0.9, 0.5, 0.4, 0.3], [0.7, 0.6], [0, 1])]
+    assert choose_thresholds(given, boards=100, budget=0.01)[0] > 0.7
+    assert choose_thresholds(given, boards=100, budget=0.02)[0] < 0.3
+
+
 def test_a_board_given_up_for_one_class_costs_no_other_anything() -> None:
     given = [detections(1, [0.5], [0.6], [7]), detections(1, [0.4], [0.7], [7])]
     assert max(choose_thresholds(given, boards=100, budget=0.01)) < 0.4

@@ -21,7 +21,7 @@ from training.evaluation.examine import Examined
 Floats = npt.NDArray[np.float64]
 _LEAST_SCORE = 0.05  # below it lie countless detections that nobody would ever see
 _BINS = 15
-_LOWEST, _HIGHEST = 0.1, 0.95
+_LOWEST, _HIGHEST = 0.1, 0.99
 _TOUCHING = 0.1  # IoU from which a detection is about a defect that is there, if not well placed
 
 
@@ -125,19 +125,18 @@ def class_detections(examined: Sequence[Examined], classes: int, temperature: fl
 def choose_thresholds(given: Sequence[ClassDetections], boards: int, budget: float) -> list[float]:
     """For each class the least confidence, so that at most `budget` of the boards have a false call of any class.
 
-    Starts where no board has one, then gives up boards one by one, each time in the class that gains most recall by it.
+    Starts where no board has one, then gives up boards, each time in the class that gains most recall a board by it.
     A threshold lies half way, in logits, between the last hit that it lets through and the first false call that it
     stops. A class without a defect to choose from has the usual threshold, or a higher one that the budget asks for.
     """
     spent: frozenset[int] = frozenset()
-    floors = [_floor(each, spent) for each in given]
-    while len(spent) < int(budget * boards):
-        offers = [_offer(each, spent, floor) for each, floor in zip(given, floors, strict=True)]
-        best = max(range(len(given)), key=lambda index: offers[index][0], default=None)
-        if best is None or offers[best][0] <= 0:
+    allowed = int(budget * boards)
+    while len(spent) < allowed:
+        gain, chosen = max((_offer(each, spent, allowed - len(spent)) for each in given), key=lambda offer: offer[0])
+        if gain <= 0:
             break
-        spent |= {offers[best][1]}
-        floors = [_floor(each, spent) for each in given]
+        spent |= chosen
+    floors = [_floor(each, spent) for each in given]
     return [_threshold(each, floor) for each, floor in zip(given, floors, strict=True)]
 
 
@@ -152,14 +151,17 @@ def _floor(each: ClassDetections, spent: frozenset[int]) -> float:
     return float(kept.max(initial=0.0))
 
 
-def _offer(each: ClassDetections, spent: frozenset[int], floor: float) -> tuple[float, int]:
-    """What giving up the board of its surest false call gains in recall, and which board that is."""
-    if not floor or not each.truths:
-        return 0.0, -1
-    kept = ~np.isin(each.boards, list(spent))
-    board = int(each.boards[kept][np.argmax(each.false[kept])])
-    lower = max(_floor(each, spent | {board}), _LOWEST)
-    return float(((each.hits > lower) & (each.hits <= floor)).sum() / each.truths), board
+def _offer(each: ClassDetections, spent: frozenset[int], most: int) -> tuple[float, frozenset[int]]:
+    """The gain in recall a board, and the boards of its surest false calls, up to `most`, that give it when given up."""
+    order = np.argsort(-each.false, kind="stable")
+    boards = [board for board in dict.fromkeys(each.boards[order].tolist()) if board not in spent]
+    before, best = _floor(each, spent), (0.0, frozenset[int]())
+    for count in range(1, min(most, len(boards)) + 1):
+        given_up = frozenset(boards[:count])
+        lower = max(_floor(each, spent | given_up), _LOWEST)
+        gain = float(((each.hits > lower) & (each.hits <= before)).sum()) / max(each.truths, 1) / count
+        best = max(best, (gain, given_up), key=lambda offer: offer[0])
+    return best
 
 
 def _threshold(each: ClassDetections, floor: float) -> float:
