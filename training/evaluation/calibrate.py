@@ -152,7 +152,7 @@ def _floor(each: ClassDetections, spent: frozenset[int]) -> float:
 
 
 def _offer(each: ClassDetections, spent: frozenset[int], most: int) -> tuple[float, frozenset[int]]:
-    """The gain in recall a board, and the boards of its surest false calls, up to `most`, that give it when given up."""
+    """The best gain in recall a board, and the boards (its surest false calls, up to `most`) to give up for it."""
     order = np.argsort(-each.false, kind="stable")
     boards = [board for board in dict.fromkeys(each.boards[order].tolist()) if board not in spent]
     before, best = _floor(each, spent), (0.0, frozenset[int]())
