@@ -171,7 +171,9 @@ def build(settings: InferenceLine) -> InferenceService:
     except ValueError as error:
         raise ConfigError(f"inference.class_confidence: {error}") from None
     engine.warm_up(_USUAL_FRAMES, chosen.max_batch)
-    log.info("%s on %s: %s", engine.model.name, type(engine).__name__, ", ".join(engine.names))
+    own, chosen_by = engine.calibration.thresholds, settings.detect_options.thresholds
+    least = ", ".join(f"{name} from {chosen_by.of(name, own):.2f}" for name in engine.names)
+    log.info("%s on %s: %s", engine.model.name, type(engine).__name__, least)
     cv2.setNumThreads(1)  # frames are small, and the cores have an engine to run
     return InferenceService(settings, engine, taxonomy, anomalies=without_maps(anomalies, engine.strides))
 
