@@ -15,7 +15,7 @@ CLASSES = ("missing_component", "solder_bridge", "short")
 _DESIGN = 10_007
 
 
-def write_own_boards(root: Path, trained: int = 14, held_out: int = 6) -> Path:
+def write_own_boards(root: Path, trained: int = 16, held_out: int = 4) -> Path:
     """Pictures of one design; each third board is good."""
     for part, count, first in (("train", trained, 0), ("held_out", held_out, 1000)):
         for kind in ("images", "labels"):

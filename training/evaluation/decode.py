@@ -37,18 +37,20 @@ def decode(output: npt.NDArray[np.float32], settings: DecodeSettings) -> Boxed:
     anchors, classes, scores = anchors[order], classes[order], scores[order]
     centre, half = table[anchors, :2].astype(float), table[anchors, 2:4].astype(float) / 2
     boxes = np.hstack([centre - half, centre + half])
-    kept = suppress(boxes, None if settings.across_classes else classes, settings.nms_iou)[: settings.most]
+    kept = suppress(boxes, None if settings.across_classes else classes, settings.nms_iou, settings.most)
     return Boxed(boxes[kept], classes[kept].astype(np.int64), scores[kept])
 
 
-def suppress(boxes: Boxes, classes: npt.NDArray[np.intp] | None, iou: float) -> npt.NDArray[np.intp]:
-    """Indices that survive non-maximum suppression; the boxes come in falling order of confidence.
+def suppress(
+    boxes: Boxes, classes: npt.NDArray[np.intp] | None, iou: float, most: int | None = None
+) -> npt.NDArray[np.intp]:
+    """Indices that survive non-maximum suppression, the first `most`; the boxes come in falling order of confidence.
 
     Boxes of different classes do not suppress each other unless `classes` is None.
     """
     kept: list[int] = []
     left = np.arange(len(boxes))
-    while len(left):
+    while len(left) and len(kept) != most:
         first, rest = left[0], left[1:]
         kept.append(int(first))
         doubled = iou_matrix(boxes[first : first + 1], boxes[rest])[0] > iou

@@ -31,9 +31,10 @@ def train(options: argparse.Namespace, console: Console) -> int:
     run = Run(options.work / options.name)
     dataset = _dataset_of(run, options) if options.resume else _sound_dataset(options)
     if not run_training(dataset, run, wish, console):
-        console.print(f"stopped; {run.checkpoint} is kept: the same command with --resume goes on")
+        kept = f"; {run.checkpoint} is kept: the same command with --resume goes on" if run.checkpoint.is_file() else ""
+        console.print(f"stopped{kept}", soft_wrap=True)
         return _STOPPED
-    console.print(f"trained: {run.to_use}")
+    console.print(f"trained: {run.to_use}", soft_wrap=True)
     return report(options, console)
 
 

@@ -74,7 +74,8 @@ class Watch:
         done = datetime.now().astimezone() + timedelta(seconds=seconds)
         self._console.print(
             f"about {in_words(seconds)} on this machine for {settings.crops:,} crops "
-            f"({1 / seconds_per_crop:.0f} crops/s), done at about {done:%H:%M}"
+            f"({1 / seconds_per_crop:.0f} crops/s), done at about {done:%H:%M}",
+            soft_wrap=True,
         )
 
 

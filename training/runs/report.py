@@ -51,7 +51,7 @@ def write_report(run: Run, settings: RunSettings, console: Console) -> Path:
         _write_sheet(run.plots / f"{name}.jpg", [image for image, _ in pictures(misses[:_MOST_MISSES], samples)])
     with written_whole(run.report) as partial:
         partial.write_text(_page(run, settings, rounds, examined, drawn, samples))
-    console.print(f"report: {run.report}")
+    console.print(f"report: {run.report}", soft_wrap=True)
     return run.report
 
 
