@@ -15,12 +15,17 @@ import torch
 
 from inference_subscriber.engines import open_engine
 from inference_subscriber.engines.base import Detection, DetectOptions, Findings, Image, Placement, Thresholds
+from inference_subscriber.engines.calibration import UNCALIBRATED
 from inference_subscriber.engines.network import NetworkEngine
 from pcb_bus.errors import ConfigError
 from simulator.bare_board import DrawnBoard, draw_board
 
 DEFECTS = ("open_circuit", "mouse_bite", "spur", "spurious_copper", "pin_hole")
 FRAMES = ((640, 480), (640, 640))
+
+
+#: Engines are compared by what their networks say, whatever the card beside the model makes of it.
+PLAIN = DetectOptions(calibration=UNCALIBRATED)
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +35,12 @@ def starter(pytestconfig: pytest.Config) -> Path:
 
 @pytest.fixture(scope="module")
 def openvino(starter: Path) -> NetworkEngine:
-    return open_engine(starter, Placement(), DetectOptions())
+    return open_engine(starter, Placement(), PLAIN)
 
 
 @pytest.fixture(scope="module")
 def pytorch(starter: Path) -> NetworkEngine:
-    return open_engine(starter.with_suffix(".pt"), Placement("cpu"), DetectOptions())
+    return open_engine(starter.with_suffix(".pt"), Placement("cpu"), PLAIN)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +81,7 @@ def test_the_drawn_defects_are_found(openvino: NetworkEngine, board: DrawnBoard)
 def test_openvino_and_pytorch_agree(
     starter: Path, pytorch: NetworkEngine, board: DrawnBoard, exact: bool, pixels: float, confidence: float
 ) -> None:
-    openvino = open_engine(starter, Placement(exact=exact), DetectOptions())
+    openvino = open_engine(starter, Placement(exact=exact), PLAIN)
     assert openvino.names == pytorch.names
     (found,), (expected,) = openvino.detect([board.image]), pytorch.detect([board.image])
     assert expected.detections
@@ -85,7 +90,7 @@ def test_openvino_and_pytorch_agree(
 
 def test_onnx_runtime_agrees(starter: Path, pytorch: NetworkEngine, board: DrawnBoard) -> None:
     module = pytest.importorskip("inference_subscriber.engines.onnxruntime_engine", exc_type=ModuleNotFoundError)
-    engine = module.OnnxRuntimeEngine(starter, pytorch.model, Placement(), DetectOptions())
+    engine = module.OnnxRuntimeEngine(starter, pytorch.model, Placement(), PLAIN)
     (found,), (expected,) = engine.detect([board.image]), pytorch.detect([board.image])
     assert_same(found, expected, pixels=1, confidence=0.02)
 
@@ -95,15 +100,15 @@ def test_openvinos_own_format_is_read_too(starter: Path, openvino: NetworkEngine
     network = ov.Core().read_model(nameless)
     network.set_rt_info(" ".join(openvino.names), ["model_info", "labels"])
     ov.save_model(network, tmp_path / "own.xml")
-    engine = open_engine(tmp_path / "own.xml", Placement(), DetectOptions())
+    engine = open_engine(tmp_path / "own.xml", Placement(), PLAIN)
     assert engine.names == openvino.names
     (tmp_path / "own.bin").unlink()
     with pytest.raises(ConfigError, match=r"inference\.model: cannot read"):
-        open_engine(tmp_path / "own.xml", Placement(), DetectOptions())
+        open_engine(tmp_path / "own.xml", Placement(), PLAIN)
 
 
 def test_a_fixed_size_gives_what_the_open_one_gives(starter: Path, board: DrawnBoard) -> None:
-    engine = open_engine(starter, Placement(exact=True), DetectOptions())
+    engine = open_engine(starter, Placement(exact=True), PLAIN)
     (expected,) = engine.detect([board.image])
     engine.warm_up(FRAMES, most=2)
     for found in [*engine.detect([board.image]), *engine.detect([board.image] * 2)]:
@@ -130,7 +135,7 @@ def test_boxes_of_a_large_frame_are_in_its_own_pixels(openvino: NetworkEngine, b
 
 
 def test_a_threshold_of_its_own_silences_a_class(starter: Path, board: DrawnBoard) -> None:
-    deaf = DetectOptions(Thresholds(0.25, {"spur": 1.0}))
+    deaf = DetectOptions(Thresholds(0.25, {"spur": 1.0}), calibration=UNCALIBRATED)
     (found,) = open_engine(starter, Placement("cpu", threads=1), deaf).detect([board.image])
     assert "spur" not in {each.class_name for each in found.detections}
     assert found.detections
@@ -154,20 +159,20 @@ def test_a_model_that_cannot_be_used_is_named(tmp_path: Path, path: str, device:
         (tmp_path / f"noise.{suffix}").write_bytes(b"\x80\x05 no model at all" * 20)
     torch.save({"layer": torch.zeros(3)}, tmp_path / "weights.pt")
     with pytest.raises(ConfigError, match=message) as caught:
-        open_engine(tmp_path / path, Placement(device), DetectOptions())
+        open_engine(tmp_path / path, Placement(device), PLAIN)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("suffix", "device"), [(".onnx", "TPU"), (".pt", "warp"), (".pt", "cuda:99")])
 def test_a_device_that_is_not_there_is_named(starter: Path, suffix: str, device: str) -> None:
     with pytest.raises(ConfigError, match=rf"inference\.device: .*{device}") as caught:
-        open_engine(starter.with_suffix(suffix), Placement(device), DetectOptions())
+        open_engine(starter.with_suffix(suffix), Placement(device), PLAIN)
     assert "\n" not in str(caught.value)
 
 
 def test_a_network_that_is_no_detector_of_its_classes_is_refused(starter: Path, tmp_path: Path) -> None:
     odd = renamed_classes(starter, tmp_path / "odd.onnx", "{0: 'short', 1: 'spur'}")
-    engine = open_engine(odd, Placement(), DetectOptions())
+    engine = open_engine(odd, Placement(), PLAIN)
     with pytest.raises(ConfigError, match=r"inference\.model: odd gives .* a detector gives 1 x 6 x anchors"):
         engine.warm_up(FRAMES, most=1)
 
@@ -175,7 +180,7 @@ def test_a_network_that_is_no_detector_of_its_classes_is_refused(starter: Path, 
 def test_a_model_without_class_names_is_refused(starter: Path, tmp_path: Path) -> None:
     nameless = renamed_classes(starter, tmp_path / "nameless.onnx", None)
     with pytest.raises(ConfigError, match=r"inference\.model: .*nameless\.onnx does not name its classes"):
-        open_engine(nameless, Placement(), DetectOptions())
+        open_engine(nameless, Placement(), PLAIN)
 
 
 def test_a_model_of_other_classes_ends_the_service_with_one_line_that_names_them(
