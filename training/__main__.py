@@ -19,7 +19,6 @@ from training.evaluation.command import add_evaluate_options, evaluate
 from training.exporting import options as exporting
 from training.runs import options as runs
 
-_STARTER = Path("models/starter")
 _COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "train": runs.train,
     "report": runs.report,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.thin_networks import thin
 
 from inference_subscriber.engines import digest
 from simulator.bare_board import draw_board
@@ -16,13 +17,15 @@ from training.network import load_weights
 from training.onnx_network import OnnxNetwork
 from training.train import torch_network
 
+pytestmark = pytest.mark.timeout(180)  # whole runs, on a machine that may be busy
+
 
 @pytest.fixture(scope="module")
 def work(shared_deeppcb: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A work folder after a run that was stopped half way and taken up again."""
     folder = tmp_path_factory.mktemp("work")
     shared = ["train", "--data", str(shared_deeppcb), "--work", str(folder), "--round-crops", "4", "--batch-size", "4"]
-    assert main([*shared, "--crops", "4"]) == 0
+    assert main([*shared, "--crops", "4", "--architecture", thin("yolov8n", folder)]) == 0
     assert main([*shared, "--crops", "8", "--resume"]) == 0
     return folder
 
@@ -31,8 +34,9 @@ def work(shared_deeppcb: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def model(work: Path, shared_deeppcb: Path) -> Path:
     """The model folder exported from that run."""
     out = work / "model"
-    data = ["--data", str(shared_deeppcb), "--work", str(work)]
-    assert main(["export", *data, "--out", str(out), "--name", "tiny", "--notes", "A test."]) == 0
+    shared = ["--data", str(shared_deeppcb), "--work", str(work), "--parity-images", "4"]
+    shared += ["--json", str(work / "parity.json")]
+    assert main(["export", *shared, "--out", str(out), "--name", "tiny", "--notes", "A test."]) == 0
     return out
 
 
@@ -60,7 +64,7 @@ def test_the_card_describes_the_files(model: Path) -> None:
         assert file == {"bytes": (model / name).stat().st_size, "sha256": digest(model / name)}
     assert card["training"]["crops"] == 8
     assert card["data"]["held_out_groups"] == sorted(HELD_OUT_GROUPS)
-    assert "figures" not in card
+    assert set(card["results"]) == {"parity"}
     assert "A test." in (model / "README.md").read_text()
 
 
@@ -73,13 +77,8 @@ def test_the_card_describes_the_files(model: Path) -> None:
     ],
 )
 def test_wrong_input_is_one_line_and_status_two(
-    arguments: list[str],
-    message: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert message in error
