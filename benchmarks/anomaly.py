@@ -51,7 +51,7 @@ class Scores:
         chosen = self.odd if name is None else {name: self.odd[name]}
         odd = np.concatenate([np.array(each) for each in chosen.values()])
         good = np.array(self.good)
-        return float(((odd[:, None] > good).mean() + 0.5 * (odd[:, None] == good).mean()))
+        return float((odd[:, None] > good).mean() + 0.5 * (odd[:, None] == good).mean())
 
     def called(self, name: str | None = None) -> float:
         """Share over the threshold: of good boards, or of those with this oddity."""
@@ -158,10 +158,10 @@ def _show(scores: Scores, costs: Sequence[Cost], console: Console) -> None:
     for name, each in scores.odd.items():
         table.add_row(name, str(len(each)), f"{scores.auroc(name):.4f}", f"{scores.called(name):.1%}")
     console.print(table)
-    for each in costs:
+    for run in costs:
         console.print(
-            f"batch of {each.batch}: detector {each.detector_ms:.2f} ms, with the score {each.with_score_ms:.2f} ms"
-            f" (+{each.added:.1%})"
+            f"batch of {run.batch}: detector {run.detector_ms:.2f} ms, with the score {run.with_score_ms:.2f} ms"
+            f" (+{run.added:.1%})"
         )
 
 

@@ -53,7 +53,7 @@ def load(path: Path) -> AnomalyModel:
         AnomalyRefused: it cannot be read, or is of another format.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             if arrays["format"] != FORMAT:
                 raise AnomalyRefused(f"{path} has format {arrays['format']}, this version reads {FORMAT}: fit it again")
             return _model(arrays)

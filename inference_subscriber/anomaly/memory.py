@@ -11,7 +11,7 @@ from inference_subscriber.anomaly.padim import Floats, Grid, project, smooth
 from inference_subscriber.engines.features import FeatureMap
 
 _SEED = 0
-_MOST_CANDIDATES = 20_000
+_MOST_CANDIDATES = 10_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)

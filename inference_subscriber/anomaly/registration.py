@@ -21,7 +21,9 @@ _STEPS = 12
 _SETTLED = 0.03  # pixels of the frame
 _CLIP = 2.5  # standard deviations of the reference's contrast; a foreign thing pulls no harder
 _LEAST_LIKENESS = 0.5
+_LEAST_SEEN = 0.5
 _MARGIN = 2
+_OUTSIDE, _MOST = 1e6, 100.0  # stands for places that the frame does not reach; above all contrast
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,9 @@ class _Level:
         plane = local_contrast(frame, self._size)
         matrix = start
         for _ in range(_STEPS):
-            error = np.clip(self._seen(plane, matrix) - self._target, -_CLIP * self._spread, _CLIP * self._spread)
+            seen = self._seen(plane, matrix)
+            error = np.clip(seen - self._target, -_CLIP * self._spread, _CLIP * self._spread)
+            error[seen > _MOST] = 0
             step = self._step(self._solve @ _inner(error))
             matrix = matrix @ step
             matrix = matrix / matrix[2, 2]
@@ -100,13 +104,15 @@ class _Level:
     def shift_of(self, frame: Image) -> Matrix:
         """By how many pixels of the frame the board lies aside (phase correlation)."""
         window = cv2.createHanningWindow(self._size, cv2.CV_32F)
-        shift, _ = cv2.phaseCorrelate(self._target, local_contrast(frame, self._size), window)
+        target = self._target.copy()  # OpenCV lays the window over what it is given
+        shift, _ = cv2.phaseCorrelate(target, local_contrast(frame, self._size), window)
         return np.asarray(shift, np.float64) / np.diag(self._to_level)[:2]
 
     def _seen(self, plane: Plane, matrix: Matrix) -> Plane:
         here = self._to_level @ matrix @ np.linalg.inv(self._to_level)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        return np.asarray(cv2.warpPerspective(plane, here, self._size, None, flags, cv2.BORDER_REPLICATE), np.float32)
+        seen = cv2.warpPerspective(plane, here, self._size, None, flags, cv2.BORDER_CONSTANT, _OUTSIDE)
+        return np.asarray(seen, np.float32)
 
     def _step(self, change: npt.NDArray[np.float32]) -> Matrix:
         """The inverse of the small homography, in pixels of the frame."""
@@ -116,6 +122,10 @@ class _Level:
 
     def _likeness(self, seen: Plane) -> float:
         a, b = _inner(seen), _inner(self._target)
+        there = a < _MOST
+        if there.mean() < _LEAST_SEEN:
+            return 0.0
+        a, b = a[there], b[there]
         a, b = a - a.mean(), b - b.mean()
         return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b) + 1e-9))
 

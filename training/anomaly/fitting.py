@@ -37,7 +37,7 @@ class FitSettings:
     kind: Kind = "padim"
     false_call_rate: float = 0.005
     dimensions: int | None = None
-    entries: int = 1500
+    entries: int = 1000
     folds: int = 5
 
     @property
