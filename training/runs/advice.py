@@ -76,8 +76,11 @@ def _about_held_out(examined: Examination) -> Iterator[str]:
 
 def _what_comes_then(examined: Examination) -> Iterator[str]:
     yield (
-        f"Look through the misses below. A false call that is a real defect is a label forgotten: mend it and train "
-        f"again. The confidence shown here, {examined.confidence:.2f}, only balances escapes and false calls; the "
-        "thresholds that the line uses are calibrated at the export."
+        "Look through the misses below. A false call that is a real defect is a label forgotten: mend it and train "
+        f"again. The confidence of this page, {examined.confidence:.2f}, only balances escapes and false calls; the "
+        "thresholds of the line come from make calibrate."
     )
-    yield "To use this detector: make export, then set inference.model in config/line.yaml to the new .onnx file."
+    yield (
+        "To use this detector: make export, make calibrate, then set inference.model in config/line.yaml to the new "
+        ".onnx file."
+    )

@@ -12,7 +12,7 @@ from training.boxes import Image
 from training.datasets.form import Sample
 from training.runs.examination import Miss
 
-SIDE = 190
+SIDE = 240
 _LEAST_WINDOW, _MARGIN = 96, 1.6
 _HARDLY = 0.005
 _LABELLED, _CALLED = (90, 200, 90), (60, 60, 235)  # blue, green, red
