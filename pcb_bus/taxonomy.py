@@ -30,19 +30,35 @@ class CategoryRule(BaseModel):
         return self
 
 
+class CopperNames(BaseModel):
+    """Classes by topology: of changed copper that touches no piece of the other material, one, and several."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    added: tuple[Name, Name, Name]
+    removed: tuple[Name, Name, Name]
+
+
 class Taxonomy(BaseModel):
-    """Classes by name to their severity, and the categories, worst first."""
+    """Classes by name to their severity, and the categories, worst first.
+
+    `copper` names what differs between a bare board and its golden board; none: bare boards are not compared.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     classes: Annotated[dict[Name, Severity], Field(min_length=1)]
     unknown_anomaly: Severity = "component"
+    copper: CopperNames | None = None
     categories: dict[Category, CategoryRule]
 
     @model_validator(mode="after")
     def _complete(self) -> "Taxonomy":
         if UNKNOWN_ANOMALY in self.classes:
             raise ValueError(f"classes: {UNKNOWN_ANOMALY} is no class of a detector; it has a key of its own")
+        named = {*self.copper.added, *self.copper.removed} if self.copper else set()
+        if stray := named - self.classes.keys():
+            raise ValueError(f"copper: {', '.join(sorted(stray))}: not among the classes")
         missing = set(get_args(Category)) - self.categories.keys()
         if missing:
             raise ValueError(f"categories: missing {', '.join(sorted(missing))}")

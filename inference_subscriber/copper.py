@@ -1,0 +1,181 @@
+"""Bare copper compared with its defect-free template: what changed, and what each change is by its topology.
+
+The classical way of inspecting bare boards: added copper that touches no piece, one or several is spurious copper, a
+spur or a short; missing copper that touches no laminate, one piece or several is a pin hole, a mouse bite or an open
+(Wu, Wang & Liu, "Automated PCB inspection and classification", 1996). A detector sees boxes that the template does not
+confirm, and confuses what only the template tells apart: so the template reads its boxes once more.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pcb_bus.taxonomy import CopperNames
+
+Grey = npt.NDArray[np.uint8]
+Boxes = npt.NDArray[np.floating]
+_Mask = npt.NDArray[np.uint8]
+
+_SURROUND = 14  # pixels around a change in which the pieces that it touches are told apart
+_LEAST_PIECE = 12
+_LEAST_HALF = 25
+_LABEL_BEFORE, _LABEL_AFTER = 11, 8  # what labels leave around a change: left and top, right and bottom
+
+
+@dataclass(frozen=True, slots=True)
+class CopperRule:
+    """How much a template says. Set on the training groups of DeepPCB, where topology names 98 % of the labels.
+
+    Args:
+        least_pixels: a box with fewer changed pixels than these shows no defect.
+        least_change: pixels of a change that is told by its topology; smaller ones are edges seen anew.
+        overlap: IoU from which a box is about a change.
+        renamed: weight of the class that the topology has, where the detector has another.
+        contradicted: weight of the detector's class there.
+        unexplained: weight of a box that is about no single change.
+    """
+
+    least_pixels: int = 5
+    least_change: int = 12
+    overlap: float = 0.35
+    renamed: float = 0.5
+    contradicted: float = 0.1
+    unexplained: float = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A connected change: its box as labels are drawn (x1, y1, x2, y2 in pixels), and its class."""
+
+    box: tuple[int, int, int, int]
+    class_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a box may be: a class, and by how much to multiply the box's confidence."""
+
+    class_name: str
+    weight: float
+
+
+class CopperTemplate:
+    """The defect-free picture of a bare board, black copper on white laminate: uint8, height x width, grey."""
+
+    def __init__(self, picture: Grey, names: CopperNames, rule: CopperRule | None = None) -> None:
+        self._copper = _copper(picture)
+        self._names = names
+        self._rule = rule or CopperRule()
+
+    def read(self, picture: Grey, boxes: Boxes, classes: Sequence[str]) -> list[tuple[Reading, ...]]:
+        """For each box (n, 4) what it may be, the likeliest first; nothing where nothing changed.
+
+        Args:
+            picture: lies as the template does.
+
+        Raises:
+            ValueError: the picture is of another size.
+        """
+        if picture.shape != self._copper.shape:
+            raise ValueError(f"a picture of {picture.shape} and a template of {self._copper.shape} pixels")
+        copper = _copper(picture)
+        changes = list(self._changes(copper))
+        overlaps = _overlaps(boxes, np.array([each.box for each in changes], float).reshape(-1, 4))
+        confirmed = self._changed_pixels(copper, boxes) >= self._rule.least_pixels
+        return [
+            self._readings(name, changes, overlaps[index]) if confirmed[index] else ()
+            for index, name in enumerate(classes)
+        ]
+
+    def _readings(
+        self, class_name: str, changes: Sequence[Change], overlaps: npt.NDArray[np.float64]
+    ) -> tuple[Reading, ...]:
+        rule = self._rule
+        if not changes or overlaps.max() < rule.overlap:
+            return (Reading(class_name, rule.unexplained),)
+        likely = changes[int(overlaps.argmax())].class_name
+        if likely == class_name:
+            return (Reading(class_name, 1.0),)
+        return Reading(likely, rule.renamed), Reading(class_name, rule.contradicted)
+
+    def changes(self, picture: Grey) -> list[Change]:
+        """What differs from the template, told by topology."""
+        return list(self._changes(_copper(picture)))
+
+    def _changes(self, copper: _Mask) -> Iterator[Change]:
+        before = self._copper
+        for changed, ground, names in (
+            (copper & (1 - before), before, self._names.added),
+            (before & (1 - copper), 1 - before, self._names.removed),
+        ):
+            closed = cv2.morphologyEx(_opened(changed), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+            count, labels, extents, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)
+            for label in range(1, count):
+                x, y, width, height, area = (int(number) for number in extents[label])
+                if area >= self._rule.least_change:
+                    window = _window(x, y, width, height)
+                    blob = np.asarray(labels[window] == label, np.uint8)
+                    yield Change(
+                        (x - _LABEL_BEFORE, y - _LABEL_BEFORE, x + width + _LABEL_AFTER, y + height + _LABEL_AFTER),
+                        names[_pieces_touched(blob, np.asarray(ground[window], np.uint8))],
+                    )
+
+    def _changed_pixels(self, copper: _Mask, boxes: Boxes) -> npt.NDArray[np.int64]:
+        sums = cv2.integral(_opened(np.asarray(copper != self._copper, np.uint8))).astype(np.int64)
+        height, width = copper.shape
+        corners = np.clip(np.round(boxes).astype(int), 0, (width, height, width, height))
+        x1, y1, x2, y2 = corners.T
+        return np.asarray(sums[y2, x2] - sums[y1, x2] - sums[y2, x1] + sums[y1, x1])
+
+
+def _copper(picture: Grey) -> _Mask:
+    return np.asarray(picture < 128, np.uint8)
+
+
+def _opened(mask: _Mask) -> _Mask:
+    """Without lines of a single pixel, which are edges seen anew."""
+    return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)), np.uint8)
+
+
+def _window(x: int, y: int, width: int, height: int) -> tuple[slice, slice]:
+    return (
+        slice(max(0, y - _SURROUND), y + height + _SURROUND),
+        slice(max(0, x - _SURROUND), x + width + _SURROUND),
+    )
+
+
+def _pieces_touched(blob: _Mask, ground: _Mask) -> int:
+    """How many pieces of `ground` the change touches: 0, 1, or 2 for several and where it parts the other material."""
+    other = np.asarray(1 - ground, np.uint8)
+    blob = np.asarray(blob & other, np.uint8)
+    touched = cv2.dilate(blob, np.ones((5, 5), np.uint8)) > 0
+    _, labels, extents, _ = cv2.connectedComponentsWithStats(ground, connectivity=8)
+    pieces = [
+        label for label in np.unique(labels[touched]) if label and extents[label, cv2.CC_STAT_AREA] >= _LEAST_PIECE
+    ]
+    if len(pieces) != 1:
+        return min(len(pieces), 2)
+    wide = np.asarray(cv2.dilate(blob, np.ones((3, 3), np.uint8)), np.uint8)
+    cut = np.asarray(other & (1 - wide), np.uint8)
+    return 2 if _halves(cut) > _halves(other) else 1
+
+
+def _halves(material: _Mask) -> int:
+    extents = cv2.connectedComponentsWithStats(material, connectivity=4)[2]
+    return int((extents[1:, cv2.CC_STAT_AREA] >= _LEAST_HALF).sum())
+
+
+def _overlaps(boxes: Boxes, others: Boxes) -> npt.NDArray[np.float64]:
+    """Intersection over union of every box (n, 4) with every other (m, 4): (n, m)."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=2)
+    union = _areas(boxes)[:, None] + _areas(others)[None, :] - shared
+    return np.asarray(shared / np.maximum(union, 1e-9))
+
+
+def _areas(boxes: Boxes) -> npt.NDArray[np.float64]:
+    return np.asarray(np.clip(boxes[:, 2] - boxes[:, 0], 0, None) * np.clip(boxes[:, 3] - boxes[:, 1], 0, None))
