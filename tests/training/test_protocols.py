@@ -12,7 +12,6 @@ from training.evaluation.average_precision import Boxed, score_class
 from training.evaluation.confusion import confusion_matrix
 from training.evaluation.deeppcb_rule import balance, best_balance, class_precisions
 from training.evaluation.factory import Inspected, Share, any_defect, by_verdict
-from training.evaluation.reference import DifferenceRule, confirmed
 
 
 def boxed(*rows: tuple[float, float, float, float, int, float]) -> Boxed:
@@ -125,17 +124,3 @@ def test_the_interval_is_wilsons() -> None:
 def test_confusions_doubles_misses_and_ghosts() -> None:
     called = boxed((0, 0, 10, 10, 1, 0.9), (0, 0, 10, 10, 0, 0.8), (70, 70, 80, 80, 1, 0.7), (40, 40, 50, 50, 1, 0.6))
     assert confusion_matrix([TRUTH], [called], 2).tolist() == [[0, 1, 1], [0, 1, 0], [1, 1, 0]]
-
-
-def test_a_template_confirms_where_something_differs() -> None:
-    template = np.full((60, 60), 255, np.uint8)
-    image = template.copy()
-    image[10:14, 10:14] = 0
-    image[40:41, 30:58] = 0  # a thin line: an edge that lies a pixel further
-    found = boxed((8, 8, 16, 16, 0, 0.9), (30, 36, 58, 44, 0, 0.8), (-5, -5, 3, 3, 0, 0.7))
-    assert confirmed(found, image, template, DifferenceRule()).confidences.tolist() == [0.9]
-
-
-def test_a_template_of_another_size_is_refused() -> None:
-    with pytest.raises(ValueError, match="template"):
-        confirmed(boxed(), np.zeros((4, 5), np.uint8), np.zeros((4, 4), np.uint8), DifferenceRule())

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from pcb_bus.taxonomy import Taxonomy, load_taxonomy
+from pcb_bus.taxonomy import CopperNames, Taxonomy, load_taxonomy
 from simulator.assembled.defects import DEFECT_CLASSES as ASSEMBLED_CLASSES
 from simulator.bare_board import DEFECT_CLASSES as BARE_CLASSES
 from training.datasets.errors import DatasetError
@@ -19,7 +19,7 @@ from training.datasets.examine import TAXONOMY
 from training.datasets.layouts.deeppcb import HELD_OUT_GROUPS
 from training.datasets.layouts.detect import AUTO, LAYOUTS
 from training.evaluation.card import claimed_map50, held_out_groups
-from training.evaluation.examine import Detector, DetectorOptions, verified
+from training.evaluation.examine import Detector, DetectorOptions
 from training.evaluation.labelled import LabelledSet, read_labelled
 from training.evaluation.pictures import (
     ASSEMBLED,
@@ -30,7 +30,7 @@ from training.evaluation.pictures import (
     Picture,
     drawn_pictures,
 )
-from training.evaluation.reference import DifferenceRule
+from training.evaluation.reference import reviewed
 from training.evaluation.report import Report, report_on
 from training.evaluation.result import RESULTS, new_result, shown_path, write_result
 from training.evaluation.tables import tables
@@ -70,7 +70,7 @@ def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
     add("--boards", type=int, default=usual.boards, help="drawn boards (default: %(default)s)")
     add("--designs", type=int, default=usual.designs, help="that they are of (default: %(default)s)")
     add("--design-seed", type=int, default=FIRST_TEST_DESIGN, help="of the first design (default: %(default)s)")
-    add("--reference", choices=("templates",), help="measure also with the boards' defect-free templates as witnesses")
+    add("--reference", choices=("templates",), help="compare bare boards with their defect-free templates too")
     add("--confidence", type=float, help="least confidence of a call (default: the model's own, by class)")
     add("--fast", action="store_true", help="half precision where the line would use it; other CPUs differ")
     add("--name", help="of the result (default: that of the data and its part)")
@@ -131,19 +131,27 @@ def _measure(
     detector: Detector, chosen: TestSet, taxonomy: Taxonomy, reference: bool, console: Console
 ) -> tuple[Report, Report | None]:
     names = all_names(detector, [chosen])
-    found, confirmed = [], []
+    copper = _copper(taxonomy) if reference else None
+    found, read_anew = [], []
     for picture in track(chosen.pictures, chosen.title, total=chosen.count, console=console, transient=True):
         (each,) = detector.examine([picture], names)
         found.append(each)
-        if reference:
-            confirmed.append(verified(each, picture, DifferenceRule()))
+        if copper is not None:
+            read_anew.append(reviewed(each, picture, names, copper))
     report = report_on(found, names, taxonomy)
     _show(console, chosen.title, report)
-    if not reference:
+    if copper is None:
         return report, None
-    with_templates = report_on(confirmed, names, taxonomy)
-    _show(console, f"{chosen.title}, with templates as witnesses", with_templates)
+    with_templates = report_on(read_anew, names, taxonomy)
+    _show(console, f"{chosen.title}, compared with the boards' templates", with_templates)
     return report, with_templates
+
+
+def _copper(taxonomy: Taxonomy) -> CopperNames:
+    """Raises DatasetError where the taxonomy does not say what changed copper is called."""
+    if taxonomy.copper is None:
+        raise DatasetError("--reference templates: the taxonomy has no section `copper`")
+    return taxonomy.copper
 
 
 def _show(console: Console, title: str, report: Report) -> None:

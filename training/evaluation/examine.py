@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -17,7 +17,6 @@ from inference_subscriber.engines.yolo import YoloReader
 from training.boxes import Image
 from training.evaluation.average_precision import Boxed
 from training.evaluation.pictures import Picture
-from training.evaluation.reference import DifferenceRule, confirmed
 
 _FLOOR = 0.001  # the network's score from which a detection belongs to the precision-recall curve
 
@@ -80,16 +79,6 @@ class Detector:
 
     def _reader(self, thresholds: Thresholds) -> YoloReader:
         return YoloReader(self.names, thresholds, self._options.iou, self.calibration)
-
-
-def verified(examined: Examined, picture: Picture, rule: DifferenceRule) -> Examined:
-    """Without the detections that the template of the board does not confirm; as it is where there is no template."""
-    if picture.template is None:
-        return examined
-    image = picture.sample.image
-    grey = image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
-    found, called = (confirmed(each, grey, picture.template, rule) for each in (examined.found, examined.called))
-    return replace(examined, found=found, called=called)
 
 
 def _examined(picture: Picture, found: Boxed, called: Boxed, class_names: Sequence[str]) -> Examined:
