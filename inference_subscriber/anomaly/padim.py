@@ -22,6 +22,7 @@ _FLOOR = 0.03  # of the mean covariance: what no good board moves may still move
 _ASIDE = 0.125  # of a place: one pixel at stride 8
 _RIDGE = 1e-6  # of the mean variance: keeps a covariance invertible
 _NEIGHBOURS = (3, 3)
+_ALONE = 2**18  # multiplications that OpenBLAS does on one thread; on busy cores its second costs 10 ms and more
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +57,12 @@ class Gaussians:
 
 def project(projection: Floats, features: FeatureMap) -> Floats:
     """Features (channels, height, width) in fewer dimensions, (dimensions, places)."""
-    return projection @ features.reshape(features.shape[0], -1)
+    flat = features.reshape(len(features), -1)
+    reduced = np.empty((len(projection), flat.shape[1]), np.float32)
+    piece = max(1, _ALONE // projection.size)
+    for start in range(0, flat.shape[1], piece):
+        np.matmul(projection, flat[:, start : start + piece], out=reduced[:, start : start + piece])
+    return reduced
 
 
 def smooth(squares: Grid) -> Grid:

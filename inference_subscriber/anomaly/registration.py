@@ -18,7 +18,7 @@ Plane = npt.NDArray[np.float32]
 
 _SCALES = (8, 4)
 _STEPS = 12
-_SETTLED = 0.03  # pixels of the frame
+_SETTLED = 0.1  # pixels of the frame
 _CLIP = 2.5  # standard deviations of the reference's contrast; a foreign thing pulls no harder
 _LEAST_LIKENESS = 0.5
 _LEAST_SEEN = 0.5
@@ -48,36 +48,50 @@ class Registrar:
 
     def __init__(self, reference: Image) -> None:
         self._height, self._width = reference.shape[:2]
-        self._levels = [_Level(reference, scale) for scale in _SCALES]
+        sizes = [(max(8, self._width // scale), max(8, self._height // scale)) for scale in _SCALES]
+        self._finest = sizes[-1]
+        self._levels = [_Level(self._shrink(reference), (self._width, self._height), size) for size in sizes]
 
     def align(self, frame: Image) -> Pose:
         """The pose of the board; where it cannot be found, one that is not `aligned`."""
-        pose = self._refine(frame, np.eye(3))
+        small = self._shrink(frame)
+        pose = self._refine(small, np.eye(3))
         if pose.aligned:
             return pose
         moved = np.eye(3)
-        moved[:2, 2] = self._levels[-1].shift_of(frame)
-        return max(pose, self._refine(frame, moved), key=lambda each: each.likeness)
+        moved[:2, 2] = self._levels[-1].shift_of(small)
+        return max(pose, self._refine(small, moved), key=lambda each: each.likeness)
 
     def unwarp(self, frame: Image, pose: Pose) -> Image:
         """The frame as if the board lay as in the reference."""
         size, flags = (self._width, self._height), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         return np.asarray(cv2.warpPerspective(frame, pose.matrix, size, None, flags, cv2.BORDER_REPLICATE), np.uint8)
 
-    def _refine(self, frame: Image, start: Matrix) -> Pose:
+    def _shrink(self, image: Image) -> Image:
+        """In two steps: OpenCV halves twice as fast as it quarters."""
+        half = cv2.resize(image, (self._width // 2, self._height // 2), interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.resize(half, self._finest, interpolation=cv2.INTER_AREA), np.uint8)
+
+    def _refine(self, small: Image, start: Matrix) -> Pose:
         matrix, likeness = start, 0.0
         for level in self._levels:
-            matrix, likeness = level.refine(frame, matrix)
+            matrix, likeness = level.refine(small, matrix)
         return Pose(matrix, likeness)
 
 
 class _Level:
-    """The reference at one scale, with the derivatives that every frame shares."""
+    """The reference at one scale, with the derivatives that every frame shares.
 
-    def __init__(self, reference: Image, scale: int) -> None:
-        height, width = reference.shape[:2]
-        self._size = max(8, width // scale), max(8, height // scale)
-        self._target = local_contrast(reference, self._size)
+    Args:
+        reference: at the finest scale, as the frames later.
+        frame: width and height of a whole frame.
+        size: width and height at this scale.
+    """
+
+    def __init__(self, reference: Image, frame: tuple[int, int], size: tuple[int, int]) -> None:
+        width, height = frame
+        self._size = size
+        self._target = local_contrast(reference, size)
         self._spread = float(self._target.std()) or 1.0
         self._to_level = _to_level((width, height), self._size)
         self._to_unit = _to_unit(self._size)
@@ -87,25 +101,26 @@ class _Level:
         hessian += np.eye(8) * 1e-6 * np.trace(hessian)
         self._solve = np.asarray(np.linalg.solve(hessian, steepest.T), np.float32)
 
-    def refine(self, frame: Image, start: Matrix) -> tuple[Matrix, float]:
-        plane = local_contrast(frame, self._size)
+    def refine(self, small: Image, start: Matrix) -> tuple[Matrix, float]:
+        plane = local_contrast(small, self._size)
         matrix = start
         for _ in range(_STEPS):
             seen = self._seen(plane, matrix)
             error = np.clip(seen - self._target, -_CLIP * self._spread, _CLIP * self._spread)
             error[seen > _MOST] = 0
-            step = self._step(self._solve @ _inner(error))
+            change = np.einsum("ij,j->i", self._solve, _inner(error))  # on one thread, unlike OpenBLAS
+            step = self._step(change)
             matrix = matrix @ step
             matrix = matrix / matrix[2, 2]
             if np.abs(cv2.perspectiveTransform(self._corners, step) - self._corners).max() < _SETTLED:
                 break
         return matrix, self._likeness(self._seen(plane, matrix))
 
-    def shift_of(self, frame: Image) -> Matrix:
+    def shift_of(self, small: Image) -> Matrix:
         """By how many pixels of the frame the board lies aside (phase correlation)."""
         window = cv2.createHanningWindow(self._size, cv2.CV_32F)
         target = self._target.copy()  # OpenCV lays the window over what it is given
-        shift, _ = cv2.phaseCorrelate(target, local_contrast(frame, self._size), window)
+        shift, _ = cv2.phaseCorrelate(target, local_contrast(small, self._size), window)
         return np.asarray(shift, np.float64) / np.diag(self._to_level)[:2]
 
     def _seen(self, plane: Plane, matrix: Matrix) -> Plane:
@@ -127,7 +142,7 @@ class _Level:
             return 0.0
         a, b = a[there], b[there]
         a, b = a - a.mean(), b - b.mean()
-        return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b) + 1e-9))
+        return float((a * b).sum() / (np.sqrt((a * a).sum() * (b * b).sum()) + 1e-9))
 
 
 def local_contrast(image: Image, size: tuple[int, int]) -> Plane:
