@@ -74,7 +74,10 @@ def _model(arrays: Mapping[str, Any]) -> AnomalyModel:
     reference = arrays.get("reference")
     if reference is not None and reference.shape != (height, width, 3):
         raise ValueError("reference and frame differ in size")
-    return AnomalyModel(subject, calibration, _scorer(arrays), int(arrays["stride"]), reference)
+    model = AnomalyModel(subject, calibration, _scorer(arrays), int(arrays["stride"]), reference)
+    if isinstance(model.scorer, Gaussians) and model.scorer.shape != model.grid_shape:
+        raise ValueError("statistics of another grid than the frame's")
+    return model
 
 
 def _statistics(scorer: Gaussians | Memory) -> dict[str, Any]:

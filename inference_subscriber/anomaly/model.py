@@ -88,8 +88,13 @@ class AnomalyModel:
     def unaligned(self) -> Anomaly:
         """A frame in which the board was not found: nothing on it is like a good board."""
         width, height = self.subject.width, self.subject.height
-        heat = np.full((-(-height // round(self._cell)), -(-width // round(self._cell))), 255, np.uint8)
-        return Anomaly(1.0, (0.0, 0.0, float(width), float(height)), heat)
+        return Anomaly(1.0, (0.0, 0.0, float(width), float(height)), np.full(self.grid_shape, 255, np.uint8))
+
+    @property
+    def grid_shape(self) -> tuple[int, int]:
+        """Height and width of the feature map, and of the heat."""
+        fitted = fit(self.subject.width, self.subject.height, self.subject.max_input)
+        return -(-fitted.scaled_height // self.stride), -(-fitted.scaled_width // self.stride)
 
     @property
     def _cell(self) -> float:

@@ -16,6 +16,7 @@ import pytest
 from support.probe import Probe
 
 from broker import Broker
+from inference_subscriber.anomaly.choosing import Choice
 from inference_subscriber.engines.base import Detection, Findings, Image, Thresholds
 from inference_subscriber.errors import EngineFault
 from inference_subscriber.service import InferenceService
@@ -179,6 +180,7 @@ def start_service(broker: Broker, taxonomy: Taxonomy, tmp_path: Path) -> Iterato
         sides: tuple[str, ...] = ("left", "right"),
         engine: RedSpotEngine | None = None,
         pace: Pace | None = None,
+        anomalies: Choice | None = None,
         **inference: object,
     ) -> InferenceService:
         settings = InferenceLine(
@@ -186,7 +188,7 @@ def start_service(broker: Broker, taxonomy: Taxonomy, tmp_path: Path) -> Iterato
             broker=BrokerSettings(port=broker.port, credentials=broker.credentials_folder),
             inference=InferenceSettings.model_validate({"outbox": tmp_path / "outbox.db", **inference}),
         )
-        service = InferenceService(settings, engine or RedSpotEngine(), taxonomy, pace)
+        service = InferenceService(settings, engine or RedSpotEngine(), taxonomy, pace, anomalies)
         stack.callback(service.stop)
         service.start()
         return service
