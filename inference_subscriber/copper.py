@@ -33,6 +33,7 @@ class CopperRule:
         least_pixels: a box with fewer changed pixels than these shows no defect.
         least_change: pixels of a change that is told by its topology; smaller ones are edges seen anew.
         overlap: IoU from which a box is about a change.
+        agreed: power to which a confidence is raised where the topology is a witness to the change.
         renamed: weight of the class that the topology has, where the detector has another.
         contradicted: weight of the detector's class there.
         unexplained: weight of a box that is about no single change.
@@ -41,7 +42,8 @@ class CopperRule:
     least_pixels: int = 5
     least_change: int = 12
     overlap: float = 0.35
-    renamed: float = 0.5
+    agreed: float = 0.5
+    renamed: float = 0.35
     contradicted: float = 0.1
     unexplained: float = 0.6
 
@@ -56,10 +58,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a box may be: a class, and by how much to multiply the box's confidence."""
+    """What a box may be: a class, and what becomes of the box's confidence c: weight * c ** power."""
 
     class_name: str
     weight: float
+    power: float = 1.0
+
+    def confidence(self, own: float) -> float:
+        return float(self.weight * own**self.power)
 
 
 class CopperTemplate:
@@ -98,8 +104,8 @@ class CopperTemplate:
             return (Reading(class_name, rule.unexplained),)
         likely = changes[int(overlaps.argmax())].class_name
         if likely == class_name:
-            return (Reading(class_name, 1.0),)
-        return Reading(likely, rule.renamed), Reading(class_name, rule.contradicted)
+            return (Reading(class_name, 1.0, rule.agreed),)
+        return Reading(likely, rule.renamed, rule.agreed), Reading(class_name, rule.contradicted)
 
     def changes(self, picture: Grey) -> list[Change]:
         """What differs from the template, told by topology."""

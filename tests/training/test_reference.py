@@ -51,10 +51,10 @@ def test_a_box_where_nothing_changed_is_lost(copper: CopperNames) -> None:
     assert not len(after.called.boxes)
 
 
-def test_a_confirmed_box_stays_as_it_is(copper: CopperNames) -> None:
+def test_a_confirmed_box_stays_and_is_the_surer(copper: CopperNames) -> None:
     seen = picture(two_tracks(joined=True), two_tracks(joined=False))
     after = reviewed(found((45, 19, 70, 88, 0, 0.9)), seen, NAMES, copper)
-    assert after.called.confidences.tolist() == [0.9]
+    assert after.called.confidences == pytest.approx([0.9**0.5])
     assert after.called.classes.tolist() == [0]
 
 
@@ -69,7 +69,7 @@ def test_two_names_for_one_change_become_one_call(copper: CopperNames) -> None:
     seen = picture(two_tracks(joined=True), two_tracks(joined=False))
     after = reviewed(found((45, 19, 70, 88, 0, 0.6), (46, 19, 71, 88, 1, 0.9)), seen, NAMES, copper)
     assert after.called.classes.tolist() == [0]
-    assert after.called.confidences.tolist() == [0.6]
+    assert after.called.confidences == pytest.approx([0.6**0.5])
 
 
 def test_a_board_without_a_template_is_left_alone(copper: CopperNames) -> None:

@@ -16,13 +16,13 @@ from training.evaluation.decode import suppress
 from training.evaluation.examine import Examined
 from training.evaluation.pictures import Picture
 
-_DOUBLED = 0.5  # IoU
+_DOUBLED = 0.25  # IoU; one change is called once, and labels of different changes hardly overlap
 
 
 def reviewed(examined: Examined, picture: Picture, class_names: Sequence[str], copper: CopperNames) -> Examined:
     """What is left once the template has been asked; as it is where there is none.
 
-    All that was found keeps each class that the template leaves possible, by its weight. What the line calls takes the
+    All that was found keeps each class that the template leaves possible. What the line calls takes the
     likeliest one, and is lost only where nothing changed.
 
     Raises ValueError when image and template differ in size.
@@ -47,8 +47,7 @@ def _weighed(found: Boxed, readings: Sequence[tuple[Reading, ...]], class_names:
     chosen = [(index, reading) for index, each in enumerate(readings) for reading in each]
     sources = np.array([index for index, _ in chosen], np.int64)
     classes = np.array([class_names.index(reading.class_name) for _, reading in chosen], np.int64)
-    weights = np.array([reading.weight for _, reading in chosen])
-    confidences = found.confidences[sources] * weights
+    confidences = np.array([reading.confidence(found.confidences[index]) for index, reading in chosen])
     order = np.argsort(-confidences, kind="stable")
     boxed = Boxed(found.boxes[sources][order], classes[order], confidences[order])
     kept = suppress(boxed.boxes, boxed.classes, _DOUBLED)
