@@ -145,7 +145,7 @@ def _together(judged: Sequence[Scores]) -> Scores:
 def _engine(model: Path, placement: Placement, features: tuple[int, ...]) -> NetworkEngine:
     engine = open_engine(model, placement, DetectOptions(features=features))
     engine.warm_up([_SIZE], 2)
-    cv2.setNumThreads(1)  # as in the service
+    cv2.setNumThreads(2)  # as in the service
     return engine
 
 

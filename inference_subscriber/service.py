@@ -174,7 +174,8 @@ def build(settings: InferenceLine) -> InferenceService:
     own, chosen_by = engine.calibration.thresholds, settings.detect_options.thresholds
     least = ", ".join(f"{name} from {chosen_by.of(name, own):.2f}" for name in engine.names)
     log.info("%s on %s: %s", engine.model.name, type(engine).__name__, least)
-    cv2.setNumThreads(1)  # frames are small, and the cores have an engine to run
+    # Frames are small, and the cores have an engine to run; only laying a board as its reference is worth a second.
+    cv2.setNumThreads(2 if anomalies.models else 1)
     return InferenceService(settings, engine, taxonomy, anomalies=without_maps(anomalies, engine.strides))
 
 
