@@ -13,15 +13,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from inference_subscriber.topology import Mask, pieces_touched
 from pcb_bus.taxonomy import CopperNames
 
 Grey = npt.NDArray[np.uint8]
 Boxes = npt.NDArray[np.floating]
-_Mask = npt.NDArray[np.uint8]
 
 _SURROUND = 14  # pixels around a change in which the pieces that it touches are told apart
-_LEAST_PIECE = 12
-_LEAST_HALF = 25
 _LABEL_BEFORE, _LABEL_AFTER = 11, 8  # what labels leave around a change: left and top, right and bottom
 
 
@@ -76,6 +74,11 @@ class CopperTemplate:
         self._names = names
         self._rule = rule or CopperRule()
 
+    @property
+    def share(self) -> float:
+        """Of the template that is copper."""
+        return float(self._copper.mean())
+
     def read(self, picture: Grey, boxes: Boxes, classes: Sequence[str]) -> list[tuple[Reading, ...]]:
         """For each box (n, 4) what it may be, the likeliest first; nothing where nothing changed.
 
@@ -89,20 +92,20 @@ class CopperTemplate:
             raise ValueError(f"a picture of {picture.shape} and a template of {self._copper.shape} pixels")
         copper = _copper(picture)
         changes = list(self._changes(copper))
-        overlaps = _overlaps(boxes, np.array([each.box for each in changes], float).reshape(-1, 4))
+        shared = overlaps(boxes, np.array([each.box for each in changes], float).reshape(-1, 4))
         confirmed = self._changed_pixels(copper, boxes) >= self._rule.least_pixels
         return [
-            self._readings(name, changes, overlaps[index]) if confirmed[index] else ()
+            self._readings(name, changes, shared[index]) if confirmed[index] else ()
             for index, name in enumerate(classes)
         ]
 
     def _readings(
-        self, class_name: str, changes: Sequence[Change], overlaps: npt.NDArray[np.float64]
+        self, class_name: str, changes: Sequence[Change], shared: npt.NDArray[np.float64]
     ) -> tuple[Reading, ...]:
         rule = self._rule
-        if not changes or overlaps.max() < rule.overlap:
+        if not changes or shared.max() < rule.overlap:
             return (Reading(class_name, rule.unexplained),)
-        likely = changes[int(overlaps.argmax())].class_name
+        likely = changes[int(shared.argmax())].class_name
         if likely == class_name:
             return (Reading(class_name, 1.0, rule.agreed),)
         return Reading(likely, rule.renamed, rule.agreed), Reading(class_name, rule.contradicted)
@@ -111,25 +114,26 @@ class CopperTemplate:
         """What differs from the template, told by topology."""
         return list(self._changes(_copper(picture)))
 
-    def _changes(self, copper: _Mask) -> Iterator[Change]:
+    def _changes(self, copper: Mask) -> Iterator[Change]:
         before = self._copper
-        for changed, ground, names in (
-            (copper & (1 - before), before, self._names.added),
-            (before & (1 - copper), 1 - before, self._names.removed),
+        for ground, after, names in (
+            (before, copper, self._names.added),
+            (np.asarray(1 - before, np.uint8), np.asarray(1 - copper, np.uint8), self._names.removed),
         ):
-            closed = cv2.morphologyEx(_opened(changed), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+            came = _opened(np.asarray(after & (1 - ground), np.uint8))
+            closed = cv2.morphologyEx(came, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
             count, labels, extents, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)
             for label in range(1, count):
                 x, y, width, height, area = (int(number) for number in extents[label])
                 if area >= self._rule.least_change:
                     window = _window(x, y, width, height)
-                    blob = np.asarray(labels[window] == label, np.uint8)
+                    change = np.asarray(labels[window] == label, np.uint8)
                     yield Change(
                         (x - _LABEL_BEFORE, y - _LABEL_BEFORE, x + width + _LABEL_AFTER, y + height + _LABEL_AFTER),
-                        names[_pieces_touched(blob, np.asarray(ground[window], np.uint8))],
+                        names[pieces_touched(change, ground[window], after[window])],
                     )
 
-    def _changed_pixels(self, copper: _Mask, boxes: Boxes) -> npt.NDArray[np.int64]:
+    def _changed_pixels(self, copper: Mask, boxes: Boxes) -> npt.NDArray[np.int64]:
         sums = cv2.integral(_opened(np.asarray(copper != self._copper, np.uint8))).astype(np.int64)
         height, width = copper.shape
         corners = np.clip(np.round(boxes).astype(int), 0, (width, height, width, height))
@@ -137,13 +141,14 @@ class CopperTemplate:
         return np.asarray(sums[y2, x2] - sums[y1, x2] - sums[y2, x1] + sums[y1, x1])
 
 
-def _copper(picture: Grey) -> _Mask:
+def _copper(picture: Grey) -> Mask:
     return np.asarray(picture < 128, np.uint8)
 
 
-def _opened(mask: _Mask) -> _Mask:
-    """Without lines of a single pixel, which are edges seen anew."""
-    return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)), np.uint8)
+def _opened(mask: Mask) -> Mask:
+    """Without lines of a single pixel, which are edges seen anew. What is left stays where it was."""
+    square = np.ones((2, 2), np.uint8)
+    return np.asarray(cv2.dilate(cv2.erode(mask, square), square, anchor=(0, 0)), np.uint8)
 
 
 def _window(x: int, y: int, width: int, height: int) -> tuple[slice, slice]:
@@ -153,28 +158,7 @@ def _window(x: int, y: int, width: int, height: int) -> tuple[slice, slice]:
     )
 
 
-def _pieces_touched(blob: _Mask, ground: _Mask) -> int:
-    """How many pieces of `ground` the change touches: 0, 1, or 2 for several and where it parts the other material."""
-    other = np.asarray(1 - ground, np.uint8)
-    blob = np.asarray(blob & other, np.uint8)
-    touched = cv2.dilate(blob, np.ones((5, 5), np.uint8)) > 0
-    _, labels, extents, _ = cv2.connectedComponentsWithStats(ground, connectivity=8)
-    pieces = [
-        label for label in np.unique(labels[touched]) if label and extents[label, cv2.CC_STAT_AREA] >= _LEAST_PIECE
-    ]
-    if len(pieces) != 1:
-        return min(len(pieces), 2)
-    wide = np.asarray(cv2.dilate(blob, np.ones((3, 3), np.uint8)), np.uint8)
-    cut = np.asarray(other & (1 - wide), np.uint8)
-    return 2 if _halves(cut) > _halves(other) else 1
-
-
-def _halves(material: _Mask) -> int:
-    extents = cv2.connectedComponentsWithStats(material, connectivity=4)[2]
-    return int((extents[1:, cv2.CC_STAT_AREA] >= _LEAST_HALF).sum())
-
-
-def _overlaps(boxes: Boxes, others: Boxes) -> npt.NDArray[np.float64]:
+def overlaps(boxes: Boxes, others: Boxes) -> npt.NDArray[np.float64]:
     """Intersection over union of every box (n, 4) with every other (m, 4): (n, m)."""
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])

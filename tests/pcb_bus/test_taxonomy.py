@@ -115,6 +115,8 @@ def changed(path: str, value: object) -> dict[str, Any]:
         (changed("categories.scrap", None), "categories: missing scrap"),
         (changed("categories.lost", {"label": "?"}), r"categories\.lost"),
         (changed("categories.unjudged", {"label": "미판정", "pin": 4, "duration_ms": 1}), r"categories\.unjudged"),
+        (changed("copper", {"added": ["short"] * 3, "removed": ["spur", "dent", "spur"]}), "copper: dent: not among"),
+        (changed("copper", {"added": ["short"] * 2, "removed": ["spur"] * 3}), r"copper\.added"),
         ([], "file"),
     ],
 )
