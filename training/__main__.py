@@ -1,4 +1,4 @@
-"""`python -m training dataset|train|report|export|calibrate|evaluate|time|card`: from data to a detector."""
+"""`python -m training dataset|train|report|export|quantize|calibrate|evaluate|time|card`: from data to a detector."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "time": time,
     "card": card,
     "export": exporting.export,
+    "quantize": exporting.quantize,
 }
 
 
@@ -60,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     add_time_options(add("time", "how long the engine takes for a frame of 640x480"))
     add_card_options(add("card", "write what was measured into the model's card"))
     exporting.add_export_options(add("export", "turn the weights of a run into a model folder with a card"))
+    exporting.add_quantize_options(add("quantize", "an eight-bit copy of an exported model, to measure"))
     return parser
 
 

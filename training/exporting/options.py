@@ -27,3 +27,31 @@ def export(options: argparse.Namespace, console: Console) -> int:
     from training.exporting import command
 
     return command.export(options, console)
+
+
+def add_quantize_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", type=Path, default=Path("models/starter/boardline-starter.onnx"), help="default: %(default)s"
+    )
+    parser.add_argument("--out", type=Path, help="file to write, .xml (default: var/quantized/<model>-int8.xml)")
+
+
+def quantize(options: argparse.Namespace, console: Console) -> int:
+    """Raises DatasetError where NNCF is missing."""
+    from training.datasets.build import locate
+    from training.datasets.errors import DatasetError
+    from training.datasets.form import TRAIN, read_dataset
+    from training.datasets.layouts.deeppcb import HELD_OUT_GROUPS
+    from training.exporting.quantize import calibration_images, file_sizes, unusable
+    from training.exporting.quantize import quantize as make
+
+    if not options.model.is_file():
+        raise FileNotFoundError(f"no model file {options.model}")
+    if reason := unusable():
+        raise DatasetError(reason)
+    out = options.out or Path("var/quantized") / f"{options.model.stem}-int8.xml"
+    root = locate(options.data, options.work / "dataset", options.held_out or HELD_OUT_GROUPS)
+    dataset = read_dataset(root, TRAIN)
+    make(options.model, calibration_images(dataset), out)
+    console.print(f"written: {out} and its .bin, {file_sizes(out):,} bytes", soft_wrap=True)
+    return 0
