@@ -18,8 +18,10 @@ from pcb_bus.taxonomy import CopperNames
 
 Grey = npt.NDArray[np.uint8]
 Boxes = npt.NDArray[np.floating]
+_Corners = tuple[int, int, int, int]
 
 _SURROUND = 14  # pixels around a change in which the pieces that it touches are told apart
+_ONE_THREAD = cv2.CCL_BBDT  # OpenCV's default waits for the cores that the engine has
 _LABEL_BEFORE, _LABEL_AFTER = 11, 8  # what labels leave around a change: left and top, right and bottom
 
 
@@ -50,8 +52,22 @@ class CopperRule:
 class Change:
     """A connected change: its box as labels are drawn (x1, y1, x2, y2 in pixels), and its class."""
 
-    box: tuple[int, int, int, int]
+    box: _Corners
     class_name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Region:
+    """A connected change that is not told yet, with the material that came in a window around it, before and after."""
+
+    box: _Corners
+    change: Mask
+    before: Mask
+    after: Mask
+    names: tuple[str, str, str]
+
+    def class_name(self) -> str:
+        return self.names[pieces_touched(self.change, self.before, self.after)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +95,11 @@ class CopperTemplate:
         """Of the template that is copper."""
         return float(self._copper.mean())
 
+    def unlike(self, picture: Grey) -> float:
+        """Share of the copper that is missing, or of the laminate that is covered: the larger of both."""
+        differs, copper = _copper(picture) != self._copper, self._copper > 0
+        return float(max(differs[copper].mean(), differs[~copper].mean()))
+
     def read(self, picture: Grey, boxes: Boxes, classes: Sequence[str]) -> list[tuple[Reading, ...]]:
         """For each box (n, 4) what it may be, the likeliest first; nothing where nothing changed.
 
@@ -91,30 +112,30 @@ class CopperTemplate:
         if picture.shape != self._copper.shape:
             raise ValueError(f"a picture of {picture.shape} and a template of {self._copper.shape} pixels")
         copper = _copper(picture)
-        changes = list(self._changes(copper))
-        shared = overlaps(boxes, np.array([each.box for each in changes], float).reshape(-1, 4))
+        regions = list(self._regions(copper))
+        shared = overlaps(boxes, np.array([each.box for each in regions], float).reshape(-1, 4))
         confirmed = self._changed_pixels(copper, boxes) >= self._rule.least_pixels
         return [
-            self._readings(name, changes, shared[index]) if confirmed[index] else ()
+            self._readings(name, regions, shared[index]) if confirmed[index] else ()
             for index, name in enumerate(classes)
         ]
 
     def _readings(
-        self, class_name: str, changes: Sequence[Change], shared: npt.NDArray[np.float64]
+        self, class_name: str, regions: Sequence[_Region], shared: npt.NDArray[np.float64]
     ) -> tuple[Reading, ...]:
         rule = self._rule
-        if not changes or shared.max() < rule.overlap:
+        if not regions or shared.max() < rule.overlap:
             return (Reading(class_name, rule.unexplained),)
-        likely = changes[int(shared.argmax())].class_name
+        likely = regions[int(shared.argmax())].class_name()
         if likely == class_name:
             return (Reading(class_name, 1.0, rule.agreed),)
         return Reading(likely, rule.renamed, rule.agreed), Reading(class_name, rule.contradicted)
 
     def changes(self, picture: Grey) -> list[Change]:
         """What differs from the template, told by topology."""
-        return list(self._changes(_copper(picture)))
+        return [Change(each.box, each.class_name()) for each in self._regions(_copper(picture))]
 
-    def _changes(self, copper: Mask) -> Iterator[Change]:
+    def _regions(self, copper: Mask) -> Iterator[_Region]:
         before = self._copper
         for ground, after, names in (
             (before, copper, self._names.added),
@@ -122,16 +143,15 @@ class CopperTemplate:
         ):
             came = _opened(np.asarray(after & (1 - ground), np.uint8))
             closed = cv2.morphologyEx(came, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
-            count, labels, extents, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)
+            count, labels, extents, _ = cv2.connectedComponentsWithStatsWithAlgorithm(
+                closed, 8, cv2.CV_32S, _ONE_THREAD
+            )
             for label in range(1, count):
                 x, y, width, height, area = (int(number) for number in extents[label])
                 if area >= self._rule.least_change:
                     window = _window(x, y, width, height)
                     change = np.asarray(labels[window] == label, np.uint8)
-                    yield Change(
-                        (x - _LABEL_BEFORE, y - _LABEL_BEFORE, x + width + _LABEL_AFTER, y + height + _LABEL_AFTER),
-                        names[pieces_touched(change, ground[window], after[window])],
-                    )
+                    yield _Region(_label_box(x, y, width, height), change, ground[window], after[window], names)
 
     def _changed_pixels(self, copper: Mask, boxes: Boxes) -> npt.NDArray[np.int64]:
         sums = cv2.integral(_opened(np.asarray(copper != self._copper, np.uint8))).astype(np.int64)
@@ -149,6 +169,10 @@ def _opened(mask: Mask) -> Mask:
     """Without lines of a single pixel, which are edges seen anew. What is left stays where it was."""
     square = np.ones((2, 2), np.uint8)
     return np.asarray(cv2.dilate(cv2.erode(mask, square), square, anchor=(0, 0)), np.uint8)
+
+
+def _label_box(x: int, y: int, width: int, height: int) -> _Corners:
+    return x - _LABEL_BEFORE, y - _LABEL_BEFORE, x + width + _LABEL_AFTER, y + height + _LABEL_AFTER
 
 
 def _window(x: int, y: int, width: int, height: int) -> tuple[slice, slice]:

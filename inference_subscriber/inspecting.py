@@ -10,6 +10,7 @@ from inference_subscriber.anomaly.model import AnomalyModel
 from inference_subscriber.anomaly.registration import Pose, Registrar, boxes_through
 from inference_subscriber.engines.base import Detection, Findings, Image
 from inference_subscriber.engines.features import FeatureEngine, Look
+from inference_subscriber.golden_boards import GoldenBoards
 
 OnTrouble = Callable[[str, str], None]
 """Told of a side that cannot be compared with good boards, and why; of nothing once it can again."""
@@ -33,6 +34,7 @@ class Inspector:
 
     Args:
         anomalies: by side; each one's stride is among the engine's.
+        golden: what the detections are read once more with; None: they stay as the detector named them.
     """
 
     def __init__(
@@ -40,8 +42,10 @@ class Inspector:
         engine: FeatureEngine,
         anomalies: Mapping[str, AnomalyModel] | None = None,
         on_trouble: OnTrouble = lambda side, reason: None,
+        golden: GoldenBoards | None = None,
     ) -> None:
         self._engine = engine
+        self._golden = golden
         self._anomalies = dict(anomalies or {})
         self._registrars = {
             side: Registrar(model.reference) for side, model in self._anomalies.items() if model.reference is not None
@@ -58,6 +62,12 @@ class Inspector:
         Raises:
             EngineFault: the network failed on one of them.
         """
+        found = self._find(pictures)
+        if self._golden is None:
+            return found
+        return [self._golden.review(*picture, each) for picture, each in zip(pictures, found, strict=True)]
+
+    def _find(self, pictures: Sequence[tuple[str, Image]]) -> list[Findings]:
         if not self._anomalies:
             return self._engine.detect([image for _, image in pictures])
         prepared = [self._prepare(side, frame) for side, frame in pictures]

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -15,6 +15,8 @@ from inference_subscriber.condition import Condition
 from inference_subscriber.detecting import DetectStage
 from inference_subscriber.engines import model_reference, open_engine
 from inference_subscriber.engines.features import FeatureEngine
+from inference_subscriber.golden import GoldenBoard
+from inference_subscriber.golden_boards import GoldenBoards, open_golden_boards
 from inference_subscriber.inspecting import Inspector
 from inference_subscriber.joiner import Joiner
 from inference_subscriber.judge import Judge
@@ -52,6 +54,7 @@ class InferenceService:
     Args:
         pace: at which verdicts that nobody has recorded go out again.
         anomalies: the good boards to compare with; where some were refused, the node is degraded.
+        golden: the golden board of each side that has one; where a frame cannot be compared, the node is degraded.
 
     Raises:
         ConfigError: the outbox, credentials or TLS files cannot be used.
@@ -64,6 +67,7 @@ class InferenceService:
         taxonomy: Taxonomy,
         pace: Pace | None = None,
         anomalies: Choice | None = None,
+        golden: Mapping[str, GoldenBoard] | None = None,
     ) -> None:
         chosen = settings.inference
         self._node = Node(Identity("inference", chosen.node), settings, _SESSION)
@@ -77,7 +81,7 @@ class InferenceService:
         self._boards = self._make_boards(settings, engine, taxonomy)
         thresholds, odd = settings.detect_options.thresholds, chosen.anomaly_threshold
         self._thresholds = LiveThresholds(self._node, engine, self._boards, thresholds, odd)
-        inspector = self._make_inspector(engine, anomalies or Choice())
+        inspector = self._make_inspector(engine, anomalies or Choice(), golden or {})
         stages: dict[str, Callable[[], None]] = {
             "triggers": TriggerStage(self._node, self._triggers, self._boards).run,
             "frames": FrameStage(self._node, self._frames, self._boards, self._pictures, settings.frame_limits).run,
@@ -116,13 +120,17 @@ class InferenceService:
         session.subscribe(Subscription(exactly(topics.recorded), self._resending.hear))
         session.on_up(self._resending.connected)
 
-    def _make_inspector(self, engine: FeatureEngine, anomalies: Choice) -> Inspector:
+    def _make_inspector(self, engine: FeatureEngine, anomalies: Choice, golden: Mapping[str, GoldenBoard]) -> Inspector:
         for side, reason in anomalies.refused.items():
             self._condition.show(f"anomaly {side}", _no_score(side, reason))
-        return Inspector(engine, anomalies.models, self._trouble)
+        boards = GoldenBoards(golden, self._golden_trouble) if golden else None
+        return Inspector(engine, anomalies.models, self._trouble, boards)
 
     def _trouble(self, side: str, reason: str) -> None:
         self._condition.show(f"anomaly {side}", _no_score(side, reason) if reason else "")
+
+    def _golden_trouble(self, side: str, reason: str) -> None:
+        self._condition.show(f"golden {side}", f"{side} not compared with its golden board: {reason}" if reason else "")
 
     def _make_boards(self, settings: InferenceLine, engine: FeatureEngine, taxonomy: Taxonomy) -> Boards:
         joiner = Joiner(settings.sides, settings.join_options)
@@ -158,6 +166,9 @@ def build(settings: InferenceLine) -> InferenceService:
     """
     chosen = settings.inference
     taxonomy = load_taxonomy(settings.taxonomy)
+    _check_sides(settings, "anomaly", chosen.anomaly)
+    _check_sides(settings, "golden", chosen.golden)
+    golden = open_golden_boards(chosen.golden, taxonomy.copper, chosen.iou)
     anomalies = _choose_anomalies(settings)
     options = replace(settings.detect_options, features=anomalies.strides)
     engine = open_engine(chosen.model, settings.placement, options)
@@ -176,14 +187,17 @@ def build(settings: InferenceLine) -> InferenceService:
     log.info("%s on %s: %s", engine.model.name, type(engine).__name__, least)
     # Frames are small, and the cores have an engine to run; only laying a board as its reference is worth a second.
     cv2.setNumThreads(2 if anomalies.models else 1)
-    return InferenceService(settings, engine, taxonomy, anomalies=without_maps(anomalies, engine.strides))
+    usable = without_maps(anomalies, engine.strides)
+    return InferenceService(settings, engine, taxonomy, anomalies=usable, golden=golden)
+
+
+def _check_sides(settings: InferenceLine, key: str, sides: Iterable[str]) -> None:
+    if stray := sorted(set(sides) - set(settings.sides)):
+        raise ConfigError(f"inference.{key}: {', '.join(stray)} is none of the sides {', '.join(settings.sides)}")
 
 
 def _choose_anomalies(settings: InferenceLine) -> Choice:
     chosen = settings.inference
-    stray = sorted(set(chosen.anomaly) - set(settings.sides))
-    if stray:
-        raise ConfigError(f"inference.anomaly: {', '.join(stray)} is none of the sides {', '.join(settings.sides)}")
     if not chosen.anomaly:
         return Choice()
     return choose(chosen.anomaly, Wanted(chosen.product, model_reference(chosen.model), chosen.max_input))

@@ -45,6 +45,8 @@ class InferenceSettings(Section):
     """By side: the file that `make fit-anomaly` wrote; a side without one has no anomaly score."""
     product: Name | None = None
     """The product on this line: anomaly files of another are refused; none: those of one product, whichever."""
+    golden: dict[Name, Path] = Field(default_factory=dict)
+    """By side: picture of a defect-free bare board, black copper on white laminate; it confirms and names defects."""
     max_batch: Annotated[int, Field(ge=1, le=64)] = 8
     """Most frames in one run of the network; an engine for which batches gain nothing takes fewer."""
     join_timeout_ms: Annotated[int, Field(ge=10, le=60_000)] = 600
