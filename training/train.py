@@ -16,7 +16,7 @@ from training.boxes import Image
 from training.checkpoint import read_checkpoint
 from training.crops.stream import classes_of
 from training.datasets.errors import DatasetError
-from training.datasets.form import HELD_OUT, TRAIN, Dataset, read_dataset
+from training.datasets.form import TRAIN, VAL, Dataset, read_dataset
 from training.evaluation.decode import DecodeSettings, to_blob
 from training.evaluation.evaluate import Network, evaluate
 from training.loop import Round, Trainer, TrainSettings
@@ -38,7 +38,7 @@ def train(dataset: Path, run: Run, wish: Wish, console: Console) -> bool:
         TrainingError: the run, the architecture, the start or the device cannot be used.
         DatasetError: there is nothing to learn from.
     """
-    trained, held_out = read_dataset(dataset, TRAIN), read_dataset(dataset, HELD_OUT)
+    trained, held_out = read_dataset(dataset, TRAIN), read_dataset(dataset, VAL)
     refuse_unknown(trained.class_names, dataset / "data.yaml")
     if not any(sample.classes for sample in trained.samples):
         raise DatasetError(f"{dataset}: not one labelled defect to learn from")

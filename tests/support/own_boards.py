@@ -15,15 +15,16 @@ CLASSES = ("missing_component", "solder_bridge", "short")
 _DESIGN = 10_007
 
 
-def write_own_boards(root: Path, trained: int = 16, held_out: int = 4) -> Path:
-    """Pictures of one design; each third board is good."""
-    for part, count, first in (("train", trained, 0), ("held_out", held_out, 1000)):
+def write_own_boards(root: Path, trained: int = 16, val: int = 4) -> Path:
+    """Pictures of one design; each third board is good. One more is the part `test`."""
+    for part, count, first in (("train", trained, 0), ("val", val, 1000), ("test", 1, 2000)):
         for kind in ("images", "labels"):
             (root / kind / part).mkdir(parents=True)
         for number in range(count):
             defects = () if number % 3 == 2 else CLASSES
             _write(root, part, f"board_{first + number:04}", _draw(first + number, defects))
-    description = {"path": ".", "train": "images/train", "val": "images/held_out", "names": dict(enumerate(CLASSES))}
+    parts = {part: f"images/{part}" for part in ("train", "val", "test")}
+    description = {"path": ".", **parts, "names": dict(enumerate(CLASSES))}
     (root / "data.yaml").write_text(yaml.safe_dump(description, sort_keys=False))
     return root
 

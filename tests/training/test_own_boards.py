@@ -74,7 +74,7 @@ def test_its_export_is_checked_and_opens_on_the_line(work: Path, boards: Path, t
     assert {path.name for path in out.iterdir()} >= {"mine.onnx", "mine.pt", "card.json"}
     engine = open_engine(out / "mine.onnx", Placement("cpu", threads=1), DetectOptions())
     assert set(CLASSES) <= set(engine.names)
-    image = cv2.imread(str(next((boards / "images" / "held_out").iterdir())))
+    image = cv2.imread(str(next((boards / "images" / "val").iterdir())))
     assert len(engine.detect([image])) == 1
 
 
@@ -156,7 +156,7 @@ def test_two_trainings_do_not_share_a_folder(work: Path, boards: Path, capsys: p
 
 
 def test_a_dataset_with_errors_is_not_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    bad = write_own_boards(tmp_path / "bad", trained=2, held_out=1)
+    bad = write_own_boards(tmp_path / "bad", trained=2, val=1)
     label = next((bad / "labels" / "train").iterdir())
     label.write_text("9 0.5 0.5 0.1 0.1\n")
     assert main([*_train(bad, tmp_path / "work"), "--crops", "4"]) == 2

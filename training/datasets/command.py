@@ -57,7 +57,7 @@ def dataset(options: argparse.Namespace, console: Console) -> int:
         else:
             build(examined, out, fingerprint(options.source, options.format))
     except BadDataset as bad:
-        console.print(f"[red]not fit for training, nothing written; every finding: {bad.report}")
+        console.print(f"[red]not fit for training, nothing written; every finding: {bad.report}", soft_wrap=True)
         return 2
     console.print(f"report: {out / 'dataset.html'}", soft_wrap=True)
     if options.check_only:
@@ -86,7 +86,9 @@ def show(examined: Examined, console: Console) -> None:
         if len(found) > _MOST_SHOWN:
             console.print(f"    … and {len(found) - _MOST_SHOWN:,} more")
     if any(kind.name == "UNKNOWN_CLASS" for kind in by_kind(examined.findings)):
-        console.print("say what an unknown class is with --map theirs=ours, or leave it out with --map theirs=-")
+        console.print(
+            "say what an unknown class is with --map theirs=ours, or leave it out with --map theirs=-", soft_wrap=True
+        )
     errors, warnings = (count(examined.findings, level) for level in (Level.ERROR, Level.WARNING))
     console.print(f"{errors:,} errors, {warnings:,} warnings")
 

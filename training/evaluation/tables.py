@@ -64,10 +64,10 @@ def _balance(found: Balance) -> str:
 
 def _confusion_table(report: Report) -> Table:
     names = [*report.classes, "nothing"]
-    table = Table(
-        "true \\ called", *(name.replace("_", "\n") for name in [*report.classes, "missed"]), title="confusion"
-    )
-    for name, row in zip(names, report.confusion.tolist(), strict=True):
+    # Columns go by number: eleven names side by side fit no terminal.
+    table = Table("", "true \\ called", *map(str, range(1, len(names))), "missed", title="confusion")
+    for number, (name, row) in enumerate(zip(names, report.confusion.tolist(), strict=True), 1):
         if any(row):
-            table.add_row(name, *(str(count) if count else "·" for count in row))
+            cells = (str(count) if count else "·" for count in row)
+            table.add_row(str(number) if name in report.classes else "", name, *cells)
     return table

@@ -67,7 +67,7 @@ def export(options: argparse.Namespace, console: Console) -> int:
     result = new_result("parity", f"make export OUT={shown_path(str(out))}", _reference(target), figures)
     write_result(result, options.json or RESULTS / "parity.json")
     _write_card(target, _run_of(weights, data), network, result, options)
-    _say(target, figures, console)
+    _say(target, figures, data, console)
     return 0
 
 
@@ -116,7 +116,7 @@ def _reference(target: Target) -> ModelRef:
     return ModelRef(name=target.name, sha256=digest(target.onnx))
 
 
-def _say(target: Target, figures: dict[str, Any], console: Console) -> None:
+def _say(target: Target, figures: dict[str, Any], data: Path | None, console: Console) -> None:
     for name, parity in {**figures["engines"], **figures["for_information"]}.items():
         console.print(
             f"{name}: {parity['detections']} detections on {parity['images']} images, boxes within "
@@ -124,4 +124,6 @@ def _say(target: Target, figures: dict[str, Any], console: Console) -> None:
             + (f", {parity['deviations']} further away" if parity["deviations"] else ""),
             soft_wrap=True,
         )
-    console.print(f"exported: {target.onnx}; now `make calibrate`, `make evaluate`", soft_wrap=True)
+    console.print(f"exported: {target.onnx}", soft_wrap=True)
+    own = f" DATA={data} SPLIT=val" if data and not read_held_out_groups(data) else ""
+    console.print(f"thresholds for it: make calibrate MODEL={target.onnx}{own}", soft_wrap=True)

@@ -81,6 +81,6 @@ def _what_comes_then(examined: Examination) -> Iterator[str]:
         "thresholds of the line come from make calibrate."
     )
     yield (
-        "To use this detector: make export, make calibrate, then set inference.model in config/line.yaml to the new "
-        ".onnx file."
+        "To use this detector: make export NAME=…, make calibrate MODEL=… as it then says, and inference.model in "
+        "config/line.yaml set to the new .onnx file."
     )

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from training.checkpoint import read_checkpoint
 from training.datasets.build import locate, require_sound
-from training.datasets.form import HELD_OUT, TRAIN, is_form, read_samples
+from training.datasets.form import TRAIN, VAL, is_form, read_samples
 from training.datasets.layouts.deeppcb import HELD_OUT_GROUPS
 from training.loop import TrainSettings
 from training.runs.folder import Run
@@ -66,7 +66,7 @@ def _dataset_of(run: Run, options: argparse.Namespace) -> Path:
 def _presumed(run: Run, options: argparse.Namespace) -> RunSettings:
     """For a run begun before runs wrote their settings down."""
     checkpoint, dataset = read_checkpoint(run.checkpoint), _dataset_of(run, options)
-    trained, held_out = read_samples(dataset, TRAIN), read_samples(dataset, HELD_OUT)
+    trained, held_out = read_samples(dataset, TRAIN), read_samples(dataset, VAL)
     return RunSettings(
         data=str(dataset),
         architecture=TrainSettings().architecture,

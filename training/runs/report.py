@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 from rich.console import Console
 
-from training.datasets.form import HELD_OUT, Sample, read_samples
+from training.datasets.form import VAL, Sample, read_samples
 from training.evaluation.decode import DecodeSettings
 from training.files import written_whole
 from training.network import load_weights
@@ -40,7 +40,7 @@ def write_report(run: Run, settings: RunSettings, console: Console) -> Path:
     from training.train import torch_network
 
     network = load_weights(run.to_use)
-    samples = read_samples(Path(settings.data), HELD_OUT)
+    samples = read_samples(Path(settings.data), VAL)
     examined = examine(torch_network(network), samples, tuple(network.names.values()), DecodeSettings())
     rounds = read_rounds(run.log)
     drawn = _draw(rounds, examined)
