@@ -24,7 +24,7 @@ _Boxes = npt.NDArray[np.float64]
 
 
 class GoldenBoard:
-    """Some 3 ms a frame of 640x480 on one core, 8 ms with detections. Not for several threads at once.
+    """Some 2 ms a frame of 640x480 on one core, 8 ms with detections. Not for several threads at once.
 
     Args:
         picture: of the defect-free board, black copper on white laminate: uint8, height x width, grey.

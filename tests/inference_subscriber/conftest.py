@@ -4,7 +4,7 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from broker import Broker
 from inference_subscriber.anomaly.choosing import Choice
 from inference_subscriber.engines.base import Detection, Findings, Image, Thresholds
 from inference_subscriber.errors import EngineFault
+from inference_subscriber.golden import GoldenBoard
 from inference_subscriber.service import InferenceService
 from inference_subscriber.settings import InferenceLine, InferenceSettings
 from pcb_bus.clock import NS_PER_MS, now_ns, to_rfc3339
@@ -181,6 +182,7 @@ def start_service(broker: Broker, taxonomy: Taxonomy, tmp_path: Path) -> Iterato
         engine: RedSpotEngine | None = None,
         pace: Pace | None = None,
         anomalies: Choice | None = None,
+        golden: Mapping[str, GoldenBoard] | None = None,
         **inference: object,
     ) -> InferenceService:
         settings = InferenceLine(
@@ -188,7 +190,7 @@ def start_service(broker: Broker, taxonomy: Taxonomy, tmp_path: Path) -> Iterato
             broker=BrokerSettings(port=broker.port, credentials=broker.credentials_folder),
             inference=InferenceSettings.model_validate({"outbox": tmp_path / "outbox.db", **inference}),
         )
-        service = InferenceService(settings, engine or RedSpotEngine(), taxonomy, pace, anomalies)
+        service = InferenceService(settings, engine or RedSpotEngine(), taxonomy, pace, anomalies, golden)
         stack.callback(service.stop)
         service.start()
         return service
