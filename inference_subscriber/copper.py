@@ -25,6 +25,10 @@ _ONE_THREAD = cv2.CCL_BBDT  # OpenCV's default waits for the cores that the engi
 _LABEL_BEFORE, _LABEL_AFTER = 11, 8  # what labels leave around a change: left and top, right and bottom
 
 
+#: IoU of two boxes of one class that are about one change: labels of different changes hardly overlap.
+DOUBLED = 0.25
+
+
 @dataclass(frozen=True, slots=True)
 class CopperRule:
     """How much a template says. Set on the training groups of DeepPCB, where topology names 98 % of the labels.

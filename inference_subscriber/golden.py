@@ -5,7 +5,7 @@ for the lower confidence that it is left with. What the golden board cannot tell
 beyond its picture and a frame that cannot be compared; and a class that is no change of copper keeps its name.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import cv2
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference_subscriber.anomaly.registration import Matrix, Pose, Registrar, boxes_through
-from inference_subscriber.copper import CopperTemplate, Grey, Reading, overlaps
+from inference_subscriber.copper import DOUBLED, CopperTemplate, Grey, Reading, overlaps
 from inference_subscriber.engines.base import Detection, Image
 from inference_subscriber.errors import NotComparable
 from pcb_bus.taxonomy import CopperNames
@@ -28,20 +28,21 @@ class GoldenBoard:
 
     Args:
         picture: of the defect-free board, black copper on white laminate: uint8, height x width, grey.
-        iou: overlap above which two detections that have come to be of one class are one defect.
+        minor: classes that leave a board normal: no other class is read as one of them, for a board must not pass on
+            doubt.
 
     Raises:
         ValueError: the picture shows only copper, or none.
     """
 
-    def __init__(self, picture: Grey, names: CopperNames, iou: float = 0.5) -> None:
+    def __init__(self, picture: Grey, names: CopperNames, minor: Collection[str] = ()) -> None:
         self._template = CopperTemplate(picture, names)
         if not 0 < self._template.share < 1:
             raise ValueError("no board of black copper on white laminate")
         self._registrar = Registrar(picture)
         self._height, self._width = picture.shape
         self._told = {*names.added, *names.removed}
-        self._iou = iou
+        self._minor = frozenset(minor)
 
     def review(self, frame: Image, detections: Sequence[Detection]) -> tuple[Detection, ...]:
         """What is left of the detections: in the same pixels, by the classes that the changes have, the surest first.
@@ -66,7 +67,7 @@ class GoldenBoard:
             for each, reading, whole in zip(detections, readings, shown, strict=True)
             if reading or not whole
         ]
-        return _without_doubles(left, self._iou)
+        return _without_doubles(left)
 
     def _check_size(self, frame: Image) -> None:
         height, width = frame.shape[:2]
@@ -86,6 +87,9 @@ class GoldenBoard:
         if not readings or detection.class_name not in self._told:
             return detection
         likeliest = readings[0]
+        milder = likeliest.class_name in self._minor and detection.class_name not in self._minor
+        if milder:
+            return detection
         confidence = likeliest.confidence(detection.confidence)
         return replace(detection, class_name=likeliest.class_name, confidence=confidence)
 
@@ -95,12 +99,12 @@ class GoldenBoard:
         return np.asarray((low >= -_BEYOND) & (high <= _BEYOND))
 
 
-def _without_doubles(detections: Sequence[Detection], iou: float) -> tuple[Detection, ...]:
+def _without_doubles(detections: Sequence[Detection]) -> tuple[Detection, ...]:
     """The surest first; of those of one class that overlap more than this, the surest."""
     kept: list[Detection] = []
     for each in sorted(detections, key=lambda one: -one.confidence):
         same = [_box(other) for other in kept if other.class_name == each.class_name]
-        if not same or overlaps(np.array([_box(each)]), np.array(same)).max() <= iou:
+        if not same or overlaps(np.array([_box(each)]), np.array(same)).max() <= DOUBLED:
             kept.append(each)
     return tuple(kept)
 

@@ -1,6 +1,6 @@
 """The golden boards of a line: read at start, asked for each frame of their side."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from inference_subscriber.engines.base import Findings, Image
 from inference_subscriber.errors import NotComparable
 from inference_subscriber.golden import GoldenBoard
 from pcb_bus.errors import ConfigError
-from pcb_bus.taxonomy import CopperNames
+from pcb_bus.taxonomy import CopperNames, Taxonomy
 
 OnTrouble = Callable[[str, str], None]
 """Told of a side whose frames cannot be compared, and why; of nothing once they can again."""
@@ -41,26 +41,23 @@ class GoldenBoards:
         return reviewed
 
 
-def open_golden_boards(pictures: Mapping[str, Path], names: CopperNames | None, iou: float) -> dict[str, GoldenBoard]:
+def open_golden_boards(pictures: Mapping[str, Path], taxonomy: Taxonomy) -> dict[str, GoldenBoard]:
     """Read the pictures of `inference.golden`.
-
-    Args:
-        names: the section `copper` of the taxonomy.
-        iou: as for `GoldenBoard`.
 
     Raises:
         ConfigError: a picture that cannot be used, or no names for what changed.
     """
     if not pictures:
         return {}
-    if names is None:
+    if taxonomy.copper is None:
         raise ConfigError("inference.golden: the taxonomy has no section copper, which names what changed")
-    return {side: _open(side, path, names, iou) for side, path in pictures.items()}
+    minor = [name for name in taxonomy.classes if taxonomy.category_of(name) == "normal"]
+    return {side: _open(side, path, taxonomy.copper, minor) for side, path in pictures.items()}
 
 
-def _open(side: str, path: Path, names: CopperNames, iou: float) -> GoldenBoard:
+def _open(side: str, path: Path, names: CopperNames, minor: Collection[str]) -> GoldenBoard:
     try:
-        return GoldenBoard(_read(path), names, iou)
+        return GoldenBoard(_read(path), names, minor)
     except OSError as error:
         reason = error.strerror or "cannot be read"
     except ValueError as error:

@@ -168,7 +168,7 @@ def build(settings: InferenceLine) -> InferenceService:
     taxonomy = load_taxonomy(settings.taxonomy)
     _check_sides(settings, "anomaly", chosen.anomaly)
     _check_sides(settings, "golden", chosen.golden)
-    golden = open_golden_boards(chosen.golden, taxonomy.copper, chosen.iou)
+    golden = open_golden_boards(chosen.golden, taxonomy)
     anomalies = _choose_anomalies(settings)
     options = replace(settings.detect_options, features=anomalies.strides)
     engine = open_engine(chosen.model, settings.placement, options)

@@ -8,15 +8,13 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from inference_subscriber.copper import CopperTemplate, Reading
+from inference_subscriber.copper import DOUBLED, CopperTemplate, Reading
 from pcb_bus.taxonomy import CopperNames
 from training.boxes import Image
 from training.evaluation.average_precision import Boxed
 from training.evaluation.decode import suppress
 from training.evaluation.examine import Examined
 from training.evaluation.pictures import Picture
-
-_DOUBLED = 0.25  # IoU; one change is called once, and labels of different changes hardly overlap
 
 
 def reviewed(examined: Examined, picture: Picture, class_names: Sequence[str], copper: CopperNames) -> Examined:
@@ -50,7 +48,7 @@ def _weighed(found: Boxed, readings: Sequence[tuple[Reading, ...]], class_names:
     confidences = np.array([reading.confidence(found.confidences[index]) for index, reading in chosen])
     order = np.argsort(-confidences, kind="stable")
     boxed = Boxed(found.boxes[sources][order], classes[order], confidences[order])
-    kept = suppress(boxed.boxes, boxed.classes, _DOUBLED)
+    kept = suppress(boxed.boxes, boxed.classes, DOUBLED)
     return Boxed(boxed.boxes[kept], boxed.classes[kept], boxed.confidences[kept])
 
 
