@@ -102,10 +102,11 @@ def test_misses_are_drawn_with_label_and_call(examined: Examination) -> None:
 
 
 def test_advice_names_the_class_that_lacks_examples(examined: Examination, settings: RunSettings) -> None:
-    told = " ".join(advice(settings, [], examined))
+    told = " ".join(advice("mine", settings, [], examined))
     assert "spur (4 known, 0% found)" in told
     assert "short: 50% found in spite of 100 examples" in told
     assert "5 held-out pictures are few" in told
+    assert "make export NAME=mine" in told
 
 
 @pytest.mark.parametrize(("last", "words"), [(0.6, "still rising"), (0.3, "Nothing got better after")])
@@ -114,7 +115,7 @@ def test_advice_tells_whether_more_training_helps(
 ) -> None:
     scores = ((100, 0.2), (200, 0.5), (1000, last))
     rounds = [{"seen": seen, "loss": 1.0, "held_out": {"map50": 0.5, "map50_95": score}} for seen, score in scores]
-    assert words in advice(settings, rounds, examined)[0]
+    assert words in advice("mine", settings, rounds, examined)[0]
 
 
 def test_plots_are_svg(examined: Examination) -> None:

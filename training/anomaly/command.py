@@ -79,15 +79,17 @@ def _unaligned(folder: Path, boards: GoodBoards, error: UnalignedBoards) -> Trai
 
 
 def _show(model: AnomalyModel, boards: GoodBoards, target: Path, console: Console) -> None:
-    calibration = model.calibration
+    calibration, subject = model.calibration, model.subject
     scores = calibration.held_out
-    console.print(f"{target}: {model.subject.product} {model.subject.side}, {calibration.good_boards} good boards")
-    console.print(
-        f"held-out distances {min(scores):.2f} to {max(scores):.2f}, median {median(scores):.2f};"
-        f" threshold {calibration.threshold:.2f} for {calibration.false_call_rate:.1%} false calls"
-    )
     worst = sorted(zip(scores, boards.paths, strict=True), reverse=True)[:_SHOWN]
-    console.print("least like the others: " + ", ".join(f"{path.name} {score:.2f}" for score, path in worst))
+    rate = f"threshold {calibration.threshold:.2f} for {calibration.false_call_rate:.1%} false calls"
+    for line in (
+        f"{target}: {subject.product} {subject.side}, {calibration.good_boards} good boards",
+        f"held-out distances {min(scores):.2f} to {max(scores):.2f}, median {median(scores):.2f}; {rate}",
+        "least like the others: " + ", ".join(f"{path.name} {score:.2f}" for score, path in worst),
+        f"for config/line.yaml, below inference: anomaly: {{{subject.side}: {target}}}, product: {subject.product}",
+    ):
+        console.print(line, soft_wrap=True)
 
 
 def _rate(text: str) -> float:

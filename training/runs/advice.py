@@ -13,13 +13,13 @@ _GOOD_RECALL = 0.9
 _PAST_BEST = 0.5  # share of the run after which nothing got better
 
 
-def advice(settings: RunSettings, rounds: Sequence[Entry], examined: Examination) -> list[str]:
-    """Sentences, the most useful first; never none."""
+def advice(name: str, settings: RunSettings, rounds: Sequence[Entry], examined: Examination) -> list[str]:
+    """Sentences about the run of that name, the most useful first; never none."""
     return [
-        *_about_length(settings, rounds),
+        *_about_length(name, settings, rounds),
         *_about_classes(settings, examined),
         *_about_held_out(examined),
-        *_what_comes_then(examined),
+        *_what_comes_then(name, examined),
     ]
 
 
@@ -30,7 +30,7 @@ def recall_of(examined: Examination, name: str) -> float:
     return float(row[index] / row.sum()) if row.sum() else 1.0
 
 
-def _about_length(settings: RunSettings, rounds: Sequence[Entry]) -> Iterator[str]:
+def _about_length(name: str, settings: RunSettings, rounds: Sequence[Entry]) -> Iterator[str]:
     scored = [entry for entry in rounds if "held_out" in entry]
     if len(scored) < 3:
         return
@@ -39,7 +39,7 @@ def _about_length(settings: RunSettings, rounds: Sequence[Entry]) -> Iterator[st
         more = round(settings.crops * 1.5, -2)
         yield (
             "The score was still rising at the end: train on, for example with "
-            f'make train DATA={settings.data} ARGS="--resume --crops {more:.0f}".'
+            f'make train NAME={name} RESUME=1 ARGS="--crops {more:.0f}".'
         )
     elif best["seen"] < scored[-1]["seen"] * _PAST_BEST:
         yield (
@@ -74,13 +74,13 @@ def _about_held_out(examined: Examination) -> Iterator[str]:
         yield "No held-out picture is without a defect, so false calls on good boards are not known. Add good boards."
 
 
-def _what_comes_then(examined: Examination) -> Iterator[str]:
+def _what_comes_then(name: str, examined: Examination) -> Iterator[str]:
     yield (
         "Look through the misses below. A false call that is a real defect is a label forgotten: mend it and train "
         f"again. The confidence of this page, {examined.confidence:.2f}, only balances escapes and false calls; the "
         "thresholds of the line come from make calibrate."
     )
     yield (
-        "To use this detector: make export NAME=…, make calibrate MODEL=… as it then says, and inference.model in "
+        f"To use this detector: make export NAME={name}, make calibrate as it then says, and inference.model in "
         "config/line.yaml set to the new .onnx file."
     )

@@ -75,7 +75,7 @@ def _page(
 ) -> str:
     escapes, false_calls = examined.escapes, examined.false_calls
     sections = [
-        Section("What to do next", _list(advice(settings, rounds, examined))),
+        Section("What to do next", _list(advice(run.folder.name, settings, rounds, examined))),
         Section("Classes", _class_table(settings, examined), f"at confidence {examined.confidence:.2f}, IoU 0.5"),
         Section(
             f"Escapes: {len(escapes)} labelled defects that were not called",
