@@ -76,6 +76,12 @@ def test_without_a_budget_no_board_has_a_false_call() -> None:
     assert 0.6 < least < 0.8
 
 
+def test_without_a_false_call_the_threshold_still_keeps_away_from_the_least_one() -> None:
+    (sure, unsure) = choose_thresholds([detections(2, [0.95, 0.9], []), detections(2, [0.95, 0.12], [])], 13, 0)
+    assert 0.3 < sure < 0.9
+    assert 0.1 < unsure < 0.12
+
+
 def test_the_budget_goes_where_it_gains_most() -> None:
     poor = detections(10, [0.9] * 9 + [0.5], [0.6], [0])
     rich = detections(10, [0.9] * 3 + [0.5] * 7, [0.6], [1])

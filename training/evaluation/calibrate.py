@@ -127,7 +127,9 @@ def choose_thresholds(given: Sequence[ClassDetections], boards: int, budget: flo
 
     Starts where no board has one, then gives up boards, each time in the class that gains most recall a board by it.
     A threshold lies half way, in logits, between the last hit that it lets through and the first false call that it
-    stops. A class without a defect to choose from has the usual threshold, or a higher one that the budget asks for.
+    stops; where none is known, as on few boards, between that hit and the least threshold: a false call not seen yet
+    may lie anywhere below. A class without a defect to choose from has the usual threshold, or a higher one that the
+    budget asks for.
     """
     spent: frozenset[int] = frozenset()
     allowed = int(budget * boards)
@@ -167,8 +169,7 @@ def _offer(each: ClassDetections, spent: frozenset[int], most: int) -> tuple[flo
 def _threshold(each: ClassDetections, floor: float) -> float:
     if not each.truths:
         return round(min(max(floor + 0.01, USUAL_THRESHOLD), _HIGHEST), 4)
-    if floor < _LOWEST:
-        return _LOWEST
+    floor = max(floor, _LOWEST)
     above = each.hits[each.hits > floor]
     ceiling = float(above.min()) if len(above) else 1.0
     middle = 1 / (1 + np.exp(-(_logit(floor) + _logit(ceiling)) / 2))
