@@ -41,13 +41,20 @@ from training.evaluation.factory import Share
 from training.evaluation.pictures import ASSEMBLED, BARE, FIRST_VALIDATION_DESIGN, DrawnSet
 from training.evaluation.result import machine_name, today
 
+_BUDGET = 0.005  # of single pictures: a board of two sides has twice as many
+
 
 def add_calibrate_options(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
     add = parser.add_argument
-    add("--boards", type=int, default=300, help="drawn boards of each look, where no --split is given")
+    add("--boards", type=int, default=600, help="drawn boards of each look, where no --split is given")
     add("--designs", type=int, default=60, help="that they are of (default: %(default)s)")
-    add("--budget", type=float, default=0.01, help="share of boards with a false call, at most (default: %(default)s)")
+    add(
+        "--budget",
+        type=float,
+        default=_BUDGET,
+        help="share of boards with a false call, at most (default: %(default)s)",
+    )
 
 
 def calibrate(options: argparse.Namespace, console: Console) -> int:
