@@ -111,7 +111,7 @@ card:
 
 fit-anomaly:
 	@[ -n "$(GOOD)" ] || { echo 'which folder of good boards? for example: make fit-anomaly GOOD=good/left SIDE=left' >&2; exit 2; }
-	@deploy/setup.sh demo
+	@deploy/setup.sh $(if $(wildcard .venv/.boardline-train),train,demo)
 	@$(RUN) training $@ --good "$(GOOD)" $(call option,SIDE,--side) $(call option,PRODUCT,--product) \
 		$(call option,OUT,--out) $(call option,MODEL,--model) $(ARGS)
 
