@@ -47,8 +47,9 @@ _BUDGET = 0.005  # of single pictures: a board of two sides has twice as many
 def add_calibrate_options(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
     add = parser.add_argument
-    add("--boards", type=int, default=600, help="drawn boards of each look, where no --split is given")
-    add("--designs", type=int, default=60, help="that they are of (default: %(default)s)")
+    add("--drawn", choices=(ASSEMBLED, BARE), help="look of the drawn boards (default: assembled, where it knows them)")
+    add("--boards", type=int, default=1200, help="drawn boards, where no --split is given")
+    add("--designs", type=int, default=600, help="that they are of (default: %(default)s)")
     add(
         "--budget",
         type=float,
@@ -83,14 +84,15 @@ def calibrate(options: argparse.Namespace, console: Console) -> int:
 
 
 def _drawn_sets(options: argparse.Namespace, names: Sequence[str]) -> list[TestSet]:
-    """Of the looks whose defects the detector all knows."""
+    """Of the first look whose defects the detector all knows: a threshold for two looks at once would suit neither."""
     if options.boards < 1 or not 1 <= options.designs <= 1000:
         raise DatasetError("--boards: at least one; --designs: 1 to 1000")
-    looks = (DrawnSet(look, options.boards, FIRST_VALIDATION_DESIGN, options.designs) for look in (ASSEMBLED, BARE))
-    known = [each for each in map(drawn_set, looks) if set(each.classes) <= set(names)]
+    looks = (options.drawn,) if options.drawn else (ASSEMBLED, BARE)
+    sets = (DrawnSet(look, options.boards, FIRST_VALIDATION_DESIGN, options.designs) for look in looks)
+    known = [each for each in map(drawn_set, sets) if set(each.classes) <= set(names)]
     if not known:
         raise DatasetError("--split: say which part of your data; the model does not know what drawn boards have")
-    return known
+    return known[:1]
 
 
 def _examine(detector: Detector, chosen: TestSet, names: tuple[str, ...], console: Console) -> Iterator[Examined]:

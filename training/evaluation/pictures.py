@@ -46,9 +46,9 @@ class DrawnSet:
     """
 
     look: str
-    boards: int = 200
+    boards: int = 400
     first_design: int = FIRST_TEST_DESIGN
-    designs: int = 20
+    designs: int = 100
 
 
 def drawn_pictures(chosen: DrawnSet) -> Iterator[Picture]:
