@@ -8,7 +8,6 @@ area under the ROC curve is of scores in units of each design's threshold, as a 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -22,7 +21,6 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.machine import machine
 from inference_subscriber.anomaly.model import AnomalyModel, Subject
 from inference_subscriber.engines import open_engine
 from inference_subscriber.engines.base import DetectOptions, Image, Placement
@@ -33,6 +31,7 @@ from simulator.assembled.design import Design, make_design
 from simulator.assembled.oddities import ODDITIES
 from simulator.bare_board import NoRoomForDefects
 from training.anomaly.fitting import FitSettings, fit
+from training.evaluation.result import RESULTS, new_result, write_result
 
 _SIDE = "left"
 _GOOD, _FRESH, _ODD = 1_000, 100_000, 200_000
@@ -89,8 +88,9 @@ def main() -> int:
     plain = _engine(given.model, placement, ())
     costs = [cost(plain, Inspector(engine, {_SIDE: model}), frames, batch, given.rounds) for batch in (1, 2)]
     _show(scores, costs, console)
-    if given.json:
-        given.json.write_text(json.dumps(_figures(given, scores, costs), indent=2) + "\n")
+    command = " ".join(["python -m benchmarks.anomaly", *sys.argv[1:]])
+    write_result(new_result("anomaly", command, engine.model, _figures(given, scores, costs)), given.json)
+    console.print(f"written: {given.json}")
     return 0
 
 
@@ -178,8 +178,8 @@ def _figures(given: argparse.Namespace, scores: Scores, costs: Sequence[Cost]) -
             name: {"boards": len(each), "auroc": round(scores.auroc(name), 4), "called": round(scores.called(name), 4)}
             for name, each in scores.odd.items()
         },
+        "added_time": round(max(each.added for each in costs), 4),
         "cost": [{**asdict(each), "added": round(each.added, 4)} for each in costs],
-        "machine": machine(),
     }
 
 
@@ -194,7 +194,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--false-call-rate", type=float, default=FitSettings().false_call_rate)
     parser.add_argument("--threads", type=int, default=2, help="of the detector (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=60, help="of the timing")
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--json", type=Path, default=RESULTS / "anomaly.json", help="default: %(default)s")
     return parser.parse_args()
 
 

@@ -12,7 +12,6 @@ import pytest
 
 from inference_subscriber.engines import digest
 from training.__main__ import main
-from training.datasets.layouts.deeppcb import CLASS_NAMES
 from training.evaluation.card import RunRecord, new_card, read_card, write_card
 from training.evaluation.pictures import DrawnSet, drawn_pictures
 from training.evaluation.result import Result, write_result
@@ -29,7 +28,10 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copyfile(ROOT / "models" / "starter" / "boardline-starter.onnx", path)
     (tmp_path / "config").mkdir()
     shutil.copyfile(ROOT / "config" / "pcb_defects.yaml", tmp_path / "config" / "pcb_defects.yaml")
-    write_card(folder, new_card(RunRecord(8, 1.0), [path], CLASS_NAMES, "a machine", "A test."))
+    write_card(
+        folder,
+        new_card(RunRecord(8, 1.0), [path], read_card(ROOT / "models" / "starter")["classes"], "a machine", "A test."),
+    )
     monkeypatch.chdir(tmp_path)
     return path
 
@@ -107,13 +109,18 @@ def test_classes_that_the_model_lacks_count_as_missed(model: Path) -> None:
 
 
 def test_calibration_goes_into_the_card(model: Path) -> None:
-    assert run(model, "calibrate", "--boards", "4") == 0
+    assert run(model, "calibrate", "--boards", "4", "--designs", "2") == 0
     card = read_card(model.parent)
     assert tuple(card["calibration"]["thresholds"]) == tuple(card["classes"]) == tuple(card["curves"])
     assert card["calibration"]["sha256"] == digest(model)
-    assert card["calibration"]["data"] == "4 drawn bare boards"
+    assert card["calibration"]["data"] == "4 drawn assembled boards, designs 10000 to 10001"
     assert "least confidence" in (model.parent / "README.md").read_text()
     assert "mouse_bite" in (model.parent / "pr_curves.svg").read_text()
+
+
+def test_thresholds_for_bare_boards_are_chosen_on_bare_boards(model: Path) -> None:
+    assert run(model, "calibrate", "--drawn", "bare", "--boards", "2") == 0
+    assert read_card(model.parent)["calibration"]["data"] == "2 drawn bare boards"
 
 
 def test_evaluation_confirms_the_card_or_contradicts_it(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
