@@ -24,7 +24,7 @@ def write_tiny_network(path: Path) -> Path:
         helper.make_node("Conv", ["features_16", "head"], ["nothing"]),
         helper.make_node("Reshape", ["nothing", "flat"], ["output0"]),
     ]
-    shapes = {"output0": ["batch", 5, "anchors"]}
+    shapes: dict[str, list[str | int]] = {"output0": ["batch", 5, "anchors"]}
     shapes |= {f"features_{s}": ["batch", count, f"rows_{s}", f"columns_{s}"] for s, count in _CHANNELS.items()}
     graph = helper.make_graph(
         nodes,
