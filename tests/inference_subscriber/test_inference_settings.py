@@ -48,6 +48,6 @@ def test_a_wrong_value_is_named(option: str, value: str, key: str) -> None:
 def test_a_threshold_for_a_class_that_the_model_lacks_is_named(pytestconfig: pytest.Config) -> None:
     model = pytestconfig.rootpath / "models" / "starter" / "boardline-starter.onnx"
     taxonomy = pytestconfig.rootpath / "config" / "pcb_defects.yaml"
-    settings = InferenceLine(taxonomy=taxonomy, inference={"model": model, "class_confidence": {"cold_joint": 0.5}})
-    with pytest.raises(ConfigError, match=r"inference\.class_confidence: the model does not know cold_joint"):
+    settings = InferenceLine(taxonomy=taxonomy, inference={"model": model, "class_confidence": {"scratch": 0.5}})
+    with pytest.raises(ConfigError, match=r"inference\.class_confidence: the model does not know scratch"):
         build(settings)
