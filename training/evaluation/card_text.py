@@ -42,8 +42,8 @@ def _figures(card: Mapping[str, Any]) -> str:
         return ""
     table = _table(("what", "asked", "figure", "reached", "command"), (_figure(row) for row in card["figures"]))
     notes = (
-        "Measured on boards that were not trained on; where anything else was chosen with an eye on them, the remarks on"
-        " the training say so. Machine and date stand in `card.json`."
+        "Measured on boards that were not trained on; where anything else was chosen with an eye on them, the remarks"
+        " on the training say so. Machine and date stand in `card.json`."
     )
     return f"## Figures\n{notes}\n\n{table}\n"
 
