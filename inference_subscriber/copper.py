@@ -6,7 +6,7 @@ spur or a short; missing copper that touches no laminate, one piece or several i
 confirm, and confuses what only the template tells apart: so the template reads its boxes once more.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -84,6 +84,20 @@ class Reading:
 
     def confidence(self, own: float) -> float:
         return float(self.weight * own**self.power)
+
+
+def settled(class_name: str, readings: Sequence[Reading], told: Collection[str], minor: Collection[str]) -> Reading:
+    """What a detection that something changed under is taken for: the likeliest reading, or what it was.
+
+    It stays what it was where it is no change of copper, and where it would become minor: no board passes on doubt.
+
+    Args:
+        told: classes that topology tells.
+        minor: classes that leave a board normal.
+    """
+    likeliest = readings[0] if readings else None
+    milder = likeliest is not None and likeliest.class_name in minor and class_name not in minor
+    return Reading(class_name, 1.0) if likeliest is None or milder or class_name not in told else likeliest
 
 
 class CopperTemplate:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference_subscriber.anomaly.registration import Matrix, Pose, Registrar, boxes_through
-from inference_subscriber.copper import DOUBLED, CopperTemplate, Grey, Reading, overlaps
+from inference_subscriber.copper import DOUBLED, CopperTemplate, Grey, Reading, overlaps, settled
 from inference_subscriber.engines.base import Detection, Image
 from inference_subscriber.errors import NotComparable
 from pcb_bus.taxonomy import CopperNames
@@ -84,14 +84,9 @@ class GoldenBoard:
         return np.array(list(boxes_through(_inverse(pose.matrix), boxes)), np.float64)
 
     def _as_read(self, detection: Detection, readings: Sequence[Reading]) -> Detection:
-        if not readings or detection.class_name not in self._told:
-            return detection
-        likeliest = readings[0]
-        milder = likeliest.class_name in self._minor and detection.class_name not in self._minor
-        if milder:
-            return detection
-        confidence = likeliest.confidence(detection.confidence)
-        return replace(detection, class_name=likeliest.class_name, confidence=confidence)
+        reading = settled(detection.class_name, readings, self._told, self._minor)
+        confidence = reading.confidence(detection.confidence)
+        return replace(detection, class_name=reading.class_name, confidence=confidence)
 
     def _shown(self, boxes: _Boxes) -> npt.NDArray[np.bool_]:
         """Whether the picture shows the whole of each box."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pcb_bus.taxonomy import CopperNames, load_taxonomy
+from pcb_bus.taxonomy import Taxonomy, load_taxonomy
 from training.boxes import Image
 from training.datasets.form import Sample
 from training.evaluation.average_precision import Boxed
@@ -20,10 +20,8 @@ EMPTY = Boxed(np.empty((0, 4)), np.empty(0, np.int64), np.empty(0))
 
 
 @pytest.fixture
-def copper() -> CopperNames:
-    names = load_taxonomy(Path("config/pcb_defects.yaml")).copper
-    assert names is not None
-    return names
+def taxonomy() -> Taxonomy:
+    return load_taxonomy(Path("config/pcb_defects.yaml"))
 
 
 def two_tracks(*, joined: bool) -> Image:
@@ -44,39 +42,49 @@ def found(*rows: tuple[float, float, float, float, int, float]) -> Examined:
     return Examined("one", "one", EMPTY, boxed, boxed)
 
 
-def test_a_box_where_nothing_changed_is_lost(copper: CopperNames) -> None:
+def test_a_box_where_nothing_changed_is_lost(taxonomy: Taxonomy) -> None:
     seen = picture(two_tracks(joined=True), two_tracks(joined=True))
-    after = reviewed(found((45, 19, 70, 88, 0, 0.9)), seen, NAMES, copper)
+    after = reviewed(found((45, 19, 70, 88, 0, 0.9)), seen, NAMES, taxonomy)
     assert not len(after.found.boxes)
     assert not len(after.called.boxes)
 
 
-def test_a_confirmed_box_stays_and_is_the_surer(copper: CopperNames) -> None:
+def test_a_confirmed_box_stays_and_is_the_surer(taxonomy: Taxonomy) -> None:
     seen = picture(two_tracks(joined=True), two_tracks(joined=False))
-    after = reviewed(found((45, 19, 70, 88, 0, 0.9)), seen, NAMES, copper)
+    after = reviewed(found((45, 19, 70, 88, 0, 0.9)), seen, NAMES, taxonomy)
     assert after.called.confidences == pytest.approx([0.9**0.5])
     assert after.called.classes.tolist() == [0]
 
 
-def test_a_short_that_was_called_a_spur_is_called_a_short(copper: CopperNames) -> None:
+def test_a_short_that_was_called_a_spur_is_called_a_short(taxonomy: Taxonomy) -> None:
     seen = picture(two_tracks(joined=True), two_tracks(joined=False))
-    after = reviewed(found((45, 19, 70, 88, 1, 0.9)), seen, NAMES, copper)
+    after = reviewed(found((45, 19, 70, 88, 1, 0.9)), seen, NAMES, taxonomy)
     assert after.called.classes.tolist() == [0]
     assert after.found.classes.tolist() == [0, 1]
 
 
-def test_two_names_for_one_change_become_one_call(copper: CopperNames) -> None:
+def test_two_names_for_one_change_become_one_call(taxonomy: Taxonomy) -> None:
     seen = picture(two_tracks(joined=True), two_tracks(joined=False))
-    after = reviewed(found((45, 19, 70, 88, 0, 0.6), (46, 19, 71, 88, 1, 0.9)), seen, NAMES, copper)
+    after = reviewed(found((45, 19, 70, 88, 0, 0.6), (46, 19, 71, 88, 1, 0.9)), seen, NAMES, taxonomy)
     assert after.called.classes.tolist() == [0]
     assert after.called.confidences == pytest.approx([0.6**0.5])
 
 
-def test_a_board_without_a_template_is_left_alone(copper: CopperNames) -> None:
+def test_a_board_without_a_template_is_left_alone(taxonomy: Taxonomy) -> None:
     before = found((45, 19, 70, 88, 0, 0.9))
-    assert reviewed(before, picture(two_tracks(joined=True), None), NAMES, copper) is before
+    assert reviewed(before, picture(two_tracks(joined=True), None), NAMES, taxonomy) is before
 
 
-def test_a_template_of_another_size_is_refused(copper: CopperNames) -> None:
+def test_a_template_of_another_size_is_refused(taxonomy: Taxonomy) -> None:
     with pytest.raises(ValueError, match="template"):
-        reviewed(found(), picture(two_tracks(joined=True), two_tracks(joined=True)[:100]), NAMES, copper)
+        reviewed(found(), picture(two_tracks(joined=True), two_tracks(joined=True)[:100]), NAMES, taxonomy)
+
+
+def test_a_severe_call_is_not_read_as_a_minor_one_as_on_the_line(taxonomy: Taxonomy) -> None:
+    bitten = two_tracks(joined=False)
+    bitten[20:25, 50:60] = 255
+    names = ("open_circuit", "mouse_bite")
+    seen = picture(bitten, two_tracks(joined=False))
+    after = reviewed(found((39, 9, 68, 33, 0, 0.9)), seen, names, taxonomy)
+    assert [names[index] for index in after.called.classes] == ["open_circuit"]
+    assert names[after.found.classes[0]] == "mouse_bite"

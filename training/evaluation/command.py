@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from pcb_bus.taxonomy import CopperNames, Taxonomy, load_taxonomy
+from pcb_bus.taxonomy import Taxonomy, load_taxonomy
 from simulator.assembled.defects import DEFECT_CLASSES as ASSEMBLED_CLASSES
 from simulator.bare_board import DEFECT_CLASSES as BARE_CLASSES
 from training.datasets.errors import DatasetError
@@ -131,27 +131,21 @@ def _measure(
     detector: Detector, chosen: TestSet, taxonomy: Taxonomy, reference: bool, console: Console
 ) -> tuple[Report, Report | None]:
     names = all_names(detector, [chosen])
-    copper = _copper(taxonomy) if reference else None
+    if reference and taxonomy.copper is None:
+        raise DatasetError("--reference templates: the taxonomy has no section `copper`")
     found, read_anew = [], []
     for picture in track(chosen.pictures, chosen.title, total=chosen.count, console=console, transient=True):
         (each,) = detector.examine([picture], names)
         found.append(each)
-        if copper is not None:
-            read_anew.append(reviewed(each, picture, names, copper))
+        if reference:
+            read_anew.append(reviewed(each, picture, names, taxonomy))
     report = report_on(found, names, taxonomy)
     _show(console, chosen.title, report)
-    if copper is None:
+    if not reference:
         return report, None
     with_templates = report_on(read_anew, names, taxonomy)
     _show(console, f"{chosen.title}, compared with the boards' templates", with_templates)
     return report, with_templates
-
-
-def _copper(taxonomy: Taxonomy) -> CopperNames:
-    """Raises DatasetError where the taxonomy does not say what changed copper is called."""
-    if taxonomy.copper is None:
-        raise DatasetError("--reference templates: the taxonomy has no section `copper`")
-    return taxonomy.copper
 
 
 def _show(console: Console, title: str, report: Report) -> None:

@@ -8,8 +8,8 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from inference_subscriber.copper import DOUBLED, CopperTemplate, Reading
-from pcb_bus.taxonomy import CopperNames
+from inference_subscriber.copper import DOUBLED, CopperTemplate, Reading, settled
+from pcb_bus.taxonomy import Taxonomy
 from training.boxes import Image
 from training.evaluation.average_precision import Boxed
 from training.evaluation.decode import suppress
@@ -17,22 +17,29 @@ from training.evaluation.examine import Examined
 from training.evaluation.pictures import Picture
 
 
-def reviewed(examined: Examined, picture: Picture, class_names: Sequence[str], copper: CopperNames) -> Examined:
+def reviewed(examined: Examined, picture: Picture, class_names: Sequence[str], taxonomy: Taxonomy) -> Examined:
     """What is left once the template has been asked; as it is where there is none.
 
-    All that was found keeps each class that the template leaves possible. What the line calls takes the
-    likeliest one, and is lost only where nothing changed.
+    All that was found keeps each class that the template leaves possible. What the line calls is
+    settled as the line does it, and lost only where nothing changed.
 
     Raises ValueError when image and template differ in size.
     """
-    if picture.template is None:
+    copper = taxonomy.copper
+    if picture.template is None or copper is None:
         return examined
     template, image = CopperTemplate(_grey(picture.template), copper), _grey(picture.sample.image)
 
     def ask(found: Boxed) -> list[tuple[Reading, ...]]:
         return template.read(image, found.boxes, [class_names[index] for index in found.classes])
 
-    called = [readings[:1] for readings in ask(examined.called)]
+    told = {*copper.added, *copper.removed}
+    minor = [name for name in taxonomy.classes if taxonomy.category_of(name) == "normal"]
+    names = [class_names[index] for index in examined.called.classes]
+    called = [
+        (settled(name, readings, told, minor),) if readings else ()
+        for name, readings in zip(names, ask(examined.called), strict=True)
+    ]
     return replace(
         examined,
         found=_weighed(examined.found, ask(examined.found), class_names),
