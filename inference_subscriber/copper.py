@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from inference_subscriber.overlap import overlaps
 from inference_subscriber.topology import Mask, pieces_touched
 from pcb_bus.taxonomy import CopperNames
 
@@ -198,16 +199,3 @@ def _window(x: int, y: int, width: int, height: int) -> tuple[slice, slice]:
         slice(max(0, y - _SURROUND), y + height + _SURROUND),
         slice(max(0, x - _SURROUND), x + width + _SURROUND),
     )
-
-
-def overlaps(boxes: Boxes, others: Boxes) -> npt.NDArray[np.float64]:
-    """Intersection over union of every box (n, 4) with every other (m, 4): (n, m)."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=2)
-    union = _areas(boxes)[:, None] + _areas(others)[None, :] - shared
-    return np.asarray(shared / np.maximum(union, 1e-9))
-
-
-def _areas(boxes: Boxes) -> npt.NDArray[np.float64]:
-    return np.asarray(np.clip(boxes[:, 2] - boxes[:, 0], 0, None) * np.clip(boxes[:, 3] - boxes[:, 1], 0, None))

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from inference_subscriber.anomaly.registration import Matrix, Pose, Registrar, boxes_through
-from inference_subscriber.copper import DOUBLED, CopperTemplate, Grey, Reading, overlaps, settled
+from inference_subscriber.copper import DOUBLED, CopperTemplate, Grey, Reading, settled
 from inference_subscriber.engines.base import Detection, Image
 from inference_subscriber.errors import NotComparable
+from inference_subscriber.overlap import overlaps
 from pcb_bus.taxonomy import CopperNames
 
 _BEYOND = 2.0  # pixels: so little of a box may lie outside the picture

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from inference_subscriber.overlap import areas, overlaps
+
 Boxes = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]
 
@@ -21,7 +23,7 @@ def crop_boxes(
     """
     moved = boxes - np.array([x, y, x, y])
     cut = np.clip(moved, 0, [width, height, width, height])
-    kept = _areas(cut) >= least_visible * _areas(boxes)
+    kept = areas(cut) >= least_visible * areas(boxes)
     return cut[kept], kept
 
 
@@ -49,12 +51,4 @@ def scale_boxes(boxes: Boxes, factor_x: float, factor_y: float) -> Boxes:
 
 def iou_matrix(a: Boxes, b: Boxes) -> npt.NDArray[np.float64]:
     """Intersection over union of every box of `a` (n, 4) with every box of `b` (m, 4): (n, m)."""
-    left_top = np.maximum(a[:, None, :2], b[None, :, :2])
-    right_bottom = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    overlap = np.prod(np.clip(right_bottom - left_top, 0, None), axis=2)
-    union = _areas(a)[:, None] + _areas(b)[None, :] - overlap
-    return np.asarray(overlap / np.maximum(union, 1e-9))
-
-
-def _areas(boxes: Boxes) -> npt.NDArray[np.float64]:
-    return np.asarray(np.clip(boxes[:, 2] - boxes[:, 0], 0, None) * np.clip(boxes[:, 3] - boxes[:, 1], 0, None))
+    return overlaps(a, b)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import torch
 
+from inference_subscriber.engines.torch_engine import find_device
 from training.errors import TrainingError
 
 
 def choose_device(name: str) -> torch.device:
     """The device of that name; `auto`: a GPU where PyTorch finds one. Raises TrainingError."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise TrainingError(f"--device: PyTorch cannot use {name}: {str(error).splitlines()[0]}") from None
-    return device
+        return find_device(name)
+    except ValueError as error:
+        raise TrainingError(f"--device: {error}") from None
 
 
 def has_bfloat16(device: torch.device) -> bool:

@@ -66,15 +66,23 @@ class TorchEngine(NetworkEngine):
         return keep
 
 
-def _device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """The device of that name; `auto`: a GPU where PyTorch finds one. Raises ValueError."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"inference.device: PyTorch cannot use {name}: {str(error).splitlines()[0]}") from None
+        raise ValueError(f"PyTorch cannot use {name}: {str(error).splitlines()[0]}") from None
     return device
+
+
+def _device(name: str) -> torch.device:
+    try:
+        return find_device(name)
+    except ValueError as error:
+        raise ConfigError(f"inference.device: {error}") from None
 
 
 def _load(path: Path) -> Any:
