@@ -119,6 +119,10 @@ class CopperTemplate:
         differs, copper = _copper(picture) != self._copper, self._copper > 0
         return float(max(differs[copper].mean(), differs[~copper].mean()))
 
+    def changed(self, picture: Grey) -> float:
+        """Share of all pixels that differ."""
+        return float((_copper(picture) != self._copper).mean())
+
     def read(self, picture: Grey, boxes: Boxes, classes: Sequence[str]) -> list[tuple[Reading, ...]]:
         """For each box (n, 4) what it may be, the likeliest first; nothing where nothing changed.
 

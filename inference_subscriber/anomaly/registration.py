@@ -22,6 +22,7 @@ _SETTLED = 0.1  # pixels of the frame
 _CLIP = 2.5  # standard deviations of the reference's contrast; a foreign thing pulls no harder
 _LEAST_LIKENESS = 0.5
 _LEAST_SEEN = 0.5
+_LEAST_CURVATURE = 1e-9  # a picture without any feature is not found, but can be asked for
 _MARGIN = 2
 _OUTSIDE, _MOST = 1e6, 100.0  # stands for places that the frame does not reach; above all contrast
 
@@ -98,7 +99,7 @@ class _Level:
         self._corners = np.array([[(0, 0), (width, 0), (width, height), (0, height)]], np.float64)
         steepest = _steepest_descent(self._target, self._to_unit)
         hessian = steepest.T @ steepest
-        hessian += np.eye(8) * 1e-6 * np.trace(hessian)
+        hessian += np.eye(8) * (1e-6 * np.trace(hessian) + _LEAST_CURVATURE)
         self._solve = np.asarray(np.linalg.solve(hessian, steepest.T), np.float32)
 
     def refine(self, small: Image, start: Matrix) -> tuple[Matrix, float]:

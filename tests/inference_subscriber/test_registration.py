@@ -78,3 +78,7 @@ def test_what_is_not_the_board_is_not_aligned(registrar: Registrar, still: Image
 def test_boxes_move_with_the_board() -> None:
     (box,) = boxes_through(view((10, -5), 0, 0), np.array([(100.0, 50.0, 120.0, 70.0)]))
     assert box == pytest.approx((110, 45, 130, 65), abs=0.01)
+
+
+def test_nothing_is_found_by_a_picture_without_features(still: Image) -> None:
+    assert not Registrar(np.full_like(still, 255)).align(still).aligned

@@ -30,7 +30,7 @@ from training.evaluation.pictures import (
     Picture,
     drawn_pictures,
 )
-from training.evaluation.reference import reviewed
+from training.evaluation.reference import reviewed, with_told
 from training.evaluation.report import Report, report_on
 from training.evaluation.result import RESULTS, new_result, shown_path, write_result
 from training.evaluation.tables import tables
@@ -131,8 +131,10 @@ def _measure(
     detector: Detector, chosen: TestSet, taxonomy: Taxonomy, reference: bool, console: Console
 ) -> tuple[Report, Report | None]:
     names = all_names(detector, [chosen])
-    if reference and taxonomy.copper is None:
-        raise DatasetError("--reference templates: the taxonomy has no section `copper`")
+    if reference:
+        if taxonomy.copper is None:
+            raise DatasetError("--reference templates: the taxonomy has no section `copper`")
+        names = with_told(names, taxonomy.copper)
     found, read_anew = [], []
     for picture in track(chosen.pictures, chosen.title, total=chosen.count, console=console, transient=True):
         (each,) = detector.examine([picture], names)

@@ -8,8 +8,9 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from inference_subscriber.anomaly.registration import Matrix, Registrar, boxes_through
 from inference_subscriber.copper import DOUBLED, CopperTemplate, Reading, settled
-from pcb_bus.taxonomy import Taxonomy
+from pcb_bus.taxonomy import CopperNames, Taxonomy
 from training.boxes import Image
 from training.evaluation.average_precision import Boxed
 from training.evaluation.decode import suppress
@@ -20,8 +21,9 @@ from training.evaluation.pictures import Picture
 def reviewed(examined: Examined, picture: Picture, class_names: Sequence[str], taxonomy: Taxonomy) -> Examined:
     """What is left once the template has been asked; as it is where there is none.
 
-    All that was found keeps each class that the template leaves possible. What the line calls is
-    settled as the line does it, and lost only where nothing changed.
+    The picture is laid on its template first, as the line lays a frame on its golden board: one that lies two pixels
+    aside differs along every edge. All that was found keeps each class that the template leaves possible. What the line
+    calls is settled as the line does it, and lost only where nothing changed.
 
     Raises ValueError when image and template differ in size.
     """
@@ -29,9 +31,11 @@ def reviewed(examined: Examined, picture: Picture, class_names: Sequence[str], t
     if picture.template is None or copper is None:
         return examined
     template, image = CopperTemplate(_grey(picture.template), copper), _grey(picture.sample.image)
+    laid, to_template = _laid(image, _grey(picture.template), template)
 
     def ask(found: Boxed) -> list[tuple[Reading, ...]]:
-        return template.read(image, found.boxes, [class_names[index] for index in found.classes])
+        boxes = np.array(list(boxes_through(to_template, found.boxes))).reshape(-1, 4)
+        return template.read(laid, boxes, [class_names[index] for index in found.classes])
 
     told = {*copper.added, *copper.removed}
     minor = [name for name in taxonomy.classes if taxonomy.category_of(name) == "normal"]
@@ -45,6 +49,23 @@ def reviewed(examined: Examined, picture: Picture, class_names: Sequence[str], t
         found=_weighed(examined.found, ask(examined.found), class_names),
         called=_weighed(examined.called, called, class_names),
     )
+
+
+def with_told(class_names: Sequence[str], copper: CopperNames) -> tuple[str, ...]:
+    """The classes with those that a template may tell: a detector need not know them all."""
+    return tuple(dict.fromkeys((*class_names, *copper.added, *copper.removed)))
+
+
+def _laid(image: Image, template: Image, copper: CopperTemplate) -> tuple[Image, Matrix]:
+    """The picture as it lies on its template, and the way there; as it is where that lies no nearer."""
+    if image.shape != template.shape:
+        raise ValueError(f"a picture of {image.shape} and a template of {template.shape} pixels")
+    registrar = Registrar(template)
+    pose = registrar.align(image)
+    laid = registrar.unwarp(image, pose)
+    if not pose.aligned or copper.changed(laid) > copper.changed(image):
+        return image, np.eye(3)
+    return laid, np.asarray(np.linalg.inv(pose.matrix), np.float64)
 
 
 def _weighed(found: Boxed, readings: Sequence[tuple[Reading, ...]], class_names: Sequence[str]) -> Boxed:
