@@ -40,7 +40,7 @@ class TrainSettings:
         device: cpu, cuda, cuda:1, or auto for a GPU where there is one.
     """
 
-    architecture: str = "yolov8n.yaml"
+    architecture: str = "boardline-n.yaml"
     crops: int = 80_000
     round_crops: int = 1_600
     batch_size: int = 16

@@ -14,6 +14,9 @@ from training.errors import TrainingError
 from training.files import written_whole
 from training.torchvision_fallback import ensure_torchvision
 
+#: What `--architecture` knows beside Ultralytics' own descriptions.
+ARCHITECTURES = Path(__file__).parent / "architectures"
+
 #: Heads whose plain output is boxes and class scores; masks, poses and turned boxes are something else.
 _DETECTION_HEADS = {"Detect", "v10Detect"}
 
@@ -22,8 +25,9 @@ def build_network(architecture: str, class_names: tuple[str, ...]) -> Any:
     """A fresh DetectionModel for three channels, ready for its own `loss`.
 
     Args:
-        architecture: the name or path of an Ultralytics model description (yolov8n.yaml, yolo11s.yaml,
-            yolov8n-p2.yaml), or a checkpoint (.pt) whose architecture is taken without its weights.
+        architecture: the name of a description in `ARCHITECTURES` (boardline-n.yaml), the name or path of one of
+            Ultralytics (yolov8n.yaml, yolo11s.yaml, yolov8n-p2.yaml), or a checkpoint (.pt) whose architecture is
+            taken without its weights.
 
     Raises:
         TrainingError: there is no such thing, or it is no detection model.
@@ -110,8 +114,9 @@ def ultralytics_module(name: str) -> Any:
 def _description(architecture: str) -> dict[str, Any]:
     if architecture.endswith(".pt"):
         return dict(deepcopy(load_weights(Path(architecture)).yaml))
+    own = ARCHITECTURES / architecture
     try:
-        description = dict(ultralytics_module("nn.tasks").yaml_model_load(architecture))
+        description = dict(ultralytics_module("nn.tasks").yaml_model_load(own if own.is_file() else architecture))
     except (FileNotFoundError, OSError, TypeError, ValueError):
         raise TrainingError(f"--architecture: Ultralytics knows no model {architecture}") from None
     if not {"backbone", "head"} <= description.keys():

@@ -20,7 +20,14 @@ _DESIGNS_KEPT = 12
 _NEW_DESIGN_SHARE = 0.3
 _MOST_DEFECTS = 10
 _SPARED_SHARE = 0.15  # of the boards, without a defect
-_SHARES = {"cold_joint": 2.5, "insufficient_solder": 3.5, "missing_component": 1.6}  # others 1.0: these are learnt last
+#: Others 1.0: these are learnt last.
+_SHARES = {
+    "cold_joint": 2.5,
+    "insufficient_solder": 3.5,
+    "missing_component": 1.6,
+    "mouse_bite": 1.5,
+    "open_circuit": 1.5,
+}
 _CHANCES = np.array([_SHARES.get(name, 1.0) for name in DEFECT_CLASSES])
 _CHANCES /= _CHANCES.sum()
 

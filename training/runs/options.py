@@ -19,7 +19,8 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", help="weights to start from, or none (default: the starter model's)")
     parser.add_argument(
         "--architecture",
-        help="any detection model of Ultralytics: yolov8n.yaml (default), yolo11s.yaml, yolov8n-p2.yaml, or a .pt file",
+        help="boardline-n.yaml (default) or any detection model of Ultralytics: yolov8n.yaml, yolo11s.yaml, "
+        "yolov8n-p2.yaml, a .pt file",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="default: one for each core")
