@@ -15,10 +15,12 @@ from inference_subscriber.engines.base import Image
 
 Matrix = npt.NDArray[np.float64]
 Plane = npt.NDArray[np.float32]
+Grey = npt.NDArray[np.uint8]
+"""Height x width."""
 
 _SCALES = (8, 4)
 _STEPS = 12
-_SETTLED = 0.1  # pixels of the frame
+_SETTLED = (0.5, 0.1)  # pixels of the frame; the finer scale goes on from the coarse one
 _CLIP = 2.5  # standard deviations of the reference's contrast; a foreign thing pulls no harder
 _LEAST_LIKENESS = 0.5
 _LEAST_SEEN = 0.5
@@ -65,45 +67,53 @@ class Registrar:
 
     def unwarp(self, frame: Image, pose: Pose) -> Image:
         """The frame as if the board lay as in the reference."""
-        size, flags = (self._width, self._height), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        return np.asarray(cv2.warpPerspective(frame, pose.matrix, size, None, flags, cv2.BORDER_REPLICATE), np.uint8)
+        if frame.ndim == 2:
+            return self._warp(frame, pose)
+        four = cv2.cvtColor(frame, cv2.COLOR_BGR2BGRA)  # OpenCV warps four channels twice as fast as three
+        return np.asarray(cv2.cvtColor(self._warp(four, pose), cv2.COLOR_BGRA2BGR), np.uint8)
 
-    def _shrink(self, image: Image) -> Image:
+    def _warp(self, image: Image, pose: Pose) -> Image:
+        size, flags = (self._width, self._height), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return np.asarray(cv2.warpPerspective(image, pose.matrix, size, None, flags, cv2.BORDER_REPLICATE), np.uint8)
+
+    def _shrink(self, image: Image) -> Grey:
         """In two steps: OpenCV halves twice as fast as it quarters."""
-        half = cv2.resize(image, (self._width // 2, self._height // 2), interpolation=cv2.INTER_AREA)
+        grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+        half = cv2.resize(grey, (self._width // 2, self._height // 2), interpolation=cv2.INTER_AREA)
         return np.asarray(cv2.resize(half, self._finest, interpolation=cv2.INTER_AREA), np.uint8)
 
-    def _refine(self, small: Image, start: Matrix) -> Pose:
-        matrix, likeness = start, 0.0
-        for level in self._levels:
-            matrix, likeness = level.refine(small, matrix)
-        return Pose(matrix, likeness)
+    def _refine(self, small: Grey, start: Matrix) -> Pose:
+        matrix = start
+        for level, settled in zip(self._levels, _SETTLED, strict=True):
+            plane = local_contrast(small, level.size)
+            matrix = level.refine(plane, matrix, settled)
+        return Pose(matrix, self._levels[-1].likeness(plane, matrix))
 
 
 class _Level:
     """The reference at one scale, with the derivatives that every frame shares.
 
     Args:
-        reference: at the finest scale, as the frames later.
+        reference: grey, at the finest scale, as the frames later.
         frame: width and height of a whole frame.
         size: width and height at this scale.
     """
 
-    def __init__(self, reference: Image, frame: tuple[int, int], size: tuple[int, int]) -> None:
+    def __init__(self, reference: Grey, frame: tuple[int, int], size: tuple[int, int]) -> None:
         width, height = frame
-        self._size = size
+        self.size = size
         self._target = local_contrast(reference, size)
         self._spread = float(self._target.std()) or 1.0
-        self._to_level = _to_level((width, height), self._size)
-        self._to_unit = _to_unit(self._size)
+        self._to_level = _to_level((width, height), self.size)
+        self._to_unit = _to_unit(self.size)
         self._corners = np.array([[(0, 0), (width, 0), (width, height), (0, height)]], np.float64)
         steepest = _steepest_descent(self._target, self._to_unit)
         hessian = steepest.T @ steepest
         hessian += np.eye(8) * (1e-6 * np.trace(hessian) + _LEAST_CURVATURE)
         self._solve = np.asarray(np.linalg.solve(hessian, steepest.T), np.float32)
 
-    def refine(self, small: Image, start: Matrix) -> tuple[Matrix, float]:
-        plane = local_contrast(small, self._size)
+    def refine(self, plane: Plane, start: Matrix, settled: float) -> Matrix:
+        """The matrix that lays the local contrast on the reference's, once a step moves no corner by `settled`."""
         matrix = start
         for _ in range(_STEPS):
             seen = self._seen(plane, matrix)
@@ -113,21 +123,21 @@ class _Level:
             step = self._step(change)
             matrix = matrix @ step
             matrix = matrix / matrix[2, 2]
-            if np.abs(cv2.perspectiveTransform(self._corners, step) - self._corners).max() < _SETTLED:
+            if np.abs(cv2.perspectiveTransform(self._corners, step) - self._corners).max() < settled:
                 break
-        return matrix, self._likeness(self._seen(plane, matrix))
+        return matrix
 
-    def shift_of(self, small: Image) -> Matrix:
+    def shift_of(self, small: Grey) -> Matrix:
         """By how many pixels of the frame the board lies aside (phase correlation)."""
-        window = cv2.createHanningWindow(self._size, cv2.CV_32F)
+        window = cv2.createHanningWindow(self.size, cv2.CV_32F)
         target = self._target.copy()  # OpenCV lays the window over what it is given
-        shift, _ = cv2.phaseCorrelate(target, local_contrast(small, self._size), window)
+        shift, _ = cv2.phaseCorrelate(target, local_contrast(small, self.size), window)
         return np.asarray(shift, np.float64) / np.diag(self._to_level)[:2]
 
     def _seen(self, plane: Plane, matrix: Matrix) -> Plane:
         here = self._to_level @ matrix @ np.linalg.inv(self._to_level)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        seen = cv2.warpPerspective(plane, here, self._size, None, flags, cv2.BORDER_CONSTANT, _OUTSIDE)
+        seen = cv2.warpPerspective(plane, here, self.size, None, flags, cv2.BORDER_CONSTANT, _OUTSIDE)
         return np.asarray(seen, np.float32)
 
     def _step(self, change: npt.NDArray[np.float32]) -> Matrix:
@@ -136,21 +146,22 @@ class _Level:
         to_unit = self._to_unit @ self._to_level
         return np.asarray(np.linalg.inv(to_unit) @ np.linalg.inv(small) @ to_unit, np.float64)
 
-    def _likeness(self, seen: Plane) -> float:
-        a, b = _inner(seen), _inner(self._target)
+    def likeness(self, plane: Plane, matrix: Matrix) -> float:
+        """Correlation with the reference's local contrast, at most 1; 0 where most of it lies outside."""
+        a, b = _inner(self._seen(plane, matrix)), _inner(self._target)
         there = a < _MOST
         if there.mean() < _LEAST_SEEN:
             return 0.0
-        a, b = a[there], b[there]
+        if not there.all():
+            a, b = a[there], b[there]
         a, b = a - a.mean(), b - b.mean()
         return float((a * b).sum() / (np.sqrt((a * a).sum() * (b * b).sum()) + 1e-9))
 
 
-def local_contrast(image: Image, size: tuple[int, int]) -> Plane:
+def local_contrast(grey: Grey, size: tuple[int, int]) -> Plane:
     """The logarithm of the grey values at this width and height, less its surroundings, at a spread of one."""
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    grey = small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
-    light = np.log(grey.astype(np.float32) + 8)
+    small = grey if grey.shape == size[::-1] else cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    light = np.log(small.astype(np.float32) + 8)
     around = max(3, size[0] // 10) | 1
     contrast = light - cv2.blur(light, (around, around), borderType=cv2.BORDER_REFLECT)
     return np.asarray(contrast / (contrast.std() + 1e-3), np.float32)
