@@ -68,8 +68,8 @@ class Registrar:
     def unwarp(self, frame: Image, pose: Pose) -> Image:
         """The frame as if the board lay as in the reference."""
         if frame.ndim == 2:
-            return self._warp(frame, pose)
-        four = cv2.cvtColor(frame, cv2.COLOR_BGR2BGRA)  # OpenCV warps four channels twice as fast as three
+            return self._warp(np.asarray(frame, np.uint8), pose)
+        four = np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2BGRA), np.uint8)  # warps twice as fast as three channels
         return np.asarray(cv2.cvtColor(self._warp(four, pose), cv2.COLOR_BGRA2BGR), np.uint8)
 
     def _warp(self, image: Image, pose: Pose) -> Image:
