@@ -46,8 +46,13 @@ def draw_assembled_board(
     defects: Sequence[str] = (),
     oddities: Sequence[str] = (),
     conditions: Conditions | None = None,
+    *,
+    even: bool = False,
 ) -> AssembledBoard:
     """One board that carries exactly the given defects and oddities, one for each name; the same seed, the same board.
+
+    Args:
+        even: rare kinds of parts, and those with many joints, are spoiled about as often as common ones.
 
     Raises:
         KeyError: a name that is neither.
@@ -59,7 +64,7 @@ def draw_assembled_board(
     plan = Plan()
     board = paint_substrate(design, spoil_copper(design, defects, _chance(seed, _Stage.COPPER), plan))
     placed = place_parts(design, _chance(seed, _Stage.PLACES))
-    choose(placed, design, defects, _chance(seed, _Stage.FAULTS), plan)
+    choose(placed, design, defects, _chance(seed, _Stage.FAULTS), plan, even=even)
     odd = list(_swaps(placed, oddities, _chance(seed, _Stage.SWAPS)))
     paint_damaged_pads(board, design.look.finish, _chance(seed, _Stage.PADS), plan)
     _paint_joints(board, placed, seed, plan)

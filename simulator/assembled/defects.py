@@ -76,16 +76,28 @@ def spoil_copper(design: Design, classes: Sequence[str], rng: np.random.Generato
 
 
 def choose(
-    placed: Sequence[PlacedPart], design: Design, classes: Sequence[str], rng: np.random.Generator, plan: Plan
+    placed: Sequence[PlacedPart],
+    design: Design,
+    classes: Sequence[str],
+    rng: np.random.Generator,
+    plan: Plan,
+    *,
+    even: bool = False,
 ) -> None:
-    """Pick parts, joints and pads for the other classes, each at a place of its own."""
+    """Pick parts, joints and pads for the other classes, each at a place of its own.
+
+    Args:
+        even: kinds of parts are picked however few of them there are, by the root of their joints; else each part as
+            often as any other.
+    """
+    parts = _Parts(placed, even)
     for name in classes:
         if name == "missing_component":
-            _choose_missing(placed, rng, plan)
+            _choose_missing(parts, rng, plan)
         elif name in JOINT_CLASSES:
-            _choose_joint(name, placed, rng, plan)
+            _choose_joint(name, parts, rng, plan)
         elif name == "solder_bridge":
-            _choose_bridge(placed, rng, plan)
+            _choose_bridge(parts, rng, plan)
         elif name == "damaged_pad":
             _choose_pad(design, rng, plan)
 
@@ -135,9 +147,30 @@ def joints_of(placed: PlacedPart) -> Iterator[Joint]:
     return (Joint(placed, pad) for pad in placed.part.kind.terminals)
 
 
-def _choose_missing(placed: Sequence[PlacedPart], rng: np.random.Generator, plan: Plan) -> None:
+class _Parts:
+    """What is on a board, to pick from."""
+
+    def __init__(self, placed: Sequence[PlacedPart], even: bool) -> None:
+        self._placed = placed
+        kinds = [each.part.kind for each in placed]
+        looks = [kind.look for kind in kinds]
+        shares = np.array([len(kind.terminals) ** 0.5 / looks.count(kind.look) for kind in kinds])
+        self._shares = shares / shares.sum() if even else None
+
+    def pick(self, rng: np.random.Generator) -> PlacedPart:
+        count = len(self._placed)
+        index = rng.integers(count) if self._shares is None else rng.choice(count, p=self._shares)
+        return self._placed[int(index)]
+
+    def pick_joint(self, rng: np.random.Generator) -> Joint:
+        owner = self.pick(rng)
+        pads = owner.part.kind.terminals
+        return Joint(owner, pads[int(rng.integers(len(pads)))])
+
+
+def _choose_missing(parts: _Parts, rng: np.random.Generator, plan: Plan) -> None:
     for _ in range(_TRIES):
-        part = placed[int(rng.integers(len(placed)))].part
+        part = parts.pick(rng).part
         across, along = part.reach
         box = around(part.pose.place([(0, 0)]) + np.array([(-across, -along), (across, along)]), 2)
         if _claim(box, plan):
@@ -146,18 +179,18 @@ def _choose_missing(placed: Sequence[PlacedPart], rng: np.random.Generator, plan
             return
 
 
-def _choose_joint(name: str, placed: Sequence[PlacedPart], rng: np.random.Generator, plan: Plan) -> None:
+def _choose_joint(name: str, parts: _Parts, rng: np.random.Generator, plan: Plan) -> None:
     for _ in range(_TRIES):
-        joint = _any_joint(placed, rng)
+        joint = parts.pick_joint(rng)
         pad, pose = joint.pad, joint.owner.part.pose
         if _claim(around(pose.rectangle(pad.x, pad.y, pad.width, pad.height), 4), plan):
             plan.joints[joint.owner.part.name, pad] = name
             return
 
 
-def _choose_bridge(placed: Sequence[PlacedPart], rng: np.random.Generator, plan: Plan) -> None:
+def _choose_bridge(parts: _Parts, rng: np.random.Generator, plan: Plan) -> None:
     for _ in range(_TRIES * 4):
-        one = _any_joint(placed, rng)
+        one = parts.pick_joint(rng)
         near = [each for each in joints_of(one.owner) if 1 < _apart(one, each) < _FARTHEST_BRIDGE]
         if not near:
             continue
@@ -173,12 +206,6 @@ def _choose_pad(design: Design, rng: np.random.Generator, plan: Plan) -> None:
         if _claim(around(np.array([(pad.x, pad.y)]), pad.radius + 3), plan):
             plan.pads.append(pad)
             return
-
-
-def _any_joint(placed: Sequence[PlacedPart], rng: np.random.Generator) -> Joint:
-    owner = placed[int(rng.integers(len(placed)))]
-    pads = owner.part.kind.terminals
-    return Joint(owner, pads[int(rng.integers(len(pads)))])
 
 
 def _apart(one: Joint, other: Joint) -> float:

@@ -8,10 +8,11 @@ import pytest
 from pcb_bus.settings import DEFAULT_TAXONOMY
 from pcb_bus.taxonomy import load_taxonomy
 from simulator.assembled.board import AssembledBoard, draw_assembled_board
-from simulator.assembled.defects import DEFECT_CLASSES
+from simulator.assembled.defects import DEFECT_CLASSES, Plan, choose
 from simulator.assembled.design import Design, make_design
 from simulator.assembled.oddities import ODDITIES
 from simulator.assembled.photograph import Conditions
+from simulator.assembled.placement import place_parts
 
 STUDIO = Conditions(0, 0, 0, 0, 0, 0, (0.01, 0.02), 0, (0, 0.0), (100, 101))
 SHADOW = 7  # a part's shadow lies beside it
@@ -74,3 +75,17 @@ def test_several_defects_are_all_there(design: Design) -> None:
 def test_a_name_that_is_neither_is_refused() -> None:
     with pytest.raises(KeyError, match="rust"):
         draw_assembled_board(make_design(1), 1, ["rust"])
+
+
+def test_rare_parts_are_spoiled_about_as_often_as_common_ones() -> None:
+    design = make_design(1)
+    looks = {part.name: part.kind.look for part in design.parts}
+    rarest = min(set(looks.values()), key=list(looks.values()).count)
+    usual, even = ([look for seed in range(60) for look in missing(design, seed, even=each)] for each in (False, True))
+    assert even.count(rarest) > 2 * usual.count(rarest)
+
+
+def missing(design: Design, seed: int, *, even: bool) -> list[str]:
+    plan, rng = Plan(), np.random.default_rng(seed)
+    choose(place_parts(design, rng), design, ["missing_component"] * 3, rng, plan, even=even)
+    return [part.kind.look for part in design.parts if part.name in plan.missing]

@@ -20,6 +20,7 @@ _DESIGNS_KEPT = 12
 _NEW_DESIGN_SHARE = 0.3
 _MOST_DEFECTS = 10
 _SPARED_SHARE = 0.15  # of the boards, without a defect
+_EVEN_SHARE = 0.5  # of the boards, on which rare kinds of parts are spoiled as often as chips
 #: Others 1.0: these are learnt last.
 _SHARES = {
     "cold_joint": 2.5,
@@ -53,8 +54,9 @@ class DrawnAssembledBoards:
         while True:
             count = 0 if rng.random() < _SPARED_SHARE else int(rng.integers(1, _MOST_DEFECTS + 1))
             defects = [str(name) for name in rng.choice(DEFECT_CLASSES, count, p=_CHANCES)]
+            even = bool(rng.random() < _EVEN_SHARE)
             try:
-                return draw_assembled_board(self._design(rng), int(rng.integers(2**62)), defects)
+                return draw_assembled_board(self._design(rng), int(rng.integers(2**62)), defects, even=even)
             except NoRoomForDefects:
                 continue
 
