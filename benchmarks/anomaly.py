@@ -26,6 +26,7 @@ from inference_subscriber.engines import open_engine
 from inference_subscriber.engines.base import DetectOptions, Image, Placement
 from inference_subscriber.engines.network import NetworkEngine
 from inference_subscriber.inspecting import Inspector
+from inference_subscriber.witness import Witness
 from simulator.assembled.board import draw_assembled_board
 from simulator.assembled.design import Design, make_design
 from simulator.assembled.oddities import ODDITIES
@@ -86,7 +87,8 @@ def main() -> int:
     assert model is not None
     frames = list(draw(make_design(given.designs[-1]), range(_FRESH, _FRESH + 8)))
     plain = _engine(given.model, placement, ())
-    costs = [cost(plain, Inspector(engine, {_SIDE: model}), frames, batch, given.rounds) for batch in (1, 2)]
+    whole = Inspector(engine, {_SIDE: model}, witness=Witness())
+    costs = [cost(plain, whole, frames, batch, given.rounds) for batch in (1, 2)]
     _show(scores, costs, console)
     command = " ".join(["python -m benchmarks.anomaly", *sys.argv[1:]])
     write_result(new_result("anomaly", command, engine.model, _figures(given, scores, costs)), given.json)
@@ -143,7 +145,7 @@ def _together(judged: Sequence[Scores]) -> Scores:
 
 
 def _engine(model: Path, placement: Placement, features: tuple[int, ...]) -> NetworkEngine:
-    engine = open_engine(model, placement, DetectOptions(features=features))
+    engine = open_engine(model, placement, DetectOptions(features=features, doubtful=0.1 if features else None))
     engine.warm_up([_SIZE], 2)
     cv2.setNumThreads(2)  # as in the service
     return engine

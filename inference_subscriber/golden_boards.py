@@ -51,8 +51,7 @@ def open_golden_boards(pictures: Mapping[str, Path], taxonomy: Taxonomy) -> dict
         return {}
     if taxonomy.copper is None:
         raise ConfigError("inference.golden: the taxonomy has no section copper, which names what changed")
-    minor = [name for name in taxonomy.classes if taxonomy.category_of(name) == "normal"]
-    return {side: _open(side, path, taxonomy.copper, minor) for side, path in pictures.items()}
+    return {side: _open(side, path, taxonomy.copper, taxonomy.minor) for side, path in pictures.items()}
 
 
 def _open(side: str, path: Path, names: CopperNames, minor: Collection[str]) -> GoldenBoard:

@@ -11,6 +11,7 @@ from inference_subscriber.anomaly.registration import Pose, Registrar, boxes_thr
 from inference_subscriber.engines.base import Detection, Findings, Image
 from inference_subscriber.engines.features import FeatureEngine, Look
 from inference_subscriber.golden_boards import GoldenBoards
+from inference_subscriber.witness import Witness
 
 OnTrouble = Callable[[str, str], None]
 """Told of a side that cannot be compared with good boards, and why; of nothing once it can again."""
@@ -35,6 +36,7 @@ class Inspector:
     Args:
         anomalies: by side; each one's stride is among the engine's.
         golden: what the detections are read once more with; None: they stay as the detector named them.
+        witness: what settles them where good boards are known place by place; None: the detector alone.
     """
 
     def __init__(
@@ -43,8 +45,10 @@ class Inspector:
         anomalies: Mapping[str, AnomalyModel] | None = None,
         on_trouble: OnTrouble = lambda side, reason: None,
         golden: GoldenBoards | None = None,
+        witness: Witness | None = None,
     ) -> None:
         self._engine = engine
+        self._witness = witness
         self._golden = golden
         self._anomalies = dict(anomalies or {})
         self._registrars = {
@@ -72,7 +76,7 @@ class Inspector:
             return self._engine.detect([image for _, image in pictures])
         prepared = [self._prepare(side, frame) for side, frame in pictures]
         looks = self._engine.look([each.image for each in prepared])
-        return [_findings(each, look) for each, look in zip(prepared, looks, strict=True)]
+        return [self._findings(each, look) for each, look in zip(prepared, looks, strict=True)]
 
     def _prepare(self, side: str, frame: Image) -> _Prepared:
         model = self._anomalies.get(side)
@@ -96,16 +100,21 @@ class Inspector:
         metrics.BOARDS_UNALIGNED.labels(side).inc()
         return _Prepared(frame, frame, model, pose)
 
-
-def _findings(prepared: _Prepared, look: Look) -> Findings:
-    found, model, pose = look.findings, prepared.model, prepared.pose
-    if model is None:
-        return found
-    if pose is not None and not pose.aligned:
-        return replace(found, anomaly=model.unaligned())
-    anomaly = model.compare(look.features[model.stride], pose)
-    detections = found.detections if pose is None else _on_frame(found.detections, pose, prepared.frame)
-    return Findings(detections, anomaly)
+    def _findings(self, prepared: _Prepared, look: Look) -> Findings:
+        found, model, pose = look.findings, prepared.model, prepared.pose
+        if model is None:
+            return found
+        if pose is None:
+            return replace(found, anomaly=model.compare(look.features[model.stride], None))
+        if not pose.aligned:
+            return replace(found, anomaly=model.unaligned())
+        anomaly = model.compare(look.features[model.stride], pose)
+        detections = _on_frame(found.detections, pose, prepared.frame)
+        if self._witness is None or not model.knows_places:
+            return Findings(detections, anomaly)
+        height, width = prepared.frame.shape[:2]
+        doubtful = _on_frame(look.doubtful, pose, prepared.frame)
+        return Findings(self._witness.settle(detections, doubtful, anomaly, (width, height)), anomaly)
 
 
 def _on_frame(detections: Sequence[Detection], pose: Pose, frame: Image) -> tuple[Detection, ...]:

@@ -26,6 +26,7 @@ from inference_subscriber.pictures import Picture, PictureInbox
 from inference_subscriber.receiving import FrameStage, TriggerStage
 from inference_subscriber.sender import VerdictSender
 from inference_subscriber.settings import InferenceLine
+from inference_subscriber.witness import Witness
 from pcb_bus.clock import ms_to_ns
 from pcb_bus.errors import ConfigError
 from pcb_bus.inbox import Inbox
@@ -81,7 +82,8 @@ class InferenceService:
         self._boards = self._make_boards(settings, engine, taxonomy)
         thresholds, odd = settings.detect_options.thresholds, chosen.anomaly_threshold
         self._thresholds = LiveThresholds(self._node, engine, self._boards, thresholds, odd)
-        inspector = self._make_inspector(engine, anomalies or Choice(), golden or {})
+        witness = None if chosen.doubtful_confidence is None else Witness(taxonomy.minor)
+        inspector = self._make_inspector(engine, anomalies or Choice(), golden or {}, witness)
         stages: dict[str, Callable[[], None]] = {
             "triggers": TriggerStage(self._node, self._triggers, self._boards).run,
             "frames": FrameStage(self._node, self._frames, self._boards, self._pictures, settings.frame_limits).run,
@@ -120,11 +122,13 @@ class InferenceService:
         session.subscribe(Subscription(exactly(topics.recorded), self._resending.hear))
         session.on_up(self._resending.connected)
 
-    def _make_inspector(self, engine: FeatureEngine, anomalies: Choice, golden: Mapping[str, GoldenBoard]) -> Inspector:
+    def _make_inspector(
+        self, engine: FeatureEngine, anomalies: Choice, golden: Mapping[str, GoldenBoard], witness: Witness | None
+    ) -> Inspector:
         for side, reason in anomalies.refused.items():
             self._condition.show(f"anomaly {side}", _no_score(side, reason))
         boards = GoldenBoards(golden, self._golden_trouble) if golden else None
-        return Inspector(engine, anomalies.models, self._trouble, boards)
+        return Inspector(engine, anomalies.models, self._trouble, boards, witness)
 
     def _trouble(self, side: str, reason: str) -> None:
         self._condition.show(f"anomaly {side}", _no_score(side, reason) if reason else "")
@@ -170,7 +174,8 @@ def build(settings: InferenceLine) -> InferenceService:
     _check_sides(settings, "golden", chosen.golden)
     golden = open_golden_boards(chosen.golden, taxonomy)
     anomalies = _choose_anomalies(settings)
-    options = replace(settings.detect_options, features=anomalies.strides)
+    doubtful = settings.inference.doubtful_confidence if anomalies.models else None
+    options = replace(settings.detect_options, features=anomalies.strides, doubtful=doubtful)
     engine = open_engine(chosen.model, settings.placement, options)
     unknown = taxonomy.unknown_classes(engine.names)
     if unknown:

@@ -37,6 +37,9 @@ class InferenceSettings(Section):
     """Least confidence of a defect; none: each class has the one of the model's card, or 0.5 without such a card."""
     class_confidence: ClassShares = Field(default_factory=dict)
     """The same for single classes."""
+    doubtful_confidence: Share | None = 0.1
+    """With an anomaly file: boxes of so little confidence count too where the board is unlike its good boards, and none
+    where it looks like all of them; none: the detector alone decides."""
     anomaly_threshold: Share = 0.5
     """Anomaly score above which a side is odd; 0.5 is what was calibrated on good boards."""
     iou: Share = 0.5

@@ -75,6 +75,11 @@ class Taxonomy(BaseModel):
         severity = self.unknown_anomaly if class_name == UNKNOWN_ANOMALY else self.classes[class_name]
         return "normal" if severity == "minor" else severity
 
+    @property
+    def minor(self) -> frozenset[str]:
+        """The classes that leave a board normal."""
+        return frozenset(name for name, severity in self.classes.items() if severity == "minor")
+
     def worst(self, categories: Iterable[Category]) -> Category:
         """The worst of `categories` in the order of the file; normal only when there is no other."""
         found = set(categories) - {"unjudged", "normal"}

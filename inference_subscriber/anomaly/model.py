@@ -85,6 +85,11 @@ class AnomalyModel:
         x1, y1, x2, y2 = np.clip(box, 0, (width, height, width, height)).tolist()
         return Anomaly(float(scores.max()), (x1, y1, x2, y2), _heat(scores, self._on_grid(matrix)))
 
+    @property
+    def knows_places(self) -> bool:
+        """Whether each place is compared with the same place of good boards."""
+        return isinstance(self.scorer, Gaussians)
+
     def unaligned(self) -> Anomaly:
         """A frame in which the board was not found: nothing on it is like a good board."""
         width, height = self.subject.width, self.subject.height

@@ -84,6 +84,7 @@ class DetectOptions:
         max_input: pixels of the longer side at the network's input; larger images are scaled down.
         calibration: how scores become confidences; None: as the card beside the model says.
         features: strides of the feature maps to hand over, where the model has them; each costs a little time.
+        doubtful: least confidence of the boxes that are handed over beside those that count; None: no such boxes.
     """
 
     thresholds: Thresholds = field(default_factory=Thresholds)
@@ -91,6 +92,7 @@ class DetectOptions:
     max_input: int = 640
     calibration: Calibration | None = None
     features: tuple[int, ...] = ()
+    doubtful: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from inference_subscriber.engines.base import Engine, Findings, Image
+from inference_subscriber.engines.base import Detection, Engine, Findings, Image
 
 FeatureMap = npt.NDArray[np.float32]
 """Channels x height x width."""
@@ -17,10 +17,16 @@ STRIDES: Final = (8, 16)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """What one image shows, and its feature maps by stride: those that were asked for and that the model has."""
+    """What one image shows, and what further evidence is weighed with.
+
+    Args:
+        features: by stride, those that were asked for and that the model has.
+        doubtful: boxes that do not reach the threshold of their class, the surest first.
+    """
 
     findings: Findings
     features: Mapping[int, FeatureMap] = field(default_factory=dict)
+    doubtful: tuple[Detection, ...] = ()
 
 
 class FeatureEngine(Engine, Protocol):

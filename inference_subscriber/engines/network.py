@@ -28,6 +28,7 @@ class NetworkEngine(ABC):
         self._max_input = options.max_input
         self._iou = options.iou
         self.calibration = options.calibration or UNCALIBRATED
+        self._doubtful = None if options.doubtful is None else self._reader_of(Thresholds(options.doubtful))
         self.use(options.thresholds)
 
     @abstractmethod
@@ -44,7 +45,10 @@ class NetworkEngine(ABC):
 
     def use(self, thresholds: Thresholds) -> None:
         """See `Engine`."""
-        self._reader = YoloReader(self.names, thresholds, self._iou, self.calibration)
+        self._reader = self._reader_of(thresholds)
+
+    def _reader_of(self, thresholds: Thresholds) -> YoloReader:
+        return YoloReader(self.names, thresholds, self._iou, self.calibration)
 
     def detect(self, images: Sequence[Image]) -> list[Findings]:
         """See `Engine`."""
@@ -67,7 +71,11 @@ class NetworkEngine(ABC):
             maps = {stride: each.copy() if len(shapes) > 1 else each for stride, each in self.features().items()}
             for slot, index in enumerate(members):
                 features = {stride: _within(each[slot], stride, fits[index]) for stride, each in maps.items()}
-                found[index] = Look(Findings(reader.read(output[slot], fits[index])), features)
+                found[index] = Look(
+                    Findings(reader.read(output[slot], fits[index])),
+                    features,
+                    self._doubtful.read(output[slot], fits[index]) if self._doubtful else (),
+                )
         return [found[index] for index in range(len(images))]
 
     @abstractmethod

@@ -6,8 +6,9 @@ from support.block_colours import BlockColours
 from support.good_boards import board, good_boards, learn
 
 from inference_subscriber.anomaly.model import AnomalyModel
-from inference_subscriber.engines.base import Image
+from inference_subscriber.engines.base import Image, Thresholds
 from inference_subscriber.inspecting import Inspector
+from inference_subscriber.witness import Witness
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +102,30 @@ def test_a_memory_takes_boards_wherever_they_lie(engine: BlockColours, good: lis
     assert scores[0] is not None
     assert scores[1] is not None
     assert scores[0] < scores[1]
+
+
+def test_a_box_on_a_good_board_does_not_stand_before_the_witness(
+    engine: BlockColours, model: AnomalyModel, good: list[Image]
+) -> None:
+    inspector = Inspector(engine, {"left": model}, witness=Witness(cold=0.45))
+    known, unknown = inspector.inspect([("left", good[0]), ("right", good[0])])
+    assert not known.detections
+    assert len(unknown.detections) == 1
+
+
+def test_a_doubtful_box_on_a_foreign_thing_counts_before_the_witness(model: AnomalyModel, good: list[Image]) -> None:
+    frame = good[0].copy()
+    frame[225:255, 305:335] = (20, 20, 250)
+    engine = BlockColours()
+    engine.use(Thresholds(0.95))
+    with_witness, without = (
+        Inspector(engine, {"left": model}, witness=witness).inspect([("left", frame)])[0]
+        for witness in (Witness(), None)
+    )
+    assert [each.class_name for each in with_witness.detections] == ["short"]
+    assert not without.detections
+
+
+def test_a_score_that_knows_no_places_says_nothing_of_boxes(engine: BlockColours, good: list[Image]) -> None:
+    inspector = Inspector(engine, {"left": learn(good, engine, "memory")}, witness=Witness())
+    assert len(inspector.inspect([("left", good[0])])[0].detections) == 1

@@ -17,7 +17,8 @@ class BlockColours(NetworkEngine):
     """Finds a `short` of 20 x 20 pixels around `defect` in every picture."""
 
     def __init__(self, defect: tuple[float, float] = (320, 240), strides: tuple[int, ...] = (8, 16)) -> None:
-        super().__init__(("short",), ModelRef(name="block-colours", sha256="b" * 64), DetectOptions(features=strides))
+        options = DetectOptions(features=strides, doubtful=0.1)
+        super().__init__(("short",), ModelRef(name="block-colours", sha256="b" * 64), options)
         self.best_batch = 2
         self.strides = strides
         self._anchor = np.array([*defect, 20, 20, 0.9], np.float32).reshape(1, 5, 1)

@@ -38,10 +38,9 @@ def reviewed(examined: Examined, picture: Picture, class_names: Sequence[str], t
         return template.read(laid, boxes, [class_names[index] for index in found.classes])
 
     told = {*copper.added, *copper.removed}
-    minor = [name for name in taxonomy.classes if taxonomy.category_of(name) == "normal"]
     names = [class_names[index] for index in examined.called.classes]
     called = [
-        (settled(name, readings, told, minor),) if readings else ()
+        (settled(name, readings, told, taxonomy.minor),) if readings else ()
         for name, readings in zip(names, ask(examined.called), strict=True)
     ]
     return replace(
