@@ -92,6 +92,12 @@ class Trainer:
         """The exponential moving average of the weights: the network to evaluate and to keep."""
         return self._average.ema
 
+    @property
+    def knows_its_job(self) -> bool:
+        """Whether the run starts from another of the same network: what it begins with can be used as it is."""
+        taken, whole = self.transferred
+        return self.settings.start is not None and taken == whole
+
     def is_finished(self) -> bool:
         return self.seen >= self.settings.crops
 

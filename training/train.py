@@ -94,6 +94,8 @@ class _Session:
         self._best = best_score(run)
 
     def go(self, stop: Stop, seconds: float | None) -> bool:
+        if self._trainer.knows_its_job and not self._trainer.seen:
+            self._score_start()
         watch = Watch(self._trainer, Budget(seconds, self._score_seconds), stop, self._console)
         while not self._trainer.is_finished() and not stop.asked:
             before = self._trainer.seen
@@ -103,6 +105,13 @@ class _Session:
             if done.seen > before:
                 self._close_round(done, scored=not stop.asked)
         return self._trainer.is_finished()
+
+    def _score_start(self) -> None:
+        """A short run on few pictures may end worse than it began: then the weights that it began with are kept."""
+        entry = {"seen": 0, "held_out": self._score(), "seconds": self._trainer.seconds}
+        entry["best"] = self._keep_if_best(float(entry["held_out"]["map50_95"]))
+        add_round(self._run.log, entry)
+        self._console.print(f"      0 crops · as it begins: held-out mAP50 {entry['held_out']['map50']:.3f}")
 
     def _close_round(self, done: Round, *, scored: bool) -> None:
         self._rounds += 1

@@ -109,6 +109,12 @@ def test_advice_names_the_class_that_lacks_examples(examined: Examination, setti
     assert "make export NAME=mine" in told
 
 
+def test_advice_says_when_the_start_was_the_best(examined: Examination, settings: RunSettings) -> None:
+    scores = ((0, 0.6), (500, 0.4), (1000, 0.5))
+    rounds = [{"seen": seen, "held_out": {"map50": 0.5, "map50_95": score}} for seen, score in scores]
+    assert "the weights that the run began with" in advice("mine", settings, rounds, examined)[0]
+
+
 @pytest.mark.parametrize(("last", "words"), [(0.6, "still rising"), (0.3, "Nothing got better after")])
 def test_advice_tells_whether_more_training_helps(
     examined: Examination, settings: RunSettings, last: float, words: str

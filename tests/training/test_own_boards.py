@@ -20,10 +20,11 @@ from support.thin_networks import thin
 from inference_subscriber.engines import open_engine
 from inference_subscriber.engines.base import DetectOptions, Placement
 from training.__main__ import main
+from training.network import load_weights
 from training.runs.folder import Run
 from training.runs.plan import Wish
 from training.runs.record import read_rounds, read_settings
-from training.train import train
+from training.train import _Session, train
 
 pytestmark = pytest.mark.timeout(180)  # whole runs, on a machine that may be busy
 REPOSITORY = Path(__file__).parents[2]
@@ -95,6 +96,19 @@ def test_a_resumed_run_keeps_what_it_was_begun_with(work: Path, boards: Path) ->
     assert train(boards, run, Wish(resume=True, crops=8, threads=1), Console())
     assert read_settings(run) == replace(begun, crops=8)
     assert [entry["seen"] for entry in read_rounds(run.log)] == [2, 4, 6, 8]
+
+
+def test_a_run_that_ends_worse_than_it_began_keeps_what_it_began_with(
+    boards: Path, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, run = Run(work / "run").weights, Run(tmp_path / "more")
+    scores = iter((0.6, 0.4))
+    held_out = {"images": 1, "map50": 0.5}
+    monkeypatch.setattr(_Session, "_score", lambda self: held_out | {"map50_95": next(scores)})
+    assert train(boards, run, replace(_wish(boards), start=str(start)), Console())
+    assert [(entry["seen"], entry.get("best")) for entry in read_rounds(run.log)] == [(0, True), (2, False)]
+    kernel = "model.0.conv.weight"
+    assert load_weights(run.best).state_dict()[kernel].equal(load_weights(start).state_dict()[kernel])
 
 
 def _wish(boards: Path) -> Wish:

@@ -41,6 +41,11 @@ def _about_length(name: str, settings: RunSettings, rounds: Sequence[Entry]) -> 
             "The score was still rising at the end: train on, for example with "
             f'make train NAME={name} RESUME=1 ARGS="--crops {more:.0f}".'
         )
+    elif not best["seen"]:
+        yield (
+            "Nothing got better than the weights that the run began with, which were kept: more pictures will help, "
+            "more training will not."
+        )
     elif best["seen"] < scored[-1]["seen"] * _PAST_BEST:
         yield (
             f"Nothing got better after {best['seen']:,} crops: more pictures will help, more training will not. "

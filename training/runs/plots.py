@@ -45,7 +45,8 @@ _STYLE: Any = {
 def loss_plot(rounds: Sequence[Entry]) -> str:
     """Mean loss of each round."""
     with _figure(8, 3) as (figure, axes):
-        axes.plot([entry["seen"] for entry in rounds], [entry["loss"] for entry in rounds], color=SERIES[0])
+        learned = [entry for entry in rounds if "loss" in entry]
+        axes.plot([entry["seen"] for entry in learned], [entry["loss"] for entry in learned], color=SERIES[0])
         axes.set_xlabel("crops learned from")
         axes.set_ylabel("loss")
         _label_thousands(axes)
