@@ -108,7 +108,7 @@ class _Session:
 
     def _score_start(self) -> None:
         """A short run on few pictures may end worse than it began: then the weights that it began with are kept."""
-        entry = {"seen": 0, "held_out": self._score(), "seconds": self._trainer.seconds}
+        entry: dict[str, Any] = {"seen": 0, "held_out": self._score(), "seconds": self._trainer.seconds}
         entry["best"] = self._keep_if_best(float(entry["held_out"]["map50_95"]))
         add_round(self._run.log, entry)
         self._console.print(f"      0 crops · as it begins: held-out mAP50 {entry['held_out']['map50']:.3f}")

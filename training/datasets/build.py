@@ -101,10 +101,10 @@ def _check_target(source: Path, root: Path) -> None:
     """Whatever is at the target is removed, so it must be ours to remove."""
     inner, outer = source.resolve(), root.resolve()
     if inner.is_relative_to(outer):
-        raise DatasetError(f"{root}: the source lies there; give another folder with --out")
+        raise DatasetError(f"{root}: the source lies there: give another with --out, or --work")
     ours = (root / "dataset.json").is_file() or "origin:" in _text(root / "data.yaml")
     if root.exists() and (not root.is_dir() or (any(root.iterdir()) and not ours)):
-        raise DatasetError(f"{root} holds something that is no dataset made here; give another folder with --out")
+        raise DatasetError(f"{root} holds something that is no dataset made here: give another with --out, or --work")
 
 
 def _text(path: Path) -> str:
