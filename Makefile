@@ -108,6 +108,7 @@ card:
 	@$(PYTHON_BIN) -m training evaluate --drawn bare $(call option,MODEL,--model) || [ $$? = 1 ]
 	@$(PYTHON_BIN) -m training time $(call option,MODEL,--model)
 	@$(PYTHON_BIN) -m benchmarks.anomaly $(call option,MODEL,--model)
+	@$(PYTHON_BIN) -m benchmarks.verdicts $(call option,MODEL,--model)
 	@$(RUN) training card $(call option,MODEL,--model) $(ARGS)
 
 fit-anomaly:

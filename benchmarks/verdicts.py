@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle
-from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from simulator.accounts import is_escape, is_false_call
 from simulator.painter import assembled_drawer, exposed, sensor_noise
 from simulator.schedule import Fault, Schedule
 from training.anomaly.fitting import FitSettings, fit
+from training.evaluation.factory import Share
 from training.evaluation.result import RESULTS, new_result, write_result
 
 _SIDES = ("left", "right")
@@ -110,34 +110,23 @@ def judge(schedule: Schedule, number: int, line: Inspector, taxonomy: Taxonomy) 
     return Judged(schedule.product, number, truth, verdict, tuple(drawn), tuple(found))
 
 
-def wilson(count: int, boards: int) -> tuple[float, float]:
-    """The 95 % interval of a share."""
-    z, share = 1.96, count / boards
-    middle, spread = share + z * z / (2 * boards), z * sqrt(share * (1 - share) / boards + z * z / (4 * boards**2))
-    return max(0.0, (middle - spread) / (1 + z * z / boards)), min(1.0, (middle + spread) / (1 + z * z / boards))
-
-
 def _names(findings: Findings, taxonomy: Taxonomy) -> Iterator[str]:
     for box in boxes_of(findings, _SIZE, taxonomy, _ANOMALY_THRESHOLD):
         yield box.class_name
 
 
 def _figures(boards: Sequence[Judged]) -> dict[str, Any]:
-    escapes, false_calls = (sum(each.error == kind for each in boards) for kind in ("escape", "false call"))
-    wrong = [each for each in boards if each.error]
+    bad = [each for each in boards if each.truth != "normal"]
     odd = [each for each in boards if any(fault.odd for fault in each.drawn)]
-    return {
-        "boards": len(boards),
-        "normal_boards": sum(each.truth == "normal" for each in boards),
-        "escapes": escapes,
-        "escape_rate": round(escapes / len(boards), 4),
-        "escape_rate_interval": [round(each, 4) for each in wilson(escapes, len(boards))],
-        "false_calls": false_calls,
-        "false_call_rate": round(false_calls / len(boards), 4),
-        "false_call_rate_interval": [round(each, 4) for each in wilson(false_calls, len(boards))],
-        "odd_boards": {"boards": len(odd), "escapes": sum(each.error == "escape" for each in odd)},
-        "misjudged": [_told(each) for each in wrong[:_MOST_TOLD]],
-    }
+    wrong = [each for each in boards if each.error]
+    figures: dict[str, Any] = {"boards": len(boards), "bad_boards": len(bad), "odd_boards": len(odd)}
+    for name, error in (("escape", "escape"), ("false_call", "false call")):
+        share = Share(sum(each.error == error for each in boards), len(boards))
+        figures[f"{name}s"] = share.count
+        figures[f"{name}_rate"] = round(share.value or 0.0, 4)
+        figures[f"{name}_rate_interval95"] = [round(each, 4) for each in share.interval]
+    figures["odd_boards_escaped"] = sum(each.error == "escape" for each in odd)
+    return figures | {"misjudged": [_told(each) for each in wrong[:_MOST_TOLD]]}
 
 
 def _told(board: Judged) -> dict[str, Any]:
@@ -163,7 +152,7 @@ def _show(boards: Sequence[Judged], figures: dict[str, Any], console: Console) -
         table.add_row(str(each["product"]), str(each["board"]), each["error"], *what)
     console.print(table)
     for kind in ("escape", "false_call"):
-        share, (low, high) = figures[f"{kind}_rate"], figures[f"{kind}_rate_interval"]
+        share, (low, high) = figures[f"{kind}_rate"], figures[f"{kind}_rate_interval95"]
         console.print(f"{kind.replace('_', ' ')}s per board: {share:.2%} (95 %: {low:.2%} to {high:.2%})")
 
 
