@@ -71,7 +71,7 @@ def main() -> int:
     cv2.setNumThreads(2)  # as in the service
     boards: list[Judged] = []
     for product in given.products:
-        schedule = Schedule(seed=given.seed, product=product)
+        schedule = Schedule(seed=given.seed * 1_000 + product, product=product)  # other boards, not only other designs
         models = {side: learn(schedule, side, engine, settings, given.good) for side in _SIDES}
         line = Inspector(engine, models, witness=Witness(taxonomy.minor))
         numbers = track(range(given.boards), f"product {product}", console=console, transient=True)
