@@ -79,11 +79,12 @@ class AnomalyModel:
         """
         matrix = np.eye(3) if pose is None else pose.matrix
         width, height = self.subject.width, self.subject.height
-        distances = self.scorer.distances(features) * self._seen(matrix, features.shape[1:])
+        on_grid = self._on_grid(matrix)
+        distances = self.scorer.distances(features) * _seen(on_grid, features.shape[1:])
         scores = distances / (distances + np.float32(self.calibration.threshold))
         box = next(boxes_through(matrix, np.array([_hottest_box(scores, self._cell)])))
         x1, y1, x2, y2 = np.clip(box, 0, (width, height, width, height)).tolist()
-        return Anomaly(float(scores.max()), (x1, y1, x2, y2), _heat(scores, self._on_grid(matrix)))
+        return Anomaly(float(scores.max()), (x1, y1, x2, y2), _heat(scores, on_grid))
 
     @property
     def knows_places(self) -> bool:
@@ -106,17 +107,19 @@ class AnomalyModel:
         """Pixels of the frame from one place to the next."""
         return self.stride * self.subject.scale
 
-    def _seen(self, matrix: Matrix, shape: tuple[int, ...]) -> Grid:
-        """1 where the frame reaches, 0 where the board lies outside of it."""
-        size, flags = (shape[1], shape[0]), cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-        here = cv2.warpPerspective(np.ones(shape, np.float32), self._on_grid(matrix), size, None, flags)
-        return np.asarray(here, np.float32)
-
     def _on_grid(self, matrix: Matrix) -> Matrix:
         """The homography between the grids of the feature maps, in which places are whole numbers."""
         cell = self._cell
-        scale = np.array([(cell, 0, (cell - 1) / 2), (0, cell, (cell - 1) / 2), (0, 0, 1.0)])
-        return np.asarray(np.linalg.inv(scale) @ matrix @ scale)
+        aside = (cell - 1) / 2
+        scale = np.array([(cell, 0, aside), (0, cell, aside), (0, 0, 1.0)])
+        back = np.array([(1 / cell, 0, -aside / cell), (0, 1 / cell, -aside / cell), (0, 0, 1.0)])
+        return np.asarray(back @ matrix @ scale)
+
+
+def _seen(matrix: Matrix, shape: tuple[int, ...]) -> Grid:
+    """1 where the frame reaches, 0 where the board lies outside of it; `matrix`: between the grids."""
+    size, flags = (shape[1], shape[0]), cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpPerspective(np.ones(shape, np.float32), matrix, size, None, flags), np.float32)
 
 
 def _hottest_box(scores: Grid, cell: float) -> tuple[float, float, float, float]:

@@ -83,11 +83,10 @@ class Registrar:
         return np.asarray(cv2.resize(half, self._finest, interpolation=cv2.INTER_AREA), np.uint8)
 
     def _refine(self, small: Grey, start: Matrix) -> Pose:
-        matrix = start
+        matrix, seen = start, np.empty((0, 0), np.float32)
         for level, settled in zip(self._levels, _SETTLED, strict=True):
-            plane = local_contrast(small, level.size)
-            matrix = level.refine(plane, matrix, settled)
-        return Pose(matrix, self._levels[-1].likeness(plane, matrix))
+            matrix, seen = level.refine(local_contrast(small, level.size), matrix, settled)
+        return Pose(matrix, self._levels[-1].likeness(seen))
 
 
 class _Level:
@@ -105,15 +104,21 @@ class _Level:
         self._target = local_contrast(reference, size)
         self._spread = float(self._target.std()) or 1.0
         self._to_level = _to_level((width, height), self.size)
-        self._to_unit = _to_unit(self.size)
+        self._from_level = np.linalg.inv(self._to_level)
+        to_unit = _to_unit(self.size)
+        self._to_unit = to_unit @ self._to_level
+        self._from_unit = np.linalg.inv(self._to_unit)
         self._corners = np.array([[(0, 0), (width, 0), (width, height), (0, height)]], np.float64)
-        steepest = _steepest_descent(self._target, self._to_unit)
+        steepest = _steepest_descent(self._target, to_unit)
         hessian = steepest.T @ steepest
         hessian += np.eye(8) * (1e-6 * np.trace(hessian) + _LEAST_CURVATURE)
         self._solve = np.asarray(np.linalg.solve(hessian, steepest.T), np.float32)
 
-    def refine(self, plane: Plane, start: Matrix, settled: float) -> Matrix:
-        """The matrix that lays the local contrast on the reference's, once a step moves no corner by `settled`."""
+    def refine(self, plane: Plane, start: Matrix, settled: float) -> tuple[Matrix, Plane]:
+        """The matrix that lays the local contrast on the reference's, once a step moves no corner by `settled`.
+
+        Also what was seen through it, but for that last step.
+        """
         matrix = start
         for _ in range(_STEPS):
             seen = self._seen(plane, matrix)
@@ -125,7 +130,7 @@ class _Level:
             matrix = matrix / matrix[2, 2]
             if np.abs(cv2.perspectiveTransform(self._corners, step) - self._corners).max() < settled:
                 break
-        return matrix
+        return matrix, seen
 
     def shift_of(self, small: Grey) -> Matrix:
         """By how many pixels of the frame the board lies aside (phase correlation)."""
@@ -135,7 +140,7 @@ class _Level:
         return np.asarray(shift, np.float64) / np.diag(self._to_level)[:2]
 
     def _seen(self, plane: Plane, matrix: Matrix) -> Plane:
-        here = self._to_level @ matrix @ np.linalg.inv(self._to_level)
+        here = self._to_level @ matrix @ self._from_level
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         seen = cv2.warpPerspective(plane, here, self.size, None, flags, cv2.BORDER_CONSTANT, _OUTSIDE)
         return np.asarray(seen, np.float32)
@@ -143,12 +148,11 @@ class _Level:
     def _step(self, change: npt.NDArray[np.float32]) -> Matrix:
         """The inverse of the small homography, in pixels of the frame."""
         small = np.append(change, 0.0).reshape(3, 3).astype(np.float64) + np.eye(3)
-        to_unit = self._to_unit @ self._to_level
-        return np.asarray(np.linalg.inv(to_unit) @ np.linalg.inv(small) @ to_unit, np.float64)
+        return np.asarray(self._from_unit @ np.linalg.inv(small) @ self._to_unit, np.float64)
 
-    def likeness(self, plane: Plane, matrix: Matrix) -> float:
+    def likeness(self, seen: Plane) -> float:
         """Correlation with the reference's local contrast, at most 1; 0 where most of it lies outside."""
-        a, b = _inner(self._seen(plane, matrix)), _inner(self._target)
+        a, b = _inner(seen), _inner(self._target)
         there = a < _MOST
         if there.mean() < _LEAST_SEEN:
             return 0.0
