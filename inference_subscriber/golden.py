@@ -82,7 +82,7 @@ class GoldenBoard:
 
     def _on_picture(self, detections: Sequence[Detection], pose: Pose) -> _Boxes:
         boxes = np.array([(each.x1, each.y1, each.x2, each.y2) for each in detections], np.float64)
-        return np.array(list(boxes_through(_inverse(pose.matrix), boxes)), np.float64)
+        return boxes_through(_inverse(pose.matrix), boxes)
 
     def _as_read(self, detection: Detection, readings: Sequence[Reading]) -> Detection:
         reading = settled(detection.class_name, readings, self._told, self._minor)

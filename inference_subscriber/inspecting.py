@@ -120,7 +120,8 @@ class Inspector:
 def _on_frame(detections: Sequence[Detection], pose: Pose, frame: Image) -> tuple[Detection, ...]:
     height, width = frame.shape[:2]
     boxes = np.array([(each.x1, each.y1, each.x2, each.y2) for each in detections]).reshape(-1, 4)
-    moved = np.clip(np.array(list(boxes_through(pose.matrix, boxes))).reshape(-1, 4), 0, (width, height) * 2).tolist()
+    moved = np.clip(boxes_through(pose.matrix, boxes), 0, (width, height) * 2).tolist()
     return tuple(
-        replace(each, x1=x1, y1=y1, x2=x2, y2=y2) for each, (x1, y1, x2, y2) in zip(detections, moved, strict=True)
+        Detection(x1, y1, x2, y2, each.confidence, each.class_name)
+        for each, (x1, y1, x2, y2) in zip(detections, moved, strict=True)
     )

@@ -82,7 +82,7 @@ class AnomalyModel:
         on_grid = self._on_grid(matrix)
         distances = self.scorer.distances(features) * _seen(on_grid, features.shape[1:])
         scores = distances / (distances + np.float32(self.calibration.threshold))
-        box = next(boxes_through(matrix, np.array([_hottest_box(scores, self._cell)])))
+        box = boxes_through(matrix, np.array([_hottest_box(scores, self._cell)]))[0]
         x1, y1, x2, y2 = np.clip(box, 0, (width, height, width, height)).tolist()
         return Anomaly(float(scores.max()), (x1, y1, x2, y2), _heat(scores, on_grid))
 

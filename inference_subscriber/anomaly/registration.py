@@ -4,7 +4,6 @@ Inverse compositional alignment (Baker and Matthews 2004, "Lucas-Kanade 20 years
 on the local contrast of the logarithm of the grey values: exposure, lamp and white balance drop out.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -198,9 +197,10 @@ def _to_unit(size: tuple[int, int]) -> Matrix:
     return np.array([(1 / half, 0, -(size[0] - 1) / size[0]), (0, 1 / half, -(size[1] - 1) / size[0]), (0, 0, 1)])
 
 
-def boxes_through(matrix: Matrix, boxes: npt.NDArray[np.float64]) -> Iterator[tuple[float, float, float, float]]:
-    """The boxes (n, 4) around what the corners of the given ones become."""
-    for x1, y1, x2, y2 in boxes:
-        corners = cv2.perspectiveTransform(np.array([[(x1, y1), (x2, y1), (x2, y2), (x1, y2)]], np.float64), matrix)[0]
-        (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
-        yield float(left), float(top), float(right), float(bottom)
+def boxes_through(matrix: Matrix, boxes: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """The boxes (n, 4) around what the corners of the given ones become; x1, y1, x2, y2."""
+    if not len(boxes):
+        return np.empty((0, 4))
+    corners = np.asarray(boxes, np.float64)[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(1, -1, 2)
+    moved = cv2.perspectiveTransform(corners, matrix).reshape(-1, 4, 2)
+    return np.hstack([moved.min(axis=1), moved.max(axis=1)]).astype(np.float64)

@@ -74,6 +74,18 @@ def test_boxes_survive_the_conversion(dataset: Path, deeppcb: Path) -> None:
         assert sample.image.shape[:2] == (640, 640)
 
 
+def test_folders_within_a_part_are_read_as_they_are_checked(tmp_path: Path) -> None:
+    root = write_yolo(tmp_path / "own", {"train": 3, "val": 1})
+    for kind, name in (("images", "train0.png"), ("labels", "train0.txt")):
+        part = root / kind / "train"
+        (part / "monday").mkdir()
+        (part / name).rename(part / "monday" / name)
+    assert is_form(root)
+    assert len(require_sound(root, tmp_path / "report").boards) == 4
+    assert sorted(sample.name for sample in read_samples(root, TRAIN)) == ["train0", "train1", "train2"]
+    assert all(sample.classes == ("short",) for sample in read_samples(root, TRAIN))
+
+
 def test_templates_are_kept_apart_from_samples(dataset: Path) -> None:
     assert len(read_templates(dataset, TRAIN)) == 2
     assert all(template.shape == (640, 640) for template in read_templates(dataset, TRAIN))

@@ -41,6 +41,17 @@ def test_a_chain_of_overlaps_keeps_its_ends() -> None:
 
 
 def test_the_network_sees_three_equal_planes_from_zero_to_one() -> None:
-    blob = to_blob(np.array([[0, 255]], np.uint8))
-    assert blob.shape == (1, 3, 1, 2)
-    assert blob[0, :, 0].tolist() == [[0, 1]] * 3
+    blob = to_blob(np.full((32, 64), (0, 255) * 32, np.uint8))
+    assert blob.shape == (1, 3, 32, 64)
+    assert blob[0, :, 0, :2].tolist() == [[0, 1]] * 3
+
+
+@pytest.mark.parametrize("shape", [(720, 1280, 3), (375, 500), (1, 2)])
+def test_sides_that_the_network_cannot_halve_are_filled_up(shape: tuple[int, ...]) -> None:
+    blob = to_blob(np.full(shape, 255, np.uint8))
+    height, width = shape[:2]
+    assert [side % 32 for side in blob.shape[2:]] == [0, 0]
+    assert blob.shape[2] - height < 32
+    assert blob.shape[3] - width < 32
+    assert (blob[:, :, :height, :width] == 1).all()
+    assert (blob[:, :, height:] < 1).all()

@@ -24,7 +24,8 @@ from training.datasets.findings import Finding, Level
 from training.datasets.layouts.deeppcb import BARE_COPPER
 from training.datasets.layouts.yolo import load_description, names_of
 from training.datasets.layouts.yolo_labels import parse_labels
-from training.datasets.records import HELD_OUT, IMAGE_SUFFIXES, TEST, TRAIN, VAL
+from training.datasets.layouts.yolo_places import labels_of
+from training.datasets.records import HELD_OUT, TEST, TRAIN, VAL, images_in
 
 __all__ = ["HELD_OUT", "TEST", "TRAIN", "VAL"]  # the parts, for those who read them
 
@@ -87,7 +88,7 @@ def read_samples(root: Path, part: str) -> list[Sample]:
     paths = _images(root / "images" / folder)
     if not paths:
         raise DatasetError(f"no images in {root / 'images' / folder}")
-    return [_read_sample(path, root / "labels" / folder / f"{path.stem}.txt", names) for path in paths]
+    return [_read_sample(path, labels_of(path), names) for path in paths]
 
 
 def read_templates(root: Path, part: str) -> list[Image]:
@@ -118,7 +119,7 @@ def _decoded(path: Path, mode: int) -> Image:
 
 
 def _images(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    return images_in(folder) if folder.is_dir() else []
 
 
 def _folder_of(root: Path, part: str) -> str:

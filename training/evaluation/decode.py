@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
+from inference_subscriber.engines.letterbox import fit, to_batch
 from training.boxes import Boxes, Image, iou_matrix
 from training.evaluation.average_precision import Boxed
 
@@ -22,10 +24,14 @@ class DecodeSettings:
 
 
 def to_blob(image: Image) -> npt.NDArray[np.float32]:
-    """Network input (1, 3, height, width), red first, 0 to 1, of a grey image or a BGR one."""
-    scaled = image.astype(np.float32) / 255
-    planes = scaled[:, :, ::-1].transpose(2, 0, 1) if image.ndim == 3 else np.broadcast_to(scaled, (3, *scaled.shape))
-    return np.ascontiguousarray(planes[None])
+    """Network input (1, 3, height, width), red first, 0 to 1, of a grey image or a BGR one.
+
+    Whole and unscaled, filled up below and to the right to sides that the network can halve.
+    """
+    colour = image if image.ndim == 3 else np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8)
+    height, width = image.shape[:2]
+    filled = to_batch([colour], [fit(width, height, max(width, height))])
+    return np.ascontiguousarray(filled[..., ::-1].transpose(0, 3, 1, 2), np.float32) / np.float32(255)
 
 
 def decode(output: npt.NDArray[np.float32], settings: DecodeSettings) -> Boxed:

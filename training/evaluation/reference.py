@@ -34,7 +34,7 @@ def reviewed(examined: Examined, picture: Picture, class_names: Sequence[str], t
     laid, to_template = _laid(image, _grey(picture.template), template)
 
     def ask(found: Boxed) -> list[tuple[Reading, ...]]:
-        boxes = np.array(list(boxes_through(to_template, found.boxes))).reshape(-1, 4)
+        boxes = boxes_through(to_template, found.boxes)
         return template.read(laid, boxes, [class_names[index] for index in found.classes])
 
     told = {*copper.added, *copper.removed}
