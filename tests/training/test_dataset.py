@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.labelled_pictures import write_yolo
+from support.labelled_pictures import write_labels, write_yolo
 
 from training.boxes import Boxes
 from training.datasets.build import BadDataset, locate, require_sound
@@ -118,6 +118,13 @@ def test_a_source_that_changed_is_converted_again(deeppcb: Path, tmp_path: Path)
     assert np.allclose(_boxes(root), [[10, 10, 40, 40]], atol=0.01)
 
 
+def test_a_source_named_by_its_description_is_converted_again_too(tmp_path: Path) -> None:
+    source = write_yolo(tmp_path / "own", {"train": 3, "val": 1}, ("Short",)) / "data.yaml"
+    root = locate(source, tmp_path / "made")
+    write_labels(source.parent, "train", 0, "")
+    assert _first(locate(source, root)).classes == ()
+
+
 def test_another_split_converts_again(deeppcb: Path, tmp_path: Path) -> None:
     root = locate(deeppcb, tmp_path / "made")
     assert read_held_out_groups(root) == HELD_OUT_GROUPS
@@ -134,6 +141,9 @@ def test_a_group_that_is_not_there_cannot_be_held_out(deeppcb: Path, tmp_path: P
 def test_what_somebody_else_put_there_is_never_removed(deeppcb: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").touch()
+    with pytest.raises(DatasetError, match="no dataset made here"):
+        locate(deeppcb, tmp_path / "mine")
+    (tmp_path / "mine" / "dataset.json").touch()  # of a check, or another program's
     with pytest.raises(DatasetError, match="no dataset made here"):
         locate(deeppcb, tmp_path / "mine")
     with pytest.raises(DatasetError, match="the source lies there"):

@@ -15,10 +15,12 @@ from training.datasets.form import is_form, read_class_names, read_held_out_grou
 from training.datasets.layouts.deeppcb import HELD_OUT_GROUPS
 from training.datasets.layouts.detect import AUTO, read_source
 from training.datasets.layouts.yolo import load_description
+from training.datasets.records import Source
 from training.datasets.report import write_report
 from training.datasets.write import write_form
 
 _MOST_SHOWN = 8
+_REPORT = {"dataset.json", "dataset.html"}
 
 
 class BadDataset(DatasetError):
@@ -60,10 +62,10 @@ def locate(source: Path, root: Path, held_out_groups: frozenset[str] = HELD_OUT_
     """
     if layout in {AUTO, "yolo"} and is_form(source) and _has_our_names(source):
         return source
-    origin = fingerprint(source, layout)
+    read = read_source(source, layout, held_out_groups=held_out_groups)
+    origin = fingerprint(source, read, layout)
     if not _is_made_from(origin, root, held_out_groups):
-        examined = examine(read_source(source, layout, held_out_groups=held_out_groups), ExamineSettings())
-        build(examined, root, origin)
+        build(examine(read, ExamineSettings()), root, origin)
     return root
 
 
@@ -76,10 +78,18 @@ def require_sound(root: Path, report: Path) -> Examined:
     return examined
 
 
-def fingerprint(source: Path, *options: str) -> str:
-    """Tells whether any file of a source has changed: from names, sizes and times, not contents."""
+def fingerprint(source: Path, read: Source, *options: str) -> str:
+    """Tells whether any file of a source has changed: from names, sizes and times, not contents.
+
+    What lies outside of its folder, or is named by a single file, counts as it was read.
+    """
     digest = hashlib.sha256(repr((str(source.resolve()), options)).encode())
-    for path in sorted(source.rglob("*")) if source.is_dir() else [source]:
+    files = sorted(source.rglob("*")) if source.is_dir() else [source]
+    known = set(files)
+    elsewhere = [entry for entry in read.entries if entry.image not in known]
+    for entry in elsewhere:
+        digest.update(repr(entry).encode())
+    for path in (*files, *(entry.image for entry in elsewhere)):
         if path.is_file():
             status = path.stat()
             digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
@@ -102,13 +112,15 @@ def _check_target(source: Path, root: Path) -> None:
     inner, outer = source.resolve(), root.resolve()
     if inner.is_relative_to(outer):
         raise DatasetError(f"{root}: the source lies there: give another with --out, or --work")
-    ours = (root / "dataset.json").is_file() or "origin:" in _text(root / "data.yaml")
-    if root.exists() and (not root.is_dir() or (any(root.iterdir()) and not ours)):
+    if root.exists() and not (root.is_dir() and _is_ours(root)):
         raise DatasetError(f"{root} holds something that is no dataset made here: give another with --out, or --work")
 
 
-def _text(path: Path) -> str:
-    return path.read_text() if path.is_file() else ""
+def _is_ours(root: Path) -> bool:
+    """Whether a folder is empty, holds a report alone, or a dataset that says what it was made from."""
+    if (root / "data.yaml").is_file():
+        return "origin" in load_description(root / "data.yaml")
+    return {path.name for path in root.iterdir()} <= _REPORT
 
 
 def _lines(examined: Examined, report: Path) -> Sequence[str]:

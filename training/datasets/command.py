@@ -55,7 +55,7 @@ def dataset(options: argparse.Namespace, console: Console) -> int:
         if options.check_only:
             write_report(examined, out)
         else:
-            build(examined, out, fingerprint(options.source, options.format))
+            build(examined, out, fingerprint(options.source, source, options.format))
     except BadDataset as bad:
         console.print(f"[red]not fit for training, nothing written; every finding: {bad.report}", soft_wrap=True)
         return 2
