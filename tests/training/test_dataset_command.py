@@ -106,6 +106,15 @@ def test_training_on_a_dataset_with_errors_stops_before_it_begins(
     assert not list((tmp_path / "work").rglob("*.pt"))
 
 
+def test_another_source_does_not_take_the_place_of_one_that_runs_come_back_to(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    for folder, name in (("a", "Short"), ("b", "Spur")):  # both are put right in a copy
+        source = write_yolo(tmp_path / folder / "boards", {"train": 3, "val": 1}, (name,))
+        assert main(["train", "--data", str(source), "--work", str(work), "--architecture", "yolov99.yaml"]) == 2
+    made = [read_class_names(path.parent) for path in work.rglob("data.yaml")]
+    assert sorted(made) == [("short",), ("spur",)]
+
+
 def test_only_checking_writes_the_report_alone(tmp_path: Path) -> None:
     source, out = write_yolo(tmp_path / "boards", {"train": 3, "val": 1}, ("short",)), tmp_path / "report"
     assert main(["dataset", "--from", str(source), "--out", str(out), "--check-only"]) == 0

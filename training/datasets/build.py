@@ -69,6 +69,12 @@ def locate(source: Path, root: Path, held_out_groups: frozenset[str] = HELD_OUT_
     return root
 
 
+def place_for(source: Path, work: Path, held_out_groups: frozenset[str] = HELD_OUT_GROUPS) -> Path:
+    """Where in a work folder to make a dataset of a source: runs come back to it, so none takes its place."""
+    told_apart = hashlib.sha256(repr((str(source.resolve()), sorted(held_out_groups))).encode()).hexdigest()
+    return work / "datasets" / f"{source.resolve().stem}-{told_apart[:8]}"
+
+
 def require_sound(root: Path, report: Path) -> Examined:
     """Check a dataset in the project's form, writing the report into the folder `report`. Raises BadDataset."""
     examined = examine(read_source(root, "yolo"), ExamineSettings())

@@ -38,7 +38,7 @@ def add_quantize_options(parser: argparse.ArgumentParser) -> None:
 
 def quantize(options: argparse.Namespace, console: Console) -> int:
     """Raises DatasetError where NNCF is missing."""
-    from training.datasets.build import locate
+    from training.datasets.build import locate, place_for
     from training.datasets.errors import DatasetError
     from training.datasets.form import TRAIN, read_dataset
     from training.datasets.layouts.deeppcb import HELD_OUT_GROUPS
@@ -50,7 +50,8 @@ def quantize(options: argparse.Namespace, console: Console) -> int:
     if reason := unusable():
         raise DatasetError(reason)
     out = options.out or Path("var/quantized") / f"{options.model.stem}-int8.xml"
-    root = locate(options.data, options.work / "dataset", options.held_out or HELD_OUT_GROUPS)
+    groups = options.held_out or HELD_OUT_GROUPS
+    root = locate(options.data, place_for(options.data, options.work, groups), groups)
     dataset = read_dataset(root, TRAIN)
     make(options.model, calibration_images(dataset), out)
     console.print(f"written: {out} and its .bin, {file_sizes(out):,} bytes", soft_wrap=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from training.checkpoint import read_checkpoint
-from training.datasets.build import locate, require_sound
+from training.datasets.build import locate, place_for, require_sound
 from training.datasets.form import TRAIN, VAL, is_form, read_samples
 from training.datasets.layouts.deeppcb import HELD_OUT_GROUPS
 from training.loop import TrainSettings
@@ -46,7 +46,8 @@ def report(options: argparse.Namespace, console: Console) -> int:
 
 
 def _sound_dataset(options: argparse.Namespace) -> Path:
-    dataset = locate(options.data, options.work / "dataset", options.held_out or HELD_OUT_GROUPS)
+    groups = options.held_out or HELD_OUT_GROUPS
+    dataset = locate(options.data, place_for(options.data, options.work, groups), groups)
     if dataset == options.data:  # all others were checked as they were made
         require_sound(dataset, options.work / "check")
     return dataset
@@ -60,7 +61,7 @@ def _dataset_of(run: Run, options: argparse.Namespace) -> Path:
     made: Path = options.work / "dataset"
     if is_form(made) and not is_form(options.data):
         return made
-    return locate(options.data, made, options.held_out or HELD_OUT_GROUPS)
+    return _sound_dataset(options)
 
 
 def _presumed(run: Run, options: argparse.Namespace) -> RunSettings:
