@@ -11,7 +11,7 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -21,11 +21,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from inference_subscriber.anomaly.choosing import Choice
 from inference_subscriber.anomaly.model import AnomalyModel, Subject
 from inference_subscriber.engines import open_engine
 from inference_subscriber.engines.base import DetectOptions, Image, Placement
 from inference_subscriber.engines.network import NetworkEngine
 from inference_subscriber.inspecting import Inspector
+from inference_subscriber.settings import InferenceSettings
 from inference_subscriber.witness import Witness
 from simulator.assembled.board import draw_assembled_board
 from simulator.assembled.design import Design, make_design
@@ -37,6 +39,7 @@ from training.evaluation.result import RESULTS, new_result, write_result
 _SIDE = "left"
 _GOOD, _FRESH, _ODD = 1_000, 100_000, 200_000
 _SIZE = (640, 480)
+_DOUBTFUL = InferenceSettings().doubtful_confidence
 
 
 @dataclass(frozen=True)
@@ -76,19 +79,19 @@ def main() -> int:
     console = Console()
     settings = FitSettings(kind=given.kind, false_call_rate=given.false_call_rate)
     placement = Placement("cpu", threads=given.threads)
-    engine = _engine(given.model, placement, (settings.stride,))
-    judged, model = [], None
+    engine = open_warm(given.model, placement, DetectOptions(features=(settings.stride,)))
+    judged, line = [], None
     for seed in given.designs:
         design = make_design(seed)
         model = learn(design, engine, settings, given.good)
-        judged.append(score(design, Inspector(engine, {_SIDE: model}), given.fresh, given.each))
+        line = line_inspector(given.model, placement, {_SIDE: model}, frozenset())
+        judged.append(score(design, line, given.fresh, given.each))
         console.print(f"design {seed}: {_line(judged[-1])}")
     scores = _together(judged)
-    assert model is not None
+    assert line is not None
     frames = list(draw(make_design(given.designs[-1]), range(_FRESH, _FRESH + 8)))
-    plain = _engine(given.model, placement, ())
-    whole = Inspector(engine, {_SIDE: model}, witness=Witness())
-    costs = [cost(plain, whole, frames, batch, given.rounds) for batch in (1, 2)]
+    plain = open_warm(given.model, placement, DetectOptions())
+    costs = [cost(plain, line, frames, batch, given.rounds) for batch in (1, 2)]
     _show(scores, costs, console)
     command = " ".join(["python -m benchmarks.anomaly", *sys.argv[1:]])
     write_result(new_result("anomaly", command, engine.model, _figures(given, scores, costs)), given.json)
@@ -99,6 +102,22 @@ def main() -> int:
 def learn(design: Design, engine: NetworkEngine, settings: FitSettings, count: int) -> AnomalyModel:
     subject = Subject("benchmark", _SIDE, engine.model, *_SIZE, DetectOptions().max_input)
     return fit(list(draw(design, range(_GOOD, _GOOD + count))), engine, subject, settings)
+
+
+def line_inspector(
+    model: Path, placement: Placement, anomalies: Mapping[str, AnomalyModel], minor: frozenset[str]
+) -> Inspector:
+    """What the service makes of these anomaly models."""
+    chosen = Choice(anomalies)
+    options = DetectOptions(features=chosen.strides, projections=chosen.projections, doubtful=_DOUBTFUL)
+    return Inspector(open_warm(model, placement, options), anomalies, witness=Witness(minor))
+
+
+def open_warm(model: Path, placement: Placement, options: DetectOptions) -> NetworkEngine:
+    engine = open_engine(model, placement, options)
+    engine.warm_up([_SIZE], 2)
+    cv2.setNumThreads(2)  # as in the service
+    return engine
 
 
 def score(design: Design, inspector: Inspector, fresh: int, each: int) -> Scores:
@@ -142,13 +161,6 @@ def _scores(inspector: Inspector, images: Iterable[Image]) -> tuple[float, ...]:
 def _together(judged: Sequence[Scores]) -> Scores:
     odd = {name: sum((each.odd[name] for each in judged), ()) for name in ODDITIES}
     return Scores(sum((each.good for each in judged), ()), odd)
-
-
-def _engine(model: Path, placement: Placement, features: tuple[int, ...]) -> NetworkEngine:
-    engine = open_engine(model, placement, DetectOptions(features=features, doubtful=0.1 if features else None))
-    engine.warm_up([_SIZE], 2)
-    cv2.setNumThreads(2)  # as in the service
-    return engine
 
 
 def _line(scores: Scores) -> str:

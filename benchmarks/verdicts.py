@@ -15,18 +15,16 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-import cv2
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.anomaly import line_inspector, open_warm
 from inference_subscriber.anomaly.model import AnomalyModel, Subject
 from inference_subscriber.boxes import boxes_of
-from inference_subscriber.engines import open_engine
 from inference_subscriber.engines.base import DetectOptions, Findings, Image, Placement
 from inference_subscriber.engines.network import NetworkEngine
 from inference_subscriber.inspecting import Inspector
-from inference_subscriber.witness import Witness
 from pcb_bus.messages import Category
 from pcb_bus.taxonomy import Taxonomy, load_taxonomy
 from simulator.accounts import is_escape, is_false_call
@@ -66,14 +64,13 @@ def main() -> int:
     console = Console()
     taxonomy = load_taxonomy(given.taxonomy)
     settings = FitSettings()
-    engine = open_engine(given.model, Placement("cpu"), DetectOptions(features=(settings.stride,), doubtful=0.1))
-    engine.warm_up([_SIZE], len(_SIDES))
-    cv2.setNumThreads(2)  # as in the service
+    placement = Placement("cpu")
+    engine = open_warm(given.model, placement, DetectOptions(features=(settings.stride,)))
     boards: list[Judged] = []
     for product in given.products:
         schedule = Schedule(seed=given.seed * 1_000 + product, product=product)  # other boards, not only other designs
         models = {side: learn(schedule, side, engine, settings, given.good) for side in _SIDES}
-        line = Inspector(engine, models, witness=Witness(taxonomy.minor))
+        line = line_inspector(given.model, placement, models, taxonomy.minor)
         numbers = track(range(given.boards), f"product {product}", console=console, transient=True)
         boards += [judge(schedule, number, line, taxonomy) for number in numbers]
         console.print(f"product {product}: {_line([each for each in boards if each.product == product])}")

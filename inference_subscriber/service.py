@@ -175,7 +175,12 @@ def build(settings: InferenceLine) -> InferenceService:
     golden = open_golden_boards(chosen.golden, taxonomy)
     anomalies = _choose_anomalies(settings)
     doubtful = settings.inference.doubtful_confidence if anomalies.models else None
-    options = replace(settings.detect_options, features=anomalies.strides, doubtful=doubtful)
+    options = replace(
+        settings.detect_options,
+        features=anomalies.strides,
+        projections=anomalies.projections,
+        doubtful=doubtful,
+    )
     engine = open_engine(chosen.model, settings.placement, options)
     unknown = taxonomy.unknown_classes(engine.names)
     if unknown:

@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from inference_subscriber.anomaly.file import load
 from inference_subscriber.anomaly.model import AnomalyModel
+from inference_subscriber.anomaly.padim import Floats
 from inference_subscriber.errors import AnomalyRefused
 from pcb_bus.messages import ModelRef
 
@@ -36,6 +39,16 @@ class Choice:
     def strides(self) -> tuple[int, ...]:
         """Of the feature maps that these need."""
         return tuple(sorted({model.stride for model in self.models.values()}))
+
+    @property
+    def projections(self) -> dict[int, Floats]:
+        """By stride: what all models reduce their maps by, where that is one matrix."""
+        by_stride: dict[int, list[Floats]] = {}
+        for model in self.models.values():
+            by_stride.setdefault(model.stride, []).append(model.scorer.projection)
+        return {
+            stride: each[0] for stride, each in by_stride.items() if all(np.array_equal(each[0], one) for one in each)
+        }
 
 
 def choose(files: Mapping[str, Path], wanted: Wanted) -> Choice:

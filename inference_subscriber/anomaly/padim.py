@@ -56,8 +56,10 @@ class Gaussians:
 
 
 def project(projection: Floats, features: FeatureMap) -> Floats:
-    """Features (channels, height, width) in fewer dimensions, (dimensions, places)."""
+    """Features (channels, height, width) in fewer dimensions, (dimensions, places); as they are if they are reduced."""
     flat = features.reshape(len(features), -1)
+    if len(features) == len(projection) < projection.shape[1]:
+        return flat
     reduced = np.empty((len(projection), flat.shape[1]), np.float32)
     piece = max(1, _ALONE // projection.size)
     for start in range(0, flat.shape[1], piece):

@@ -84,6 +84,8 @@ class DetectOptions:
         max_input: pixels of the longer side at the network's input; larger images are scaled down.
         calibration: how scores become confidences; None: as the card beside the model says.
         features: strides of the feature maps to hand over, where the model has them; each costs a little time.
+        projections: by stride, the matrix (dimensions, channels) that a feature map will be reduced by. An engine that
+            can do it within the network, where it costs little, hands over the reduced map.
         doubtful: least confidence of the boxes that are handed over beside those that count; None: no such boxes.
     """
 
@@ -92,6 +94,7 @@ class DetectOptions:
     max_input: int = 640
     calibration: Calibration | None = None
     features: tuple[int, ...] = ()
+    projections: Mapping[int, npt.NDArray[np.float32]] = field(default_factory=dict)
     doubtful: float | None = None
 
 

@@ -20,7 +20,7 @@ class Look:
     """What one image shows, and what further evidence is weighed with.
 
     Args:
-        features: by stride, those that were asked for and that the model has.
+        features: by stride, those that were asked for and that the model has; reduced where the engine did that.
         doubtful: boxes that do not reach the threshold of their class, the surest first.
     """
 

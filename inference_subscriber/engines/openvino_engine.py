@@ -36,6 +36,7 @@ class OpenVinoEngine(NetworkEngine):
         network = _read(self._core, path)
         super().__init__(_class_names(network, path), model, options)
         self.strides = _keep_outputs(network, options.features)
+        _reduce_outputs(network, self.strides, options.projections)
         self._network = _from_bytes(network)
         self._device = "CPU" if placement.device in {"auto", "cpu"} else placement.device
         self._properties = _properties(self._device, placement)
@@ -91,6 +92,22 @@ def _keep_outputs(network: Any, strides: tuple[int, ...]) -> tuple[int, ...]:
             network.remove_result(result)
     order = [network.get_results().index(result) for result in kept.values()]
     return tuple(stride for _, stride in sorted(zip(order, kept, strict=True)))
+
+
+def _reduce_outputs(network: Any, strides: tuple[int, ...], projections: Mapping[int, npt.NDArray[np.float32]]) -> None:
+    """Project feature maps in the network, so that a quarter of the numbers has to come out of it.
+
+    A map with other channels than its matrix stays: whoever reads it will say so.
+    """
+    maps = dict(zip(strides, network.get_results()[1:], strict=True))
+    for result in maps.values():
+        network.remove_result(result)
+    for stride, result in maps.items():
+        source, matrix = result.input_value(0), projections.get(stride)
+        if matrix is not None and source.get_partial_shape()[1] == matrix.shape[1] > matrix.shape[0]:
+            kernel = ov.opset13.constant(matrix[:, :, np.newaxis, np.newaxis])
+            source = ov.opset13.convolution(source, kernel, [1, 1], [0, 0], [0, 0], [1, 1])
+        network.add_results([ov.opset13.result(source)])
 
 
 def _properties(device: str, placement: Placement) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 
+from inference_subscriber.anomaly.padim import make_projection, project
 from inference_subscriber.engines import open_engine
 from inference_subscriber.engines.base import DetectOptions, Image, Placement
 from inference_subscriber.engines.features import STRIDES
@@ -89,3 +90,19 @@ def test_a_file_without_feature_maps_still_detects(exported: Path, image: Image,
     assert engine.strides == ()
     whole = open_engine(exported, EXACT, OPTIONS)
     assert engine.detect([image]) == whole.detect([image])
+
+
+def test_openvino_hands_over_maps_that_it_has_reduced(exported: Path, image: Image) -> None:
+    raw = open_engine(exported, EXACT, DetectOptions(features=STRIDES)).look([image])[0].features
+    projections = {8: make_projection(3, len(raw[8]))}
+    options = DetectOptions(features=STRIDES, projections=projections)
+    reduced = open_engine(exported, EXACT, options).look([image])[0].features
+    expected = project(projections[8], raw[8])
+    assert reduced[8].shape == (3, *raw[8].shape[1:])
+    np.testing.assert_allclose(project(projections[8], reduced[8]), expected, atol=1e-3)
+    np.testing.assert_allclose(reduced[16], raw[16], atol=1e-3)
+
+
+def test_a_map_of_other_channels_than_the_matrix_stays(exported: Path, image: Image) -> None:
+    options = DetectOptions(features=(8,), projections={8: make_projection(3, 5)})
+    assert len(open_engine(exported, EXACT, options).look([image])[0].features[8]) > 3

@@ -23,17 +23,18 @@ def read_voc(root: Path) -> Source:
     images = images_in(root)
     parts = dict(_listed_parts(root))
     by_place = {_place(image, root): image for image in images}
-    by_stem: dict[str, list[Path]] = {}
+    by_name: dict[str, list[Path]] = {}
     for image in images:
-        by_stem.setdefault(image.stem, []).append(image)
+        by_name.setdefault(image.stem, []).append(image)
+        by_name.setdefault(image.name, []).append(image)
     entries: dict[Path, Entry] = {}
     for path in sorted(root.rglob("*.xml")):
         tree = _parse(path, root, findings)
         if tree is None:
             continue
-        found = _image_of(path, root, by_place, by_stem)
+        named = _named_in(tree) or path.stem
+        found = _image_of(path, root, by_place, by_name) or _only(by_name, named)
         if found is None:
-            named = tree.findtext("filename") or path.stem
             findings.append(Finding(Kind.NO_IMAGE, shown(path, root), f"{named} is not there"))
         else:
             entries[found] = _entry(tree, found, shown(path, root), findings)
@@ -46,7 +47,7 @@ def read_voc(root: Path) -> Source:
 def _parse(path: Path, root: Path, findings: list[Finding]) -> ET.Element | None:
     try:
         tree = ET.fromstring(path.read_bytes())
-    except ET.ParseError as error:
+    except (ET.ParseError, ValueError, LookupError) as error:  # the last two: an encoding that the parser lacks
         findings.append(Finding(Kind.BAD_LABEL, shown(path, root), f"not XML: {error}"))
         return None
     return tree if tree.tag == "annotation" else None
@@ -79,11 +80,18 @@ def _size(tree: ET.Element) -> tuple[int, int] | None:
     return size if all(size) else None
 
 
-def _image_of(path: Path, root: Path, by_place: dict[Path, Path], by_stem: dict[str, list[Path]]) -> Path | None:
+def _named_in(tree: ET.Element) -> str:
+    """The image's name as the file gives it, without folders of whichever system."""
+    return (tree.findtext("filename") or "").strip().replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def _image_of(path: Path, root: Path, by_place: dict[Path, Path], by_name: dict[str, list[Path]]) -> Path | None:
     """The image of that name in the folder of that name, else the only one of that name."""
-    if found := by_place.get(_place(path, root)):
-        return found
-    candidates = by_stem.get(path.stem, [])
+    return by_place.get(_place(path, root)) or _only(by_name, path.stem)
+
+
+def _only(by_name: dict[str, list[Path]], name: str) -> Path | None:
+    candidates = by_name.get(name, [])
     return candidates[0] if len(candidates) == 1 else None
 
 
@@ -100,7 +108,8 @@ def _listed_parts(root: Path) -> Iterator[tuple[str, str]]:
     for path in lists:
         part = part_of(path.stem)
         if part:
-            yield from ((line.split()[0], part) for line in path.read_text().splitlines() if line.strip())
+            lines = (line.strip() for line in read_lines(path))
+            yield from ((_FLAG.sub("", line), part) for line in lines if line)
 
 
 def _in_part(entry: Entry, root: Path, parts: dict[str, str]) -> Entry:
