@@ -46,6 +46,26 @@ def test_lists_make_the_parts(tmp_path: Path) -> None:
     assert {e.image.stem: e.part for e in read_voc(tmp_path).entries} == {"a": "train", "b": "val", "c": "test"}
 
 
+def test_names_in_lists_may_hold_spaces(tmp_path: Path) -> None:
+    for seed, part in enumerate(("train", "val")):
+        _write(tmp_path / "Annotations" / f"board {part}.xml")
+        write_picture(tmp_path / "JPEGImages" / f"board {part}.png", seed)
+        lists = tmp_path / "ImageSets" / "Main"
+        lists.mkdir(parents=True, exist_ok=True)
+        (lists / f"{part}.txt").write_text(f"board {part}\n")
+    assert [e.part for e in read_voc(tmp_path).entries] == ["train", "val"]
+
+
+@pytest.mark.parametrize("folder", ["", "photographs/", "C:\\photographs\\"])
+def test_a_file_may_bear_another_name_than_the_image_that_it_names(tmp_path: Path, folder: str) -> None:
+    write_picture(tmp_path / "board_17.png", 0)
+    xml = f"<annotation><filename>{folder}board_17.png</filename>{_SHORT}</annotation>"
+    (tmp_path / "0001.xml").write_text(xml)
+    source = read_voc(tmp_path)
+    assert [len(entry.boxes) for entry in source.entries] == [1]
+    assert not source.findings
+
+
 def test_folders_of_classes_lie_beside_each_other(tmp_path: Path) -> None:
     for seed, kind in enumerate(("Short", "Spur")):
         _write(tmp_path / "Annotations" / kind / "01.xml", _OBJECT.format(kind.lower(), 1, 1, 9, 9))
@@ -85,6 +105,12 @@ def test_a_label_that_cannot_be_read_is_named(tmp_path: Path, content: str, kind
     _write(tmp_path / "a.xml", _SHORT + content)
     write_picture(tmp_path / "a.png", 0)
     assert [(finding.kind, finding.where) for finding in read_voc(tmp_path).findings] == [(kind, where)]
+
+
+def test_an_encoding_that_the_parser_lacks_is_named(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png", 0)
+    (tmp_path / "a.xml").write_text("<?xml version='1.0' encoding='euc-kr'?><annotation></annotation>")
+    assert [(finding.kind, finding.where) for finding in read_voc(tmp_path).findings] == [(Kind.BAD_LABEL, "a.xml")]
 
 
 def test_labels_without_an_image_are_named(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_names_may_be_a_list_or_a_table(tmp_path: Path, names: object) -> None:
     assert not source.findings
 
 
-@pytest.mark.parametrize("names", [{1: "short"}, [], "short", [3]])
+@pytest.mark.parametrize("names", [{1: "short"}, {0: "short", "x": "spur"}, [], "short", [3]])
 def test_names_that_are_none_are_refused(tmp_path: Path, names: object) -> None:
     write_yolo(tmp_path, {"train": 1})
     _describe(tmp_path, names=names)
@@ -91,6 +91,20 @@ def test_folders_without_a_description_need_class_names(tmp_path: Path) -> None:
     source = read_yolo(tmp_path)
     assert source.class_names == ("short", "spur")
     assert _parts(source) == {"train0": "train", "val0": "val"}
+
+
+def test_class_names_in_another_encoding_are_refused(tmp_path: Path) -> None:
+    write_yolo(tmp_path, {"train": 1})
+    (tmp_path / "data.yaml").unlink()
+    (tmp_path / "classes.txt").write_bytes("부품불량\n".encode("cp949"))
+    with pytest.raises(DatasetError, match=r"classes\.txt: not UTF-8"):
+        read_yolo(tmp_path)
+
+
+def test_the_mark_that_windows_puts_first_is_no_label(tmp_path: Path) -> None:
+    write_yolo(tmp_path, {"train": 1})
+    write_labels(tmp_path, "train", 0, "\ufeff0 0.5 0.5 0.2 0.2\n")
+    assert not read_yolo(tmp_path).findings
 
 
 def test_an_outline_becomes_its_box(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from training.datasets.errors import DatasetError
 from training.datasets.findings import Finding
 
 TRAIN, VAL, TEST, HELD_OUT = "train", "val", "test", "held_out"
@@ -77,6 +78,14 @@ class Source:
 def images_in(folder: Path) -> list[Path]:
     """Every image in a folder and below, in the order of their paths."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+
+
+def lines_of(path: Path) -> list[str]:
+    """The lines of a text file. Raises DatasetError when it is none, or in another encoding than UTF-8."""
+    try:
+        return path.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise DatasetError(f"{path}: not UTF-8: save it in that encoding") from None
 
 
 def shown(path: Path, root: Path) -> str:

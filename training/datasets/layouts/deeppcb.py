@@ -13,7 +13,7 @@ from pathlib import Path
 
 from training.datasets.errors import DatasetError
 from training.datasets.findings import Finding, Kind
-from training.datasets.records import HELD_OUT, TEST, TRAIN, Entry, LabelBox, Source, shown
+from training.datasets.records import HELD_OUT, TEST, TRAIN, Entry, LabelBox, Source, lines_of, shown
 
 #: DeepPCB's label types and the taxonomy's names for them.
 CLASS_OF_TYPE = {1: "open_circuit", 2: "short", 3: "mouse_bite", 4: "spur", 5: "spurious_copper", 6: "pin_hole"}
@@ -70,7 +70,7 @@ def _in_part(entry: Entry, held_out_groups: frozenset[str]) -> Entry:
 
 def _listed(data: Path, listing: str, findings: list[Finding]) -> Iterator[Entry]:
     path = data / listing
-    for number, line in enumerate(path.read_text().splitlines() if path.is_file() else (), 1):
+    for number, line in enumerate(lines_of(path) if path.is_file() else (), 1):
         fields = line.split()
         if len(fields) == 2:
             yield _read_entry(data, fields, f"{listing}:{number}", findings)
@@ -84,7 +84,7 @@ def _read_entry(data: Path, fields: Sequence[str], where: str, findings: list[Fi
     template = stem.with_name(f"{stem.name}_temp.jpg")
     missing = [path for path in (template, data / labels) if not path.is_file()]
     findings += [Finding(Kind.MISSING_FILE, where, shown(path, data)) for path in missing]
-    text = (data / labels).read_text() if (data / labels).is_file() else ""
+    text = "\n".join(lines_of(data / labels)) if (data / labels).is_file() else ""
     return Entry(
         image=stem.with_name(f"{stem.name}_test.jpg"),
         boxes=parse_labels(text, labels, findings),

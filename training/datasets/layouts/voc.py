@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from training.datasets.findings import Finding, Kind
-from training.datasets.records import Entry, LabelBox, Source, images_in, part_of, shown
+from training.datasets.records import Entry, LabelBox, Source, images_in, lines_of, part_of, shown
 
 
 def is_voc(root: Path) -> bool:
@@ -108,8 +108,8 @@ def _listed_parts(root: Path) -> Iterator[tuple[str, str]]:
     for path in lists:
         part = part_of(path.stem)
         if part:
-            lines = (line.strip() for line in read_lines(path))
-            yield from ((_FLAG.sub("", line), part) for line in lines if line)
+            for line in lines_of(path):
+                yield from ((name, part) for name in (line.strip(), *line.split()[:1]) if name)  # names may hold spaces
 
 
 def _in_part(entry: Entry, root: Path, parts: dict[str, str]) -> Entry:

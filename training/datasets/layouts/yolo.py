@@ -24,6 +24,7 @@ from training.datasets.records import (
     Entry,
     Source,
     images_in,
+    lines_of,
     part_of,
     shown,
 )
@@ -64,7 +65,7 @@ def load_description(path: Path) -> dict[str, Any]:
 def names_of(description: dict[str, Any], path: Path) -> tuple[str, ...]:
     """The class names in the order of their numbers; they come as a list or as a table. Raises DatasetError."""
     names = description.get("names")
-    if isinstance(names, dict) and sorted(names) == list(range(len(names))):
+    if isinstance(names, dict) and set(names) == set(range(len(names))):
         names = [names[number] for number in range(len(names))]
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise DatasetError(f"{path}: `names` is neither a list of class names nor a table numbered from 0")
@@ -130,7 +131,7 @@ def _read_bare(root: Path) -> Source:
         names = root / "labels" / "classes.txt"
     if not names.is_file():
         raise DatasetError(f"{root}: no class names; write them into {root / 'classes.txt'}, one a line")
-    folder = _Folder(root, tuple(line.strip() for line in names.read_text().splitlines() if line.strip()))
+    folder = _Folder(root, tuple(line.strip() for line in lines_of(names) if line.strip()))
     for image in images_in(root / "images"):
         parts = (part_of(parent.name) for parent in image.parents if parent.is_relative_to(root / "images"))
         folder.add(image, next((part for part in parts if part), None))
@@ -164,7 +165,7 @@ def _resolve(base: Path, item: str) -> Path | None:
 
 
 def _lines_of(listing: Path, base: Path) -> Iterator[Path]:
-    for line in listing.read_text().splitlines():
+    for line in lines_of(listing):
         if line.strip():
             relative = line.strip()
             yield (listing.parent if relative.startswith("./") else base) / relative

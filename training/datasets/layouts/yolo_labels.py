@@ -12,7 +12,7 @@ from training.datasets.records import LabelBox
 def parse_labels(path: Path, name: str, class_names: Sequence[str], findings: list[Finding]) -> tuple[LabelBox, ...]:
     """The boxes of a file, as shares of the image; lines that are none go to the findings by name and number."""
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         findings.append(Finding(Kind.BAD_LABEL, name, "not a text file"))
         return ()
