@@ -114,6 +114,7 @@ _IMAGE, _LINE = "images/train/train1.png", "labels/train/train1.txt:2"
         (_labelled("0 0.2 0.2 0.1 -0.1"), Kind.EMPTY_BOX, _LINE),
         (_labelled("0 0.02 0.2 0.1 0.1"), Kind.OUTSIDE, _LINE),
         (_labelled("0 48 32 10 10"), Kind.OUTSIDE, _LINE),
+        (_labelled("0 -0.004 0.5 0.008 0.2"), Kind.OUTSIDE, _LINE),  # by less than rounding may carry a box
         (_labelled("0 0.2 0.2 0.02 0.1"), Kind.TINY_BOX, _LINE),
         (_labelled(_SHORT), Kind.REPEATED_BOX, _LINE),
         (_unknown_class, Kind.UNKNOWN_CLASS, _LINE),

@@ -52,6 +52,11 @@ def test_what_was_said_counts_before_the_name() -> None:
     assert names.translate("pin_hole") == "pin_hole"
 
 
+def test_two_classes_can_be_exchanged() -> None:
+    names = ClassNames(_KNOWN, parse_map(["spur=mouse_bite", "mouse_bite=spur"]))
+    assert [names.translate(name) for name in ("spur", "Mouse bites")] == ["mouse_bite", "spur"]
+
+
 def test_only_classes_of_the_taxonomy_can_be_named() -> None:
     with pytest.raises(DatasetError, match="--map hole=pinhole: pinhole is none of missing_component"):
         ClassNames(_KNOWN, parse_map(["hole=pinhole"]))

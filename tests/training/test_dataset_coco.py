@@ -71,6 +71,15 @@ def test_crowds_are_left_out_and_said_so(tmp_path: Path) -> None:
     assert [(f.kind, f.where) for f in source.findings] == [(Kind.CROWD, "all.json annotation 1")]
 
 
+def test_a_board_with_nothing_but_a_crowd_is_no_good_board(tmp_path: Path) -> None:
+    _write(tmp_path / "all.json", 2, {"bbox": [1, 2, 30, 4], "iscrowd": 1})
+    for number in range(2):
+        write_picture(tmp_path / f"all{number}.png", number)
+    source = read_coco(tmp_path)
+    assert [entry.image.name for entry in source.entries] == ["all1.png"]
+    assert [(f.kind, f.where) for f in source.findings][1:] == [(Kind.LEFT_OUT, "all0.png")]
+
+
 def test_an_outline_becomes_its_box(tmp_path: Path) -> None:
     _write(tmp_path / "all.json", 1, {"segmentation": [[10, 20, 40, 25, 20, 30.5]]})
     source = read_coco(tmp_path)

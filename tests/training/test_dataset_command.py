@@ -141,6 +141,7 @@ def test_the_report_shows_everything_in_one_file(tmp_path: Path) -> None:
         (["--from", "nowhere"], "nowhere: no such folder"),
         (["--from", "."], "no layout recognised"),
         (["--from", "boards", "--val", "0"], "--val 0"),
+        (["--from", "boards", "--seed", "-1"], "--seed -1: less than 0"),
         (["--from", "boards", "--map", "short"], "--map short: not theirs=ours"),
         (["--from", "boards", "--map", "short=shrot"], "shrot is none of"),
         (["--from", "boards", "--out", "boards"], "the source lies there"),

@@ -108,12 +108,14 @@ class Settler:
         corners = np.array([label.x1, label.y1, label.x2, label.y2], float)
         if entry.in_shares:
             corners *= limits
+        cut = np.clip(corners, 0, limits)
         problem = _problem(corners, limits)
+        width, height = cut[2] - cut[0], cut[3] - cut[1]
+        if not problem and min(width, height) <= 0:
+            problem = Kind.OUTSIDE, f"{_listed(corners)} lies beside the {limits[0]:.0f}x{limits[1]:.0f} of its image"
         if problem:
             self._find(problem[0], label.where, f"{label.class_name} {problem[1]}")
             return None
-        cut = np.clip(corners, 0, limits)
-        width, height = cut[2] - cut[0], cut[3] - cut[1]
         if min(width, height) < _LEAST_SIDE:
             self._find(Kind.TINY_BOX, label.where, f"{label.class_name} of {width:.1f}x{height:.1f} pixels")
         return [float(value) for value in cut]

@@ -32,7 +32,7 @@ class ClassNames:
     def translate(self, name: str) -> str | None:
         """The taxonomy's name; an empty one when the class is to be left out; None when it is unknown."""
         for theirs, ours in self.given.items():
-            if name in (theirs, ours) or plain(name) == plain(theirs):
+            if plain(name) == plain(theirs):
                 return ours
         return self._spelled().get(plain(name))
 

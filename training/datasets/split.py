@@ -29,6 +29,8 @@ class SplitSettings:
     def __post_init__(self) -> None:
         if not (0 < self.val < 1 and 0 <= self.test < 1 and self.val + self.test < 1):
             raise DatasetError(f"--val {self.val:g} --test {self.test:g}: shares over 0 that leave some to train on")
+        if self.seed < 0:
+            raise DatasetError(f"--seed {self.seed}: less than 0")
 
 
 def split(

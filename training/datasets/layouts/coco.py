@@ -41,6 +41,7 @@ class _Reader:
     entries: dict[Path, Entry] = field(default_factory=dict)
     names: dict[str, None] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    left_out: set[Path] = field(default_factory=set)
 
     def read(self, path: Path, content: _Table, part: str | None) -> None:
         file = shown(path, self.root)
@@ -58,19 +59,27 @@ class _Reader:
                 self._find(Kind.NO_IMAGE, where, f"image_id {annotation.get('image_id')} is not in `images`")
             elif box := self._box(annotation, names, where):
                 boxes[annotation["image_id"]].append(box)
+        crowded = {each.get("image_id") for each in _tables(content, "annotations") if each.get("iscrowd")}
         for image in _tables(content, "images"):
             if image.get("id") in boxes and "file_name" in image:
-                self._add(image, tuple(boxes[image["id"]]), path, part)
+                found = tuple(boxes[image["id"]])
+                self._add(image, found, path, part, only_crowd=not found and image["id"] in crowded)
 
     def look_for_unlisted(self) -> None:
         """Images that lie beside the listed ones."""
         for folder in sorted({path.parent for path in self.entries}):
             for path in images_in(folder):
-                if path not in self.entries and path.parent == folder:
+                if path not in self.entries and path not in self.left_out and path.parent == folder:
                     self._find(Kind.UNLISTED, shown(path, self.root), "lies beside the others")
 
-    def _add(self, image: _Table, boxes: tuple[LabelBox, ...], path: Path, part: str | None) -> None:
+    def _add(
+        self, image: _Table, boxes: tuple[LabelBox, ...], path: Path, part: str | None, *, only_crowd: bool
+    ) -> None:
         place = self._place(path, str(image["file_name"]), part)
+        if only_crowd:
+            self.left_out.add(place)
+            self._find(Kind.LEFT_OUT, shown(place, self.root), "nothing but a crowd is on it, so it is no good board")
+            return
         if place in self.entries:
             known = self.entries[place].part
             kind = Kind.LEAK if known != part else Kind.BAD_LABEL
