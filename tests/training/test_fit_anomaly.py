@@ -93,6 +93,17 @@ def test_pictures_of_other_sizes_and_none_are_each_named(
     told = refusal(path, exported, capsys)
     assert f"{path / '18.png'}: 320 x 200 pixels, most have 320 x 240" in told
     assert f"{path / '19.png'}: not a picture" in told
+    assert f"2 pictures of {path} cannot be used" in told
+
+
+def test_copies_of_one_picture_are_each_named(
+    folder: MakeFolder, good: list[Image], exported: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder([*good[:18], good[0], good[0]])
+    told = refusal(path, exported, capsys)
+    assert f"2 pictures of {path} cannot be used" in told
+    assert f"{path / '18.png'}: the same picture as 00.png" in told
+    assert f"{path / '19.png'}: the same picture as 00.png" in told
 
 
 def test_other_boards_are_each_named(
@@ -105,6 +116,7 @@ def test_other_boards_are_each_named(
     for name in ("00.png", "21.png"):
         assert f"{path / name}: the board of the others cannot be found in it" in told
     assert "01.png" not in told
+    assert f"2 pictures of {path} cannot be used" in told
     assert "at least 20 aligned good boards are needed" in told
 
 

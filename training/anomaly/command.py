@@ -75,7 +75,7 @@ def _engine(options: argparse.Namespace, stride: int, size: tuple[int, int]) -> 
 
 def _unaligned(folder: Path, boards: GoodBoards, error: UnalignedBoards) -> TrainingError:
     names = [f"{boards.paths[index]}: the board of the others cannot be found in it" for index in error.indices]
-    return problems_of(folder, [*names, f"at least {LEAST_BOARDS} aligned good boards are needed"])
+    return problems_of(folder, names, [f"at least {LEAST_BOARDS} aligned good boards are needed"])
 
 
 def _show(model: AnomalyModel, boards: GoodBoards, target: Path, console: Console) -> None:

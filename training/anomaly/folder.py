@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import cv2
@@ -34,7 +35,7 @@ def read_good_boards(folder: Path, least: int) -> GoodBoards:
     """All pictures of a folder, in the order of their names.
 
     Raises:
-        TrainingError: fewer than `least`, or some that cannot be read or differ in size: names each of them.
+        TrainingError: fewer than `least`, or some that cannot be read, differ in size or are the same: names each.
     """
     if not folder.is_dir():
         raise TrainingError(f"no folder {folder}")
@@ -46,19 +47,30 @@ def read_good_boards(folder: Path, least: int) -> GoodBoards:
     images = {path: _read(path) for path in paths}
     usual = Counter(image.shape[:2] for image in images.values() if image is not None).most_common(1)
     problems = [f"{path}: {fault}" for path, image in images.items() if (fault := _fault(image, usual))]
+    problems += [f"{path}: the same picture as {first.name}" for path, first in _copies(images)]
     if problems:
         raise problems_of(folder, problems)
     return GoodBoards(paths, [image for image in images.values() if image is not None])
 
 
-def problems_of(folder: Path, problems: Sequence[str]) -> TrainingError:
-    """One error for all of them, one line each."""
-    return TrainingError("\n  ".join((f"{len(problems)} pictures of {folder} cannot be used:", *problems)))
+def problems_of(folder: Path, problems: Sequence[str], advice: Sequence[str] = ()) -> TrainingError:
+    """One error for all of them, one line each, and what is needed."""
+    return TrainingError("\n  ".join((f"{len(problems)} pictures of {folder} cannot be used:", *problems, *advice)))
 
 
 def _read(path: Path) -> Image | None:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     return None if image is None else np.asarray(image, np.uint8)
+
+
+def _copies(images: Mapping[Path, Image | None]) -> Iterator[tuple[Path, Path]]:
+    """Each picture that is another's copy to the pixel, and that one: a board counted twice says nothing new."""
+    first: dict[tuple[object, ...], Path] = {}
+    for path, image in images.items():
+        if image is not None:
+            known = first.setdefault((image.shape, sha256(image.tobytes()).digest()), path)
+            if known != path:
+                yield path, known
 
 
 def _fault(image: Image | None, usual: Sequence[tuple[tuple[int, ...], int]]) -> str:
