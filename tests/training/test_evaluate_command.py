@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 
 from inference_subscriber.engines import digest
@@ -173,6 +174,8 @@ def test_a_card_of_other_weights_is_not_calibrated(model: Path, capsys: pytest.C
         (("--drawn", "bare", "--boards", "0"), "--boards, --designs: at least one"),
         (("--data", "nowhere"), "nowhere: no such folder"),
         (("--taxonomy", "none.yaml"), "none.yaml: No such file"),
+        (("--confidence", "50"), "--confidence 50: none of 0 to 1"),
+        (("--drawn", "bare", "--boards", "1", "--reference", "templates"), "no picture with a template"),
     ],
 )
 def test_wrong_options_are_named(
@@ -190,6 +193,19 @@ def test_a_part_that_is_not_there_is_named_with_those_that_are(
     assert run(model, "evaluate", "--data", str(shared_deeppcb), "--split", "val") == 2
     assert "--split val:" in (error := capsys.readouterr().err)
     assert "held_out, train; `all` takes every image" in error
+
+
+def test_a_template_of_another_size_is_named(model: Path, deeppcb: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in (deeppcb / "PCBData").glob("group00041/*/*_temp.jpg"):
+        cv2.imwrite(str(path), np.zeros((480, 640), np.uint8))
+    assert run(model, "evaluate", "--data", str(deeppcb), "--reference", "templates") == 2
+    assert "_test: 640x640 pixels, but its template has 640x480" in capsys.readouterr().err
+
+
+def test_a_card_that_is_none_is_named(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (model.parent / "card.json").write_text("[]")
+    assert run(model, "calibrate") == 2
+    assert "card.json: no card of a model" in capsys.readouterr().err
 
 
 def test_labels_with_errors_are_listed(model: Path, deeppcb: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -142,6 +142,11 @@ def test_classes_that_the_taxonomy_does_not_know_are_named(tmp_path: Path, capsy
     assert not out.exists()
 
 
+def test_a_run_without_weights_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "--run", "none", "--work", str(tmp_path)]) == 2
+    assert f"no weights {tmp_path / 'none' / 'weights.pt'}: name a trained run" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 half a file"])
 def test_a_file_that_is_no_checkpoint_is_named(
     content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -82,6 +82,8 @@ def read_card(folder: Path) -> Card:
         card: Card = json.loads((folder / CARD).read_text())
     except ValueError as error:
         raise DatasetError(f"{folder / CARD}: {error}") from None
+    if not isinstance(card, dict):
+        raise DatasetError(f"{folder / CARD}: no card of a model")
     return card
 
 

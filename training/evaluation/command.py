@@ -79,6 +79,8 @@ def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
 
 def evaluate(options: argparse.Namespace, console: Console) -> int:
     """Status 1 when the model's own card claims another mAP50 on this set."""
+    if options.confidence is not None and not 0 <= options.confidence <= 1:
+        raise DatasetError(f"--confidence {options.confidence:g}: none of 0 to 1")
     taxonomy = load_taxonomy(options.taxonomy)
     settings = DetectorOptions(options.device, options.threads, not options.fast, options.confidence)
     detector = Detector(existing(options.model), settings)
@@ -135,12 +137,16 @@ def _measure(
         if taxonomy.copper is None:
             raise DatasetError("--reference templates: the taxonomy has no section `copper`")
         names = with_told(names, taxonomy.copper)
-    found, read_anew = [], []
+    found, read_anew, compared = [], [], 0
     for picture in track(chosen.pictures, chosen.title, total=chosen.count, console=console, transient=True):
         (each,) = detector.examine([picture], names)
         found.append(each)
         if reference:
+            _check_template(picture)
+            compared += picture.template is not None
             read_anew.append(reviewed(each, picture, names, taxonomy))
+    if reference and not compared:
+        raise DatasetError(f"--reference templates: {chosen.title} has no picture with a template beside it")
     report = report_on(found, names, taxonomy)
     _show(console, chosen.title, report)
     if not reference:
@@ -148,6 +154,13 @@ def _measure(
     with_templates = report_on(read_anew, names, taxonomy)
     _show(console, f"{chosen.title}, compared with the boards' templates", with_templates)
     return report, with_templates
+
+
+def _check_template(picture: Picture) -> None:
+    """Raises DatasetError where the template is of another size."""
+    if picture.template is not None and picture.template.shape[:2] != picture.sample.image.shape[:2]:
+        (height, width), (tall, wide) = picture.template.shape[:2], picture.sample.image.shape[:2]
+        raise DatasetError(f"{picture.sample.name}: {wide}x{tall} pixels, but its template has {width}x{height}")
 
 
 def _show(console: Console, title: str, report: Report) -> None:

@@ -53,6 +53,8 @@ def export(options: argparse.Namespace, console: Console) -> int:
         raise TrainingError(f"--parity-images: {options.parity_images} is less than 1")
     run = Run(options.work / options.run)
     weights = options.weights or run.to_use
+    if not weights.is_file():
+        raise FileNotFoundError(f"no weights {weights}: name a trained run (--run) or a checkpoint (--weights)")
     network = load_weights(weights)
     refuse_unknown(network.names.values(), weights)
     out = options.out or Path("models") / (options.weights.stem if options.weights else run.folder.name)
