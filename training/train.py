@@ -22,9 +22,9 @@ from training.evaluation.evaluate import Network, evaluate
 from training.loop import Round, Trainer, TrainSettings
 from training.network import load_weights, save_weights
 from training.runs.folder import Run
-from training.runs.length import rounds_between_scores
+from training.runs.length import rounds_between_scores, with_length
 from training.runs.plan import Wish, settings_for
-from training.runs.progress import Budget, Watch
+from training.runs.progress import TIMED_STEPS, Budget, Watch
 from training.runs.record import RunSettings, add_round, best_score, read_settings, write_settings
 from training.runs.stopping import Stop, stop_on_signals
 from training.taxonomy import refuse_unknown
@@ -96,6 +96,8 @@ class _Session:
     def go(self, stop: Stop, seconds: float | None) -> bool:
         if self._trainer.knows_its_job and not self._trainer.seen:
             self._score_start()
+        if seconds is not None:  # be it finished: its first steps say how much longer it gets
+            self._make_room(TIMED_STEPS)
         watch = Watch(self._trainer, Budget(seconds, self._score_seconds), stop, self._console)
         while not self._trainer.is_finished() and not stop.asked:
             before = self._trainer.seen
@@ -105,6 +107,12 @@ class _Session:
             if done.seen > before:
                 self._close_round(done, scored=not stop.asked)
         return self._trainer.is_finished()
+
+    def _make_room(self, steps: int) -> None:
+        settings = self._trainer.settings
+        least = self._trainer.seen + steps * settings.batch_size
+        if settings.crops < least:
+            self._trainer.settings = with_length(settings, least)
 
     def _score_start(self) -> None:
         """A short run on few pictures may end worse than it began: then the weights that it began with are kept."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from training.__main__ import main
 from training.network import load_weights
 from training.runs.folder import Run
 from training.runs.plan import Wish
-from training.runs.record import read_rounds, read_settings
+from training.runs.record import add_round, best_score, read_rounds, read_settings
 from training.train import _Session, train
 
 pytestmark = pytest.mark.timeout(180)  # whole runs, on a machine that may be busy
@@ -98,6 +99,26 @@ def test_a_resumed_run_keeps_what_it_was_begun_with(work: Path, boards: Path) ->
     assert [entry["seen"] for entry in read_rounds(run.log)] == [2, 4, 6, 8]
 
 
+def test_a_finished_run_goes_on_for_the_time_there_is(work: Path, boards: Path, tmp_path: Path) -> None:
+    shutil.copytree(work / "run", tmp_path / "run")
+    run = Run(tmp_path / "run")
+    before = read_rounds(run.log)[-1]["seen"]
+    assert train(boards, run, Wish(resume=True, seconds=0.5, threads=1), Console())
+    assert read_rounds(run.log)[-1]["seen"] > before
+
+
+def test_what_a_crashed_run_left_is_set_aside_too(tmp_path: Path) -> None:
+    run = Run(tmp_path / "mine")
+    run.folder.mkdir()
+    add_round(run.log, {"seen": 0, "best": True, "held_out": {"map50_95": 0.9}})
+    run.best.touch()
+    kept = run.set_aside()
+    assert kept is not None
+    assert (kept / "rounds.jsonl").is_file()
+    assert best_score(run) == -1
+    assert run.set_aside() is None
+
+
 def test_a_run_that_ends_worse_than_it_began_keeps_what_it_began_with(
     boards: Path, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +159,7 @@ def test_ctrl_c_keeps_what_was_learned(boards: Path, tmp_path: Path) -> None:
         (["--resume"], "checkpoint.pt is missing"),
         (["--time", "soon"], "--time: 'soon' is no time"),
         (["--crops", "0"], "--crops: 0 is less than 1"),
+        (["--seed", "-1"], "--seed: -1 is less than 0"),
         (["--architecture", "yolov99.yaml"], "knows no model yolov99.yaml"),
         (["--architecture", "yolov8n-seg.yaml", "--start", "none"], "ends in Segment"),
         (["--start", "nothing.pt"], "nothing.pt"),

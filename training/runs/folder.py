@@ -69,10 +69,11 @@ class Run:
 
         Raises TrainingError while that run is still being written.
         """
-        if not self.checkpoint.is_file():
+        written = [path for path in (self.checkpoint, self.best, self.log) if path.is_file()]  # or it crashed early
+        if not written:
             return None
         with self.claimed():
-            ended = datetime.fromtimestamp(self.checkpoint.stat().st_mtime).astimezone()
+            ended = datetime.fromtimestamp(max(path.stat().st_mtime for path in written)).astimezone()
             kept = _free_name(self.folder.with_name(f"{self.folder.name}-{ended:%Y%m%d-%H%M%S}"))
             self.folder.rename(kept)
         return kept

@@ -42,6 +42,8 @@ class Wish:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise TrainingError(f"--{name.replace('_', '-')}: {value} is less than 1")
+        if self.seed is not None and self.seed < 0:
+            raise TrainingError(f"--seed: {self.seed} is less than 0")
 
 
 def settings_for(wish: Wish, trained: Dataset, earlier: RunSettings | None) -> TrainSettings:

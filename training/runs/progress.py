@@ -16,7 +16,9 @@ from training.runs.length import in_words, rounds_between_scores, with_length
 from training.runs.stopping import Stop
 
 _SLOW_STEPS = 2  # the first ones allocate and compile
-_TIMED_STEPS = 6
+_STEADY_STEPS = 6
+#: After so many the pace is known.
+TIMED_STEPS = _SLOW_STEPS + _STEADY_STEPS
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ class Watch:
         self._steps += 1
         if self._steps > _SLOW_STEPS:
             self._timed_seconds += seconds
-        if self._steps == _SLOW_STEPS + _TIMED_STEPS:
-            self._announce(self._timed_seconds / _TIMED_STEPS / self._trainer.settings.batch_size)
+        if self._steps == TIMED_STEPS:
+            self._announce(self._timed_seconds / _STEADY_STEPS / self._trainer.settings.batch_size)
 
     def _announce(self, seconds_per_crop: float) -> None:
         """From here on the pace is known."""
