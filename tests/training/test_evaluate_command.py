@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 from inference_subscriber.engines import digest
 from training.__main__ import main
@@ -193,6 +194,14 @@ def test_a_part_that_is_not_there_is_named_with_those_that_are(
     assert run(model, "evaluate", "--data", str(shared_deeppcb), "--split", "val") == 2
     assert "--split val:" in (error := capsys.readouterr().err)
     assert "held_out, train; `all` takes every image" in error
+
+
+def test_a_model_whose_classes_the_taxonomy_lacks_is_refused(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    taxonomy = yaml.safe_load(Path("config/pcb_defects.yaml").read_text())
+    del taxonomy["copper"], taxonomy["classes"]["spur"]
+    Path("less.yaml").write_text(yaml.safe_dump(taxonomy, allow_unicode=True))
+    assert run(model, "evaluate", "--drawn", "bare", "--boards", "2", "--taxonomy", "less.yaml") == 2
+    assert "own.onnx: classes unknown to less.yaml: spur" in capsys.readouterr().err
 
 
 def test_a_template_of_another_size_is_named(model: Path, deeppcb: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -84,6 +84,8 @@ def evaluate(options: argparse.Namespace, console: Console) -> int:
     taxonomy = load_taxonomy(options.taxonomy)
     settings = DetectorOptions(options.device, options.threads, not options.fast, options.confidence)
     detector = Detector(existing(options.model), settings)
+    if unknown := taxonomy.unknown_classes(detector.names):
+        raise DatasetError(f"{options.model}: classes unknown to {options.taxonomy}: {', '.join(unknown)}")
     chosen = _drawn(options) if options.drawn else labelled_set(options, taxonomy)
     report, with_templates = _measure(detector, chosen, taxonomy, options.reference is not None, console)
     figures: dict[str, Any] = {"set": chosen.title, "thresholds": detector.thresholds(), **report.as_dict()}
