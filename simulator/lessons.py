@@ -156,9 +156,10 @@ def _run(command: Sequence[str], output: Path, stop: threading.Event) -> None:
 
 
 def _keep(learned: Path, folder: Path) -> None:
-    """Another run may have learned the same meanwhile."""
-    if not folder.exists():
-        learned.rename(folder)
+    """File by file: another run may have learned the same meanwhile, and somebody may have removed one side's."""
+    folder.mkdir(exist_ok=True)
+    for file in learned.iterdir():
+        file.replace(folder / file.name)
     kept = sorted(folder.parent.glob("product-*"), key=lambda each: each.stat().st_mtime)
     for old in kept[:-_KEPT]:
         shutil.rmtree(old, ignore_errors=True)

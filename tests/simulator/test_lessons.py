@@ -12,7 +12,7 @@ from support.tiny_network import write_tiny_network
 
 from inference_subscriber.anomaly.file import load
 from pcb_bus.errors import ConfigError
-from simulator.lessons import LessonOptions, NotTaught, learn, lesson_for
+from simulator.lessons import LessonOptions, NotTaught, _keep, learn, lesson_for
 from simulator.schedule import Schedule
 
 SIDES = ("left", "right")
@@ -39,6 +39,15 @@ def test_good_boards_are_learned_once(tmp_path: Path) -> None:
         subject = load(Path(settings["anomaly"][side])).subject
         assert (subject.product, subject.side) == (settings["product"], side)
         assert (subject.width, subject.height) == (480, 360)
+
+
+def test_a_side_whose_file_is_gone_is_kept_again(tmp_path: Path) -> None:
+    learned, folder = tmp_path / "learned", tmp_path / "product-1"
+    for path in (folder / "left.npz", learned / "left.npz", learned / "right.npz"):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    _keep(learned, folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["left.npz", "right.npz"]
 
 
 def test_another_model_product_or_size_is_another_lesson(tmp_path: Path) -> None:
