@@ -95,3 +95,14 @@ def test_unreadable_pictures_say_why(tmp_path: Path) -> None:
     reasons = look_at([tmp_path / name for name in contents])
     assert all(isinstance(reason, Unreadable) for reason in reasons)
     assert [str(reason) for reason in reasons] == ["a JPEG that ends too early", "an empty file", "not an image"]
+
+
+def test_what_a_phone_appends_to_a_jpeg_is_no_fault_of_it(tmp_path: Path) -> None:
+    jpeg = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 256, (64, 96), np.uint8))[1].tobytes()
+    preview = b"\xff\xe1" + (2 + len(jpeg)).to_bytes(2) + jpeg  # as Exif holds one
+    film = b"\0" * 10_000
+    for name, content in (("whole", jpeg[:2] + preview + jpeg[2:] + film), ("cut", jpeg[:2] + preview + jpeg[2:-500])):
+        (tmp_path / f"{name}.jpg").write_bytes(content)
+    whole, cut = look_at([tmp_path / "whole.jpg", tmp_path / "cut.jpg"])
+    assert isinstance(whole, Picture)
+    assert cut == "a JPEG that ends too early"

@@ -17,7 +17,7 @@ from training.boxes import TURNS, Image, turn_image
 #: Side of the small grey picture that pictures are compared by.
 THUMB = 128
 _HASHED, _FREQUENCIES = 32, 8
-_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_JPEG_START, _JPEG_END, _JPEG_SCAN = b"\xff\xd8", b"\xff\xd9", b"\xff\xda"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -56,7 +56,7 @@ def look_at_one(path: Path) -> Picture | Unreadable:
         data = path.read_bytes()
     except OSError as error:
         return Unreadable(error.strerror or str(error))
-    if data.startswith(_JPEG_START) and _JPEG_END not in data[-4096:]:
+    if data.startswith(_JPEG_START) and _ends_early(data):
         return Unreadable("a JPEG that ends too early")
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if data else None
     if image is None:
@@ -64,6 +64,16 @@ def look_at_one(path: Path) -> Picture | Unreadable:
     height, width = image.shape
     grey = np.asarray(image, np.uint8)
     return Picture(width, height, _hashes(grey), _small(grey, THUMB))
+
+
+def _ends_early(jpeg: bytes) -> bool:
+    """Whether the end is missing. Phones append films to pictures, and a preview has an end of its own before them."""
+    place = len(_JPEG_START)
+    while jpeg[place : place + 1] == b"\xff":
+        if jpeg.startswith(_JPEG_SCAN, place):
+            return _JPEG_END not in jpeg[place:]
+        place += 2 + int.from_bytes(jpeg[place + 2 : place + 4])
+    return _JPEG_END not in jpeg[-4096:]  # not by the book
 
 
 def _hashes(grey: Image) -> npt.NDArray[np.uint64]:
