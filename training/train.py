@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from rich.console import Console
 
+from inference_subscriber.engines.base import DetectOptions
 from training.boxes import Image
 from training.checkpoint import read_checkpoint
 from training.crops.stream import classes_of
@@ -194,3 +195,10 @@ def _say_what_starts(trainer: Trainer, trained: Dataset, held_out: Dataset, cons
         f"{trainer.settings.architecture} on {trainer.device}, from {start}",
         soft_wrap=True,
     )
+    longest = max(max(sample.image.shape[:2]) for sample in (*trained.samples, *held_out.samples))
+    if longest > (usual := DetectOptions().max_input):
+        console.print(
+            f"pictures of up to {longest} pixels are learnt from unscaled; the line shrinks frames to {usual} unless "
+            f"inference.max_input is {longest}: then give evaluate and calibrate --max-input {longest} too",
+            soft_wrap=True,
+        )

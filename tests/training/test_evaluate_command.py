@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from inference_subscriber.engines import digest
+from inference_subscriber.engines.openvino_engine import OpenVinoEngine
 from training.__main__ import main
 from training.evaluation.card import RunRecord, new_card, read_card, write_card
 from training.evaluation.pictures import DrawnSet, drawn_pictures
@@ -202,6 +203,19 @@ def test_a_model_whose_classes_the_taxonomy_lacks_is_refused(model: Path, capsys
     Path("less.yaml").write_text(yaml.safe_dump(taxonomy, allow_unicode=True))
     assert run(model, "evaluate", "--drawn", "bare", "--boards", "2", "--taxonomy", "less.yaml") == 2
     assert "own.onnx: classes unknown to less.yaml: spur" in capsys.readouterr().err
+
+
+def test_pictures_are_shrunk_as_the_line_is_told_to(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, run_network = set(), OpenVinoEngine.run
+
+    def note(engine: OpenVinoEngine, batch: Any) -> Any:
+        seen.add(batch.shape)
+        return run_network(engine, batch)
+
+    monkeypatch.setattr(OpenVinoEngine, "run", note)
+    for words in (["evaluate"], ["calibrate", "--designs", "1"]):
+        assert run(model, *words, "--drawn", "bare", "--boards", "1", "--max-input", "320") == 0
+    assert seen == {(1, 256, 320, 3)}
 
 
 def test_a_template_of_another_size_is_named(model: Path, deeppcb: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -107,6 +107,15 @@ def test_a_finished_run_goes_on_for_the_time_there_is(work: Path, boards: Path, 
     assert read_rounds(run.log)[-1]["seen"] > before
 
 
+def test_pictures_of_any_size_are_learnt_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    boards = write_own_boards(tmp_path / "own", trained=2, val=1)
+    for path in (boards / "images").rglob("*.*"):
+        cv2.imwrite(str(path), cv2.resize(cv2.imread(str(path)), (1000, 750)))
+    assert main([*_train(boards, tmp_path), "--crops", "2"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "unless inference.max_input is 1000: then give evaluate and calibrate --max-input 1000" in said
+
+
 def test_what_a_crashed_run_left_is_set_aside_too(tmp_path: Path) -> None:
     run = Run(tmp_path / "mine")
     run.folder.mkdir()

@@ -63,7 +63,9 @@ def calibrate(options: argparse.Namespace, console: Console) -> int:
     if not 0 <= options.budget < 1:
         raise DatasetError(f"--budget {options.budget}: a share of the boards, from 0 to 1")
     card = own_card(existing(options.model))
-    settings = DetectorOptions(options.device, options.threads, confidence=0.5, calibration=UNCALIBRATED)
+    settings = DetectorOptions(
+        options.device, options.threads, confidence=0.5, calibration=UNCALIBRATED, max_input=options.max_input
+    )
     detector = Detector(options.model, settings)
     sets = (
         [labelled_set(options, load_taxonomy(options.taxonomy))]

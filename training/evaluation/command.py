@@ -60,6 +60,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     add("--taxonomy", type=Path, default=TAXONOMY, help="default: %(default)s")
     add("--device", default="auto", help="as for the line (default: %(default)s)")
     add("--threads", type=int, help="of the CPU (default: the engine's choice)")
+    usual = DetectorOptions.max_input
+    add("--max-input", type=_pixels, default=usual, help="as inference.max_input (default: %(default)s)")
 
 
 def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +84,9 @@ def evaluate(options: argparse.Namespace, console: Console) -> int:
     if options.confidence is not None and not 0 <= options.confidence <= 1:
         raise DatasetError(f"--confidence {options.confidence:g}: none of 0 to 1")
     taxonomy = load_taxonomy(options.taxonomy)
-    settings = DetectorOptions(options.device, options.threads, not options.fast, options.confidence)
+    settings = DetectorOptions(
+        options.device, options.threads, not options.fast, options.confidence, max_input=options.max_input
+    )
     detector = Detector(existing(options.model), settings)
     if unknown := taxonomy.unknown_classes(detector.names):
         raise DatasetError(f"{options.model}: classes unknown to {options.taxonomy}: {', '.join(unknown)}")
@@ -185,6 +189,12 @@ def existing(model: Path) -> Path:
     if not model.is_file():
         raise FileNotFoundError(f"no model file {model}")
     return model
+
+
+def _pixels(text: str) -> int:
+    if not 32 <= int(text) <= 8192:
+        raise argparse.ArgumentTypeError("32 to 8192")
+    return int(text)
 
 
 def _names(text: str) -> tuple[str, ...]:

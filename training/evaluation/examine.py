@@ -29,6 +29,7 @@ class DetectorOptions:
         exact: in FP32, so that every machine gives the same figures; else as fast as the line runs it here.
         confidence: least confidence for all classes; None: the model's own thresholds.
         calibration: None: that of the card beside the model.
+        max_input: pixels of a picture's longer side at the network's input, at most.
     """
 
     device: str = "auto"
@@ -36,6 +37,7 @@ class DetectorOptions:
     exact: bool = True
     confidence: float | None = None
     calibration: Calibration | None = None
+    max_input: int = DetectOptions().max_input
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class Detector:
 
     def __init__(self, model: Path, options: DetectorOptions) -> None:
         placement = Placement(options.device, options.threads, options.exact)
-        self._options = DetectOptions(Thresholds(options.confidence), calibration=options.calibration)
+        thresholds = Thresholds(options.confidence)
+        self._options = DetectOptions(thresholds, max_input=options.max_input, calibration=options.calibration)
         self._engine = open_engine(model, placement, self._options)
         self.calibration, self.model, self.names = self._engine.calibration, self._engine.model, self._engine.names
         floor = self.calibration.confidence(np.array([_FLOOR]))
