@@ -66,9 +66,10 @@ class NetworkEngine(ABC):
         for shape in shapes:
             members = [index for index, each in enumerate(fits) if each.input_shape == shape]
             output = self.run(to_batch([images[index] for index in members], [fits[index] for index in members]))
-            if not np.isfinite(output).all():
+            given = self.features()
+            if not all(np.isfinite(each).all() for each in (output, *given.values())):
                 raise EngineFault("the network gives numbers that are not finite")
-            maps = {stride: each.copy() if len(shapes) > 1 else each for stride, each in self.features().items()}
+            maps = {stride: each.copy() if len(shapes) > 1 else each for stride, each in given.items()}
             for slot, index in enumerate(members):
                 features = {stride: _within(each[slot], stride, fits[index]) for stride, each in maps.items()}
                 found[index] = Look(

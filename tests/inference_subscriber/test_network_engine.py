@@ -36,3 +36,12 @@ def test_the_anchor_is_a_defect() -> None:
 def test_numbers_that_are_none_do_not_make_a_normal_board(broken: tuple[float, ...]) -> None:
     with pytest.raises(EngineFault, match="not finite"):
         OneAnchor(*broken).detect([BOARD])
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_nor_do_feature_maps_that_hold_such_numbers(number: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The anomaly score of such a map would be no number either, and no verdict could be made of it."""
+    network = OneAnchor(20, 20, 10, 10, 0.9)
+    monkeypatch.setattr(network, "features", lambda: {8: np.full((1, 4, 8, 8), number, np.float32)})
+    with pytest.raises(EngineFault, match="not finite"):
+        network.look([BOARD])
