@@ -18,6 +18,7 @@ from training.checkpoint import read_checkpoint
 from training.crops.stream import classes_of
 from training.datasets.errors import DatasetError
 from training.datasets.form import TRAIN, VAL, Dataset, read_dataset
+from training.errors import TrainingError
 from training.evaluation.decode import DecodeSettings, to_blob
 from training.evaluation.evaluate import Network, evaluate
 from training.loop import Round, Trainer, TrainSettings
@@ -46,6 +47,8 @@ def train(dataset: Path, run: Run, wish: Wish, console: Console) -> bool:
     earlier = read_settings(run) if wish.resume else None
     settings = settings_for(wish, trained, earlier)
     names = tuple(read_checkpoint(run.checkpoint)["class_names"]) if wish.resume else class_names(trained, settings)
+    if stray := {name for sample in (*trained.samples, *held_out.samples) for name in sample.classes} - set(names):
+        raise TrainingError(f"{dataset}: {run.folder} knows no {', '.join(sorted(stray))}: start anew without --resume")
     trainer = Trainer(settings, names)
     if not wish.resume and (kept := run.set_aside()) is not None:
         console.print(f"the earlier run is kept as {kept}")

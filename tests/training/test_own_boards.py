@@ -21,6 +21,7 @@ from support.thin_networks import thin
 from inference_subscriber.engines import open_engine
 from inference_subscriber.engines.base import DetectOptions, Placement
 from training.__main__ import main
+from training.errors import TrainingError
 from training.network import load_weights
 from training.runs.folder import Run
 from training.runs.plan import Wish
@@ -105,6 +106,15 @@ def test_a_finished_run_goes_on_for_the_time_there_is(work: Path, boards: Path, 
     before = read_rounds(run.log)[-1]["seen"]
     assert train(boards, run, Wish(resume=True, seconds=0.5, threads=1), Console())
     assert read_rounds(run.log)[-1]["seen"] > before
+
+
+def test_a_run_is_not_resumed_on_classes_that_it_does_not_know(tmp_path: Path) -> None:
+    boards, run = write_own_boards(tmp_path / "own", trained=2, val=1), Run(tmp_path / "run")
+    assert train(boards, run, replace(_wish(boards), start="none"), Console())
+    description = (boards / "data.yaml").read_text().replace(CLASSES[0], "cold_joint")
+    (boards / "data.yaml").write_text(description)
+    with pytest.raises(TrainingError, match="knows no cold_joint: start anew"):
+        train(boards, run, Wish(resume=True, crops=4, threads=1), Console())
 
 
 def test_pictures_of_any_size_are_learnt_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
