@@ -180,6 +180,13 @@ def test_a_model_never_learns_foreign_names(tmp_path: Path) -> None:
     assert read_class_names(root) == ("short",)
 
 
+def test_a_part_that_is_left_empty_is_taken_from_the_others(tmp_path: Path) -> None:
+    source = write_yolo(tmp_path / "own", {"train": 5}, ("short",))
+    (source / "data.yaml").write_text((source / "data.yaml").read_text() + "val:\n")
+    root = locate(source, tmp_path / "made")
+    assert [len(read_samples(root, part)) for part in (TRAIN, VAL)] == [4, 1]
+
+
 def _first(root: Path) -> Sample:
     return read_samples(root, TRAIN)[0]
 

@@ -57,14 +57,15 @@ def is_form(root: Path) -> bool:
     if not (root / "data.yaml").is_file():
         return False
     parts = load_description(root / "data.yaml")
-    named = [parts[part] for part in _PARTS if parts.get(part)]
+    given = {part: parts[part] for part in _PARTS if parts.get(part)}
+    named = given.values()
     folders = [root / "images" / str(name).removeprefix("images/") for name in named]
     elsewhere = root / str(parts.get("path") or ".")
     here = not elsewhere.is_dir() or elsewhere.resolve() == root.resolve()
     placed = here and all(
         isinstance(name, str) and name.count("/") == 1 and name.startswith("images/") for name in named
     )
-    return placed and {TRAIN, VAL} <= parts.keys() and all(folder.is_dir() for folder in folders)
+    return placed and {TRAIN, VAL} <= given.keys() and all(folder.is_dir() for folder in folders)
 
 
 def read_held_out_groups(root: Path) -> frozenset[str]:
