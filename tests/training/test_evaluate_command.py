@@ -154,6 +154,15 @@ def test_results_of_other_weights_stay_out_of_the_card(model: Path, capsys: pyte
     assert "of other weights, left out: timing" in capsys.readouterr().out
 
 
+def test_what_the_card_has_of_its_weights_stays_without_the_files(model: Path) -> None:
+    written = [Result(name, "…", digest(model), "…", "2026-01-01", {"median_ms": 1.0}) for name in ("timing", "demo")]
+    for each in written:
+        shutil.rmtree("var", ignore_errors=True)
+        write_result(each, Path("var/evaluate") / f"{each.name}.json")
+        assert run(model, "card") == 0
+    assert set(read_card(model.parent)["results"]) == {"timing", "demo"}
+
+
 def test_the_figures_of_a_demo_reach_the_card(model: Path) -> None:
     Path("summary.json").write_text(json.dumps({"escape_rate": 0.0, "false_call_rate": 0.05}))
     assert run(model, "card", "--demo", "summary.json", "--demo-command", "make demo BOARDS=6") == 0

@@ -58,12 +58,16 @@ def with_calibration(card: Card, calibration: Mapping[str, Any], curves: Mapping
 
 
 def with_results(card: Card, results: Sequence[Result]) -> tuple[Card, list[str]]:
-    """The card with the figures of these results, and the names of those that are of other weights, left out."""
+    """The card with the figures of these results, and the names of those that are of other weights, left out.
+
+    What it has of these weights stays where it was not measured anew: another machine has no files of it.
+    """
     weights = {file["sha256"] for file in card["files"].values()}
-    own = [result for result in results if result.model_sha256 in weights]
+    known = [Result(**each) for each in card.get("results", {}).values()]
+    kept = {each.name: each for each in (*known, *results) if each.model_sha256 in weights}
     stray = [result.name for result in results if result.model_sha256 not in weights]
-    kept = {result.name: asdict(result) for result in own}
-    return card | {"figures": figure_rows(own), "results": kept}, stray
+    rows = figure_rows(list(kept.values()))
+    return card | {"figures": rows, "results": {name: asdict(each) for name, each in kept.items()}}, stray
 
 
 def write_card(folder: Path, card: Card) -> None:
