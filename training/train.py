@@ -44,6 +44,8 @@ def train(dataset: Path, run: Run, wish: Wish, console: Console) -> bool:
     refuse_unknown(trained.class_names, dataset / "data.yaml")
     if not any(sample.classes for sample in trained.samples):
         raise DatasetError(f"{dataset}: not one labelled defect to learn from")
+    if not any(sample.classes for sample in held_out.samples):
+        raise DatasetError(f"{dataset}: not one labelled defect in val, so no weights could be told from worse ones")
     earlier = read_settings(run) if wish.resume else None
     settings = settings_for(wish, trained, earlier)
     names = tuple(read_checkpoint(run.checkpoint)["class_names"]) if wish.resume else class_names(trained, settings)

@@ -210,6 +210,18 @@ def test_two_trainings_do_not_share_a_folder(work: Path, boards: Path, capsys: p
     assert "a training runs in it already" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("part", "message"), [("train", "to learn from"), ("val", "in val, so no weights")])
+def test_a_part_without_a_defect_is_not_trained_with(
+    tmp_path: Path, part: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boards = write_own_boards(tmp_path / "own", trained=2, val=1)
+    for path in (boards / "labels" / part).iterdir():
+        path.write_text("")
+    assert main(_train(boards, tmp_path)) == 2
+    assert f"not one labelled defect {message}" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_dataset_with_errors_is_not_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bad = write_own_boards(tmp_path / "bad", trained=2, val=1)
     label = next((bad / "labels" / "train").iterdir())
