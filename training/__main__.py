@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     options.typed = sys.argv[1:] if arguments is None else arguments
     try:
-        return int(options.command(options, Console()))
+        return int(options.command(options, Console(markup=False)))  # [brackets] in names of files stay what they are
     except (BoardlineError, FileNotFoundError) as error:
         print(f"training: {error}", file=sys.stderr)
         return 2

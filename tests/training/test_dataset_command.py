@@ -121,6 +121,12 @@ def test_only_checking_writes_the_report_alone(tmp_path: Path) -> None:
     assert sorted(path.name for path in out.iterdir()) == ["dataset.html", "dataset.json"]
 
 
+def test_brackets_in_a_folders_name_are_said_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, out = write_yolo(tmp_path / "boards", {"train": 3, "val": 1}, ("short",)), tmp_path / "made[left]"
+    assert main(["dataset", "--from", str(source), "--out", str(out)]) == 0
+    assert f"make train DATA={out}" in capsys.readouterr().out
+
+
 def test_the_report_shows_everything_in_one_file(tmp_path: Path) -> None:
     source, out = _write_voc(tmp_path / "voc", 20), tmp_path / "made"
     assert main(["dataset", "--from", str(source), "--out", str(out)]) == 0

@@ -120,6 +120,12 @@ def test_other_boards_are_each_named(
     assert "at least 20 aligned good boards are needed" in told
 
 
+def test_an_input_without_pixels_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["fit-anomaly", "--good", str(tmp_path), "--max-input", "0"])
+    assert "argument --max-input: 32 to 8192" in capsys.readouterr().err
+
+
 def test_no_folder_is_told_in_one_line(exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert refusal(tmp_path / "nowhere", exported, capsys) == f"training: no folder {tmp_path / 'nowhere'}\n"
 

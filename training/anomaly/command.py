@@ -41,7 +41,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "--model", type=Path, default=Path("models/starter/boardline-starter.onnx"), help="the line's own"
     )
     parser.add_argument("--device", default="auto", help="as inference.device (default: %(default)s)")
-    parser.add_argument("--max-input", type=int, default=options.max_input, help="as inference.max_input")
+    parser.add_argument("--max-input", type=pixels, default=options.max_input, help="as inference.max_input")
     parser.add_argument("--kind", choices=("padim", "memory"), default=settings.kind, help="memory: boards that vary")
     parser.add_argument(
         "--false-call-rate", type=_rate, default=settings.false_call_rate, help="of good boards (default: %(default)s)"
@@ -90,6 +90,13 @@ def _show(model: AnomalyModel, boards: GoodBoards, target: Path, console: Consol
         f"for config/line.yaml, below inference: anomaly: {{{subject.side}: {target}}}, product: {subject.product}",
     ):
         console.print(line, soft_wrap=True)
+
+
+def pixels(text: str) -> int:
+    """Of the longer side at the network's input, as the line takes them."""
+    if not 32 <= int(text) <= 8192:
+        raise argparse.ArgumentTypeError("32 to 8192")
+    return int(text)
 
 
 def _rate(text: str) -> float:

@@ -57,7 +57,8 @@ def dataset(options: argparse.Namespace, console: Console) -> int:
         else:
             build(examined, out, fingerprint(options.source, source, options.format))
     except BadDataset as bad:
-        console.print(f"[red]not fit for training, nothing written; every finding: {bad.report}", soft_wrap=True)
+        told = f"not fit for training, nothing written; every finding: {bad.report}"
+        console.print(told, style="red", soft_wrap=True)
         return 2
     console.print(f"report: {out / 'dataset.html'}", soft_wrap=True)
     if options.check_only:

@@ -14,6 +14,7 @@ from rich.progress import track
 from pcb_bus.taxonomy import Taxonomy, load_taxonomy
 from simulator.assembled.defects import DEFECT_CLASSES as ASSEMBLED_CLASSES
 from simulator.bare_board import DEFECT_CLASSES as BARE_CLASSES
+from training.anomaly.command import pixels
 from training.datasets.errors import DatasetError
 from training.datasets.examine import TAXONOMY
 from training.datasets.layouts.deeppcb import HELD_OUT_GROUPS
@@ -61,7 +62,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     add("--device", default="auto", help="as for the line (default: %(default)s)")
     add("--threads", type=int, help="of the CPU (default: the engine's choice)")
     usual = DetectorOptions.max_input
-    add("--max-input", type=_pixels, default=usual, help="as inference.max_input (default: %(default)s)")
+    add("--max-input", type=pixels, default=usual, help="as inference.max_input (default: %(default)s)")
 
 
 def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
@@ -189,12 +190,6 @@ def existing(model: Path) -> Path:
     if not model.is_file():
         raise FileNotFoundError(f"no model file {model}")
     return model
-
-
-def _pixels(text: str) -> int:
-    if not 32 <= int(text) <= 8192:
-        raise argparse.ArgumentTypeError("32 to 8192")
-    return int(text)
 
 
 def _names(text: str) -> tuple[str, ...]:

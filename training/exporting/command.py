@@ -64,7 +64,7 @@ def export(options: argparse.Namespace, console: Console) -> int:
     try:
         figures = export_checked(network, weights, target, pictures_for(samples, options.parity_images))
     except ParityError as error:
-        console.print(f"[red]not exported:[/] {error}", soft_wrap=True, highlight=False)
+        console.print(f"not exported: {error}", style="red", soft_wrap=True, highlight=False)
         return 1
     result = new_result("parity", f"make export OUT={shown_path(str(out))}", _reference(target), figures)
     write_result(result, options.json or RESULTS / "parity.json")
