@@ -75,6 +75,8 @@ def test_the_published_test_list_is_a_part_like_any_other(model: Path, deeppcb: 
     (deeppcb / "PCBData" / "trainval.txt").write_text("\n".join([lines[0], *lines[2:]]) + "\n")
     assert run(model, "evaluate", "--data", str(deeppcb), "--split", "test", "--format", "deeppcb") == 0
     assert result("deeppcb-test")["figures"]["images"] == 1
+    (deeppcb / "PCBData" / "trainval.txt").unlink()
+    assert run(model, "evaluate", "--data", str(deeppcb), "--split", "test") == 0
 
 
 def test_sides_of_one_board_are_judged_together(model: Path, tmp_path: Path) -> None:
