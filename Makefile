@@ -38,7 +38,8 @@ help:
 	@echo 'make calibrate [DATA=folder SPLIT=val] [MODEL=file]'
 	@echo '                          choose its temperature and thresholds; on drawn boards unless SPLIT says on which data'
 	@echo 'make card [MODEL=file] [ARGS="--demo var/demo/summary.json"]'
-	@echo '                          calibrate, measure all figures, and write them into the card beside the model'
+	@echo '                          measure all figures, and write them into the card beside the model (the starter is'
+	@echo '                          calibrated first)'
 	@echo 'make fit-anomaly GOOD=folder [SIDE=left] [PRODUCT=name] [OUT=file] [MODEL=file]'
 	@echo '                          learn good boards of one side, for the anomaly score'
 	@echo 'make bench                latency of the whole path'
@@ -102,7 +103,7 @@ evaluate calibrate:
 # Status 1 of `evaluate` says that the card's figure is an older one: here it is about to be written anew.
 card:
 	@deploy/setup.sh train
-	@$(PYTHON_BIN) -m training calibrate $(call option,MODEL,--model)
+	@$(if $(MODEL),,$(PYTHON_BIN) -m training calibrate)
 	@$(PYTHON_BIN) -m training evaluate --reference templates $(call option,DATA,--data) $(call option,MODEL,--model) || [ $$? = 1 ]
 	@$(PYTHON_BIN) -m training evaluate --drawn assembled $(call option,MODEL,--model) || [ $$? = 1 ]
 	@$(PYTHON_BIN) -m training evaluate --drawn bare $(call option,MODEL,--model) || [ $$? = 1 ]

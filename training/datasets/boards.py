@@ -71,7 +71,7 @@ class Settler:
 
     def _is_declared(self, where: str) -> bool:
         if self.unlabelled == "error":
-            self._find(Kind.NO_LABELS, where, "a good board needs an empty label file, or `--unlabelled good`")
+            self._find(Kind.NO_LABELS, where, "a good board needs an empty label file; `make dataset` takes `--unlabelled good`")
         elif self.unlabelled == "good":
             self._find(Kind.DECLARED_GOOD, where, "")
         else:
