@@ -8,7 +8,7 @@ from inference_subscriber.witness import Witness
 
 SIZE = (640, 480)
 HERE, THERE = (100, 100, 130, 124), (400, 300, 424, 330)
-COLD, BETWEEN, WARM = 0.2, 0.32, 0.5
+COLD, BETWEEN, WARM = 0.2, 0.3, 0.5
 
 
 def heat(here: float, there: float = 0.0) -> Anomaly:
@@ -52,6 +52,12 @@ def test_one_place_has_one_doubtful_name_and_none_beside_a_sure_one(witness: Wit
     assert witness.settle([], [other, likelier], heat(WARM), SIZE) == (likelier,)
     sure = box("short", 0.9)
     assert witness.settle([sure], [other, likelier], heat(WARM), SIZE) == (sure,)
+
+
+def test_a_sure_minor_name_does_not_hush_a_doubtful_worse_one(witness: Witness) -> None:
+    minor, worse = box("spur", 0.9), box("spurious_copper", 0.2)
+    assert witness.settle([minor], [worse], heat(WARM), SIZE) == (minor, worse)
+    assert witness.settle([worse], [minor], heat(WARM), SIZE) == (worse,)
 
 
 def test_a_box_that_a_cold_place_refuses_leaves_no_doubtful_one_behind(witness: Witness) -> None:
