@@ -35,7 +35,7 @@ class FitSettings:
     """
 
     kind: Kind = "padim"
-    false_call_rate: float = 0.002
+    false_call_rate: float = 0.0005
     dimensions: int | None = None
     entries: int = 1000
     folds: int = 5
