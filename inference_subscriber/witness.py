@@ -21,7 +21,8 @@ _SAME_PLACE = 0.3  # IoU
 class Witness:
     """Settles the boxes of a side whose good boards are known place by place.
 
-    Chosen on twelve drawn products that no figure is of: of 840 boards, 402 of them bad, 9 escape without it, 6 with it.
+    Chosen on twelve drawn products that no figure is of: of 840 boards, 402 of them bad, 9 escape without it and 6
+    with it.
 
     Args:
         minor: classes that leave a board normal. A doubtful box must not explain heat away: these need more confidence.
