@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
 from support import ports
 from support.mariadb import MariaDb
@@ -13,6 +14,10 @@ from support.probe import Probe
 from broker import Broker
 
 OpenProbe = Callable[..., Probe]
+
+# The same examples in every run: a test that fails once in many is of no use on the day of a release.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("repeatable")
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 from support.peer import until
 from support.probe import Probe
 from support.recording import lose_everything, recorded, recording
@@ -160,6 +161,7 @@ def test_a_full_outbox_keeps_the_oldest_says_so_and_the_line_goes_on(
     assert event["details"] == {"waiting": 100, "fault": "the outbox is full"}
     recorder.wait_for("pcb/status/inference", lambda each: b"the outbox takes no more" in each.payload)
     name(recorder, *(f"old-{number}" for number in range(99)))
+    until(lambda: REGISTRY.get_sample_value("boardline_outbox_waiting") == 1)
     judge_one(line, "kept again")
     recorder.wait_for("pcb/event/inference", lambda each: b'"info"' in each.payload)
     until(lambda: b'"state":"online"' in recorder.received("pcb/status/inference")[-1].payload)

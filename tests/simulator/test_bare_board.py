@@ -40,7 +40,7 @@ def test_another_seed_draws_another_board() -> None:
 
 
 @settings(max_examples=15, deadline=None)
-@given(seed=_SEEDS, defects=st.lists(st.sampled_from(DEFECT_CLASSES), max_size=8))
+@given(seed=_SEEDS, defects=st.lists(st.sampled_from(DEFECT_CLASSES), max_size=6))
 def test_a_board_carries_exactly_the_defects_asked_for(seed: int, defects: list[str]) -> None:
     board = draw_board(seed, 640, 480, defects)
     assert [d.class_name for d in board.defects] == defects
