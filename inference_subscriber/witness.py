@@ -43,7 +43,7 @@ class Witness:
 
         Args:
             detections: that reach the threshold of their class.
-            doubtful: that do not.
+            doubtful: of less confidence; those that reach it may be among them again.
             size: width and height of the picture.
         """
         grid = HeatGrid.over(anomaly.heat, size)

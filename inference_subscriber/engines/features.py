@@ -21,7 +21,7 @@ class Look:
 
     Args:
         features: by stride, those that were asked for and that the model has; reduced where the engine did that.
-        doubtful: boxes that do not reach the threshold of their class, the surest first.
+        doubtful: boxes down to the confidence that was asked for, those that count among them, the surest first.
     """
 
     findings: Findings
