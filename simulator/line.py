@@ -17,11 +17,12 @@ from pcb_bus.topics import Topics
 from pcb_bus.trigger_source import TriggerSource
 from simulator.lessons import LessonOptions
 from simulator.processes import ProcessSpec, Supervisor
-from simulator.schedule import Schedule
+from simulator.schedule import BARE, Schedule
 from simulator.workplace import Workplace, free_ports, merged
 
 SIDES = ("left", "right")
 _FPS = 10
+_BARE_CONFIDENCE = 0.6
 _FPS_PER_RATE = 2  # a board stands still for more than half a period: at least one picture of each
 
 
@@ -142,7 +143,7 @@ class VirtualLine:
             "log": {"directory": str(folder / "log")},
             "edge": {"trigger": "mqtt", "fps": max(_FPS, math.ceil(_FPS_PER_RATE * self._schedule.rate))},
             "actuator": {"ledger": str(folder / "actuator" / "ledger.db")},
-            "inference": {"outbox": str(folder / "inference" / "outbox.db")},
+            "inference": {"outbox": str(folder / "inference" / "outbox.db"), **_thresholds(self._schedule.look)},
             "recorder": {
                 "database_url": self.database_url,
                 "images": str(folder / "recorder" / "images"),
@@ -150,3 +151,8 @@ class VirtualLine:
             },
         }
         return merged(own, self._options.settings)
+
+
+def _thresholds(look: str) -> dict[str, float]:
+    """A model's own are chosen on boards like its line's: the starter's on assembled ones, too high for bare copper."""
+    return {"confidence": _BARE_CONFIDENCE} if look == BARE else {}
