@@ -85,10 +85,14 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True)
 class LessonOptions:
-    """How lines are taught. `root`: the folder of all lessons; `boards`: good ones, of each side."""
+    """How lines are taught. `root`: the folder of all lessons; `boards`: good ones, of each side.
+
+    `false_call_rate`: share of good pictures expected over the threshold. Said, so that another one is another lesson.
+    """
 
     root: Path = Path("var/lessons")
     boards: int = 60
+    false_call_rate: float = 0.0005
 
 
 def lesson_for(config: Path, schedule: Schedule, sides: Sequence[str], options: LessonOptions) -> Lesson:
@@ -103,7 +107,7 @@ def lesson_for(config: Path, schedule: Schedule, sides: Sequence[str], options: 
     product = f"product-{schedule.product}"
     drawing = ("--product", str(schedule.product), "--seed", str(_SEED), "--size", f"{size[0]}x{size[1]}")
     seen = ("--model", str(chosen.model), "--device", chosen.device, "--max-input", str(chosen.max_input))
-    fitting = ("--product", product, *seen)
+    fitting = ("--product", product, "--false-call-rate", str(options.false_call_rate), *seen)
     key = sha256(repr((_digest(chosen.model), options.boards, drawing, fitting)).encode())
     try:
         for side in sides:  # another way of drawing is another product

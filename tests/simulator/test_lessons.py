@@ -50,7 +50,7 @@ def test_a_side_whose_file_is_gone_is_kept_again(tmp_path: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["left.npz", "right.npz"]
 
 
-def test_another_model_product_or_size_is_another_lesson(tmp_path: Path) -> None:
+def test_another_model_product_size_or_rate_is_another_lesson(tmp_path: Path) -> None:
     options, other = LessonOptions(tmp_path), tmp_path / "other.onnx"
     other.write_bytes(b"other weights")
     folders = {
@@ -58,8 +58,9 @@ def test_another_model_product_or_size_is_another_lesson(tmp_path: Path) -> None
         lesson_for(config(tmp_path), Schedule(product=2), SIDES, options).folder,
         lesson_for(config(tmp_path, other), Schedule(), SIDES, options).folder,
         lesson_for(config(tmp_path, width=500), Schedule(), SIDES, options).folder,
+        lesson_for(config(tmp_path), Schedule(), SIDES, LessonOptions(tmp_path, false_call_rate=0.01)).folder,
     }
-    assert len(folders) == 4
+    assert len(folders) == 5
 
 
 def test_the_environment_names_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
