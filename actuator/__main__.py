@@ -10,8 +10,8 @@ from actuator.gates import GateFault
 from actuator.service import ActuatorService, build, open_gates
 from actuator.settings import NODE, ActuatorLineSettings
 from pcb_bus.errors import ConfigError
-from pcb_bus.service import EXIT_CONFIG, EXIT_FAULT, EXIT_OK, run_service
-from pcb_bus.settings import load_settings
+from pcb_bus.runtime.process import EXIT_CONFIG, EXIT_FAULT, EXIT_OK, run_service
+from pcb_bus.runtime.settings import load_settings
 
 _PROGRAM = "actuator"
 SWITCH_INTERVAL_S = 0.0005

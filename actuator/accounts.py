@@ -12,7 +12,7 @@ from actuator.clock import Clock
 from actuator.decision import missed_outcome
 from actuator.reading import Subject
 from actuator.reporter import Publish, Reporter, not_fired
-from pcb_bus.messages import Id, WireModel
+from pcb_bus.contract.messages import Id, WireModel
 
 log = logging.getLogger(__name__)
 

@@ -13,10 +13,10 @@ from actuator.clock import Clock
 from actuator.decision import decide_missed
 from actuator.reading import Broken, Subject, read_verdict, subject_of
 from actuator.reporter import Reporter, not_fired
-from pcb_bus.clock import NS_PER_S
+from pcb_bus.contract.messages import Outcome
+from pcb_bus.contract.times import NS_PER_S
 from pcb_bus.errors import OutboxFault
-from pcb_bus.messages import Outcome
-from pcb_bus.session import Delivery
+from pcb_bus.mqtt.session import Delivery
 
 log = logging.getLogger(__name__)
 

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 
 from actuator.intents import Intent
 from actuator.ledger import Ledger
-from pcb_bus.clock import NS_PER_S
-from pcb_bus.codec import encode_json
+from pcb_bus.contract.codec import encode_json
+from pcb_bus.contract.messages import Actuation
+from pcb_bus.contract.times import NS_PER_S
+from pcb_bus.durable.outbox import Kept
 from pcb_bus.errors import OutboxFault
-from pcb_bus.messages import Actuation
-from pcb_bus.outbox import Kept
 
 log = logging.getLogger(__name__)
 

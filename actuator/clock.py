@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pcb_bus.clock import now_ns
+from pcb_bus.contract.times import now_ns
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from actuator.accounts import Account, Accounts
 from actuator.decision import GatePlan
 from actuator.driver import PulseDriver
 from actuator.worker import Worker
-from pcb_bus.clock import NS_PER_MS
+from pcb_bus.contract.messages import Id, WireModel
+from pcb_bus.contract.times import NS_PER_MS
 from pcb_bus.errors import CommandFailed
-from pcb_bus.messages import Id, WireModel
-from pcb_bus.node import Node
+from pcb_bus.runtime.node import Node
 
 _WRITTEN_S = 1.0
 _ACCOUNTED_S = 1.5

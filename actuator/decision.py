@@ -6,7 +6,7 @@ Never act on doubt: everything but a fresh, first-seen, unretained verdict with 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pcb_bus.messages import Outcome, Verdict
+from pcb_bus.contract.messages import Outcome, Verdict
 
 TOO_MANY = "too many pulses wait"
 

@@ -11,7 +11,7 @@ from actuator.clock import Clock
 from actuator.gates import Gate
 from actuator.pulses import Pulse, PulsePlan, hold
 from actuator.switches import OnFault, Switches
-from pcb_bus.clock import NS_PER_MS, NS_PER_S, ns_to_ms
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, ns_to_ms
 from pcb_bus.errors import CommandFailed
 
 log = logging.getLogger(__name__)

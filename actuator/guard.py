@@ -6,7 +6,7 @@ from actuator.decision import GatePlan
 from actuator.driver import SafeState
 from actuator.line_watch import LineWatch
 from actuator.settings import SafeStateSettings
-from pcb_bus.clock import NS_PER_S, ms_to_ns
+from pcb_bus.contract.times import NS_PER_S, ms_to_ns
 
 GoSafe = Callable[[SafeState], None]
 OnLost = Callable[[str], None]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pcb_bus.messages import NodeState
+from pcb_bus.contract.messages import NodeState
 
 SetState = Callable[[NodeState, str], None]
 

@@ -11,7 +11,7 @@ from gpiozero import DigitalInputDevice
 from gpiozero.pins import Factory
 
 from actuator.gates import GateFault, pin_faults
-from pcb_bus.clock import NS_PER_MS
+from pcb_bus.contract.times import NS_PER_MS
 from pcb_bus.errors import ConfigError
 
 log = logging.getLogger(__name__)

@@ -13,10 +13,10 @@ from actuator.driver import PulseResult
 from actuator.pulses import Pulse
 from actuator.reading import Broken, Subject, read_verdict, subject_of
 from actuator.reporter import Reporter, not_fired
-from pcb_bus.clock import NS_PER_MS, NS_PER_S, ns_to_ms
+from pcb_bus.contract.messages import Actuation, Verdict
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, ns_to_ms
 from pcb_bus.errors import OutboxFault
-from pcb_bus.messages import Actuation, Verdict
-from pcb_bus.session import Delivery
+from pcb_bus.mqtt.session import Delivery
 
 log = logging.getLogger(__name__)
 

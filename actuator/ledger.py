@@ -12,11 +12,11 @@ from pathlib import Path
 
 from actuator.intents import Intent, Intents
 from actuator.sieve import Sieve
-from pcb_bus.clock import NS_PER_S
-from pcb_bus.codec import encode_json
+from pcb_bus.contract.codec import encode_json
+from pcb_bus.contract.messages import Actuation
+from pcb_bus.contract.times import NS_PER_S
+from pcb_bus.durable.outbox import Kept
 from pcb_bus.errors import ConfigError, OutboxFault
-from pcb_bus.messages import Actuation
-from pcb_bus.outbox import Kept
 
 _SCHEMA = """
 PRAGMA locking_mode = EXCLUSIVE;

@@ -5,9 +5,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pcb_bus.codec import MAX_JSON_BYTES, decode_json
+from pcb_bus.contract.codec import MAX_JSON_BYTES, decode_json
+from pcb_bus.contract.messages import Id, Verdict, WireModel
 from pcb_bus.errors import MessageRejected
-from pcb_bus.messages import Id, Verdict, WireModel
 
 UNKNOWN_CATEGORY = "unknown"
 _MAX_CATEGORY = 128

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from actuator import metrics
 from actuator.book import Book
 from actuator.reading import Subject
-from pcb_bus import metrics as bus_metrics
-from pcb_bus.clock import NS_PER_S
-from pcb_bus.codec import encode_json
-from pcb_bus.messages import Actuation, Outcome
-from pcb_bus.session import QUEUED_AT_BROKER
+from pcb_bus.contract.codec import encode_json
+from pcb_bus.contract.messages import Actuation, Outcome
+from pcb_bus.contract.times import NS_PER_S
+from pcb_bus.mqtt.session import QUEUED_AT_BROKER
+from pcb_bus.runtime import metrics as bus_metrics
 
 _RETRIED_AT_ONCE = 500
 _STRANDED = QUEUED_AT_BROKER + 1000  # after a long absence, a report for each verdict that waited

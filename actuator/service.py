@@ -20,18 +20,18 @@ from actuator.reading import Broken
 from actuator.reporter import OnAnswer, Reporter
 from actuator.settings import NODE, ActuatorLineSettings
 from actuator.worker import Worker
-from pcb_bus import metrics as bus_metrics
-from pcb_bus.clock import NS_PER_MS, now_ns
-from pcb_bus.codec import decode_json
+from pcb_bus.contract.codec import decode_json
+from pcb_bus.contract.messages import NodeStatus, Recorded
+from pcb_bus.contract.taxonomy import load_taxonomy
+from pcb_bus.contract.times import NS_PER_MS, now_ns
+from pcb_bus.contract.topics import exactly
+from pcb_bus.durable.fullness import Fullness
+from pcb_bus.durable.resends import Pace, Resends
 from pcb_bus.errors import MessageRejected
-from pcb_bus.fullness import Fullness
-from pcb_bus.log import Throttle
-from pcb_bus.messages import NodeStatus, Recorded
-from pcb_bus.node import Identity, Node, with_credentials
-from pcb_bus.resends import Pace, Resends
-from pcb_bus.session import Delivery, MqttSession, SessionOptions, Subscription
-from pcb_bus.taxonomy import load_taxonomy
-from pcb_bus.topics import exactly
+from pcb_bus.mqtt.session import Delivery, MqttSession, SessionOptions, Subscription
+from pcb_bus.runtime import metrics as bus_metrics
+from pcb_bus.runtime.logs import Throttle
+from pcb_bus.runtime.node import Identity, Node, with_credentials
 
 log = logging.getLogger(__name__)
 

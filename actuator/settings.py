@@ -8,11 +8,11 @@ from pydantic import Field, field_validator, model_validator
 from actuator.decision import GatePlan, Rules
 from actuator.interlock import Level, Pull
 from actuator.ledger import Memory
-from pcb_bus.clock import NS_PER_MS, ms_to_ns
+from pcb_bus.contract.messages import Category, Name
+from pcb_bus.contract.taxonomy import Taxonomy
+from pcb_bus.contract.times import NS_PER_MS, ms_to_ns
 from pcb_bus.errors import ConfigError
-from pcb_bus.messages import Category, Name
-from pcb_bus.settings import LineSettings, Section
-from pcb_bus.taxonomy import Taxonomy
+from pcb_bus.runtime.settings import LineSettings, Section
 
 NODE = "actuator"
 Pin = Annotated[int, Field(ge=0, le=27)]

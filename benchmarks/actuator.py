@@ -25,12 +25,12 @@ from rich.table import Table
 from benchmarks.bus import TOPICS, session
 from benchmarks.machine import machine
 from broker import Broker
-from pcb_bus.clock import NS_PER_S, now_ns
-from pcb_bus.codec import decode_json, encode_json
-from pcb_bus.messages import Actuation, Category, ModelRef, NodeStatus, Verdict
-from pcb_bus.session import Delivery, MqttSession, Subscription
-from pcb_bus.settings import BrokerSettings
-from pcb_bus.topics import exactly
+from pcb_bus.contract.codec import decode_json, encode_json
+from pcb_bus.contract.messages import Actuation, Category, ModelRef, NodeStatus, Verdict
+from pcb_bus.contract.times import NS_PER_S, now_ns
+from pcb_bus.contract.topics import exactly
+from pcb_bus.mqtt.session import Delivery, MqttSession, Subscription
+from pcb_bus.runtime.settings import BrokerSettings
 from simulator.workplace import free_ports
 
 _PAGE = 4096

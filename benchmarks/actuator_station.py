@@ -14,7 +14,7 @@ from gpiozero.pins.mock import MockFactory, MockPin
 from actuator import metrics
 from actuator.__main__ import SWITCH_INTERVAL_S, build_for_good
 from actuator.settings import NODE, ActuatorLineSettings
-from pcb_bus.service import run_service
+from pcb_bus.runtime.process import run_service
 
 
 class Times:

@@ -4,9 +4,9 @@ import itertools
 import uuid
 from collections.abc import Iterator, Sequence
 
-from pcb_bus.clock import NS_PER_MS, now_ns
-from pcb_bus.codec import encode_json
-from pcb_bus.messages import Box, GpioSignal, ModelRef, SideResult, Timing, Verdict
+from pcb_bus.contract.codec import encode_json
+from pcb_bus.contract.messages import Box, GpioSignal, ModelRef, SideResult, Timing, Verdict
+from pcb_bus.contract.times import NS_PER_MS, now_ns
 
 _DEFECTIVE_EVERY = 5
 _LINE_RATE_MS = 20  # from one board to the next: many days of a line are one benchmark

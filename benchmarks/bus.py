@@ -11,12 +11,12 @@ from pathlib import Path
 from broker.config import Listeners
 from broker.roles import roles_of
 from broker.server import prepare
-from pcb_bus.codec import decode_json
-from pcb_bus.messages import Recorded
-from pcb_bus.node import with_credentials
-from pcb_bus.session import Delivery, MqttSession, Subscription
-from pcb_bus.settings import BrokerSettings
-from pcb_bus.topics import Topics, exactly
+from pcb_bus.contract.codec import decode_json
+from pcb_bus.contract.messages import Recorded
+from pcb_bus.contract.topics import Topics, exactly
+from pcb_bus.mqtt.session import Delivery, MqttSession, Subscription
+from pcb_bus.runtime.node import with_credentials
+from pcb_bus.runtime.settings import BrokerSettings
 
 TOPICS = Topics()
 _READY_S = 10.0

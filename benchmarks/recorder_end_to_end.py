@@ -19,12 +19,12 @@ from benchmarks.boards import payloads
 from benchmarks.bus import TOPICS, Progress, broker_with, send, session
 from benchmarks.machine import rss_mib
 from benchmarks.mariadb import MariaDb
-from pcb_bus.codec import decode_json
-from pcb_bus.inbox import Inbox
-from pcb_bus.messages import NodeStatus
-from pcb_bus.session import Delivery, Subscription
-from pcb_bus.settings import DEFAULT_TAXONOMY, BrokerSettings
-from pcb_bus.topics import exactly
+from pcb_bus.contract.codec import decode_json
+from pcb_bus.contract.messages import NodeStatus
+from pcb_bus.contract.topics import exactly
+from pcb_bus.mqtt.session import Delivery, Subscription
+from pcb_bus.runtime.queues import Inbox
+from pcb_bus.runtime.settings import DEFAULT_TAXONOMY, BrokerSettings
 from recorder.database import make_engine
 from recorder.tables import Inspection, InspectionSide
 from simulator.workplace import free_ports

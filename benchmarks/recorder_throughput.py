@@ -17,12 +17,12 @@ from sqlalchemy import URL, Engine
 
 from benchmarks.boards import payloads
 from benchmarks.machine import rss_mib
-from pcb_bus.clock import now_ns
-from pcb_bus.codec import decode_json
-from pcb_bus.inbox import Inbox
-from pcb_bus.messages import Verdict
-from pcb_bus.node import Identity, Node
-from pcb_bus.settings import BrokerSettings
+from pcb_bus.contract.codec import decode_json
+from pcb_bus.contract.messages import Verdict
+from pcb_bus.contract.times import now_ns
+from pcb_bus.runtime.node import Identity, Node
+from pcb_bus.runtime.queues import Inbox
+from pcb_bus.runtime.settings import BrokerSettings
 from recorder.arrival import Arrival, Delivered
 from recorder.database import bring_up_to_date, make_engine
 from recorder.images import ImageStore

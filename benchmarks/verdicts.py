@@ -25,8 +25,8 @@ from inference_subscriber.boxes import boxes_of
 from inference_subscriber.engines.base import DetectOptions, Findings, Image, Placement
 from inference_subscriber.engines.network import NetworkEngine
 from inference_subscriber.inspecting import Inspector
-from pcb_bus.messages import Category
-from pcb_bus.taxonomy import Taxonomy, load_taxonomy
+from pcb_bus.contract.messages import Category
+from pcb_bus.contract.taxonomy import Taxonomy, load_taxonomy
 from simulator.accounts import is_escape, is_false_call
 from simulator.painter import assembled_drawer, exposed, sensor_noise
 from simulator.schedule import Fault, Schedule

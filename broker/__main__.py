@@ -11,7 +11,7 @@ from broker.provision import provision
 from broker.roles import Role, roles_of
 from broker.server import prepare
 from pcb_bus.errors import BoardlineError
-from pcb_bus.settings import LineSettings, Port, load_settings
+from pcb_bus.runtime.settings import LineSettings, Port, load_settings
 
 USAGE = "usage: python -m broker provision|run [--help] [options]"
 

@@ -6,7 +6,7 @@ The public face of this table is `topics.md`.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pcb_bus.topics import Topics
+from pcb_bus.contract.topics import Topics
 
 BROKER_STATISTICS = "$SYS/#"
 

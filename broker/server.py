@@ -12,12 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from broker.children import start_child
 from broker.config import LOOPBACK, Listeners, mosquitto_conf
 from broker.errors import BrokerDied, MosquittoMissing, PortTaken
 from broker.provision import Credentials, provision, read_credentials, write_private
 from broker.roles import Role, roles_of
-from pcb_bus.children import start_child
-from pcb_bus.topics import Topics
+from pcb_bus.contract.topics import Topics
 
 ADMIN_PATHS = ("/usr/local/sbin", "/usr/sbin", "/opt/homebrew/sbin")  # not on every user's PATH
 READY_TIMEOUT_S = 10.0

@@ -5,7 +5,7 @@ import sys
 from edge_publisher.service import build
 from edge_publisher.settings import EdgeLineSettings, node_name
 from edge_publisher.sources.opening import quiet_opencv
-from pcb_bus.service import run_service
+from pcb_bus.runtime.process import run_service
 
 
 def main(argv: list[str] | None = None) -> int:

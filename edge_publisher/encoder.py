@@ -8,8 +8,8 @@ import numpy as np
 
 from edge_publisher import metrics
 from edge_publisher.sources import Picture
-from pcb_bus.clock import now_ns
-from pcb_bus.log import Throttle
+from pcb_bus.contract.times import now_ns
+from pcb_bus.runtime.logs import Throttle
 
 log = logging.getLogger(__name__)
 

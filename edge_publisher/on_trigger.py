@@ -14,16 +14,16 @@ from edge_publisher.outgoing import FrameSender
 from edge_publisher.picker import Chosen, Missed, PickRules
 from edge_publisher.sources import Picture
 from edge_publisher.triggers import TriggerDesk, Waiting
-from pcb_bus.clock import NS_PER_S, now_ns, ns_to_ms
-from pcb_bus.codec import decode_json
+from pcb_bus.contract.codec import decode_json
+from pcb_bus.contract.messages import Id, Timestamp, Trigger, WireModel
+from pcb_bus.contract.times import NS_PER_S, now_ns, ns_to_ms
+from pcb_bus.contract.topics import exactly
 from pcb_bus.errors import CommandFailed, MessageRejected
-from pcb_bus.inbox import Inbox
-from pcb_bus.log import Throttle
-from pcb_bus.messages import Id, Timestamp, Trigger, WireModel
-from pcb_bus.metrics import DROPPED
-from pcb_bus.node import Node
-from pcb_bus.session import Delivery, Subscription
-from pcb_bus.topics import exactly
+from pcb_bus.mqtt.session import Delivery, Subscription
+from pcb_bus.runtime.logs import Throttle
+from pcb_bus.runtime.metrics import DROPPED
+from pcb_bus.runtime.node import Node
+from pcb_bus.runtime.queues import Inbox
 
 _POLL_S = 0.01  # while a trigger waits and no picture comes
 _REPLY_S = 2.0

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from edge_publisher.encoder import Encoder
 from edge_publisher.sources import Picture
 from edge_publisher.triggers import BoardPass
-from pcb_bus.codec import encode_msgpack
-from pcb_bus.identity import new_id
-from pcb_bus.messages import Frame
+from pcb_bus.contract.codec import encode_msgpack
+from pcb_bus.contract.identity import new_id
+from pcb_bus.contract.messages import Frame
 
 KEPT = 32
 

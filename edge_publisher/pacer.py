@@ -1,6 +1,6 @@
 """Which pictures to send when only so many a second are wanted."""
 
-from pcb_bus.clock import NS_PER_S
+from pcb_bus.contract.times import NS_PER_S
 
 
 class Pacer:

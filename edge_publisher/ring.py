@@ -4,7 +4,7 @@ import threading
 from collections import deque
 
 from edge_publisher.sources import Picture
-from pcb_bus.clock import NS_PER_S
+from pcb_bus.contract.times import NS_PER_S
 
 MAX_BYTES = 96 * 1024 * 1024
 

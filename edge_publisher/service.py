@@ -14,9 +14,9 @@ from edge_publisher.ring import PictureRing
 from edge_publisher.settings import EdgeLineSettings, EdgeSettings, Fps, JpegQuality, configured_side, node_name
 from edge_publisher.sources import Picture
 from edge_publisher.sources.opening import Opener, find_source, without_password
-from pcb_bus.clock import NS_PER_S, ms_to_ns, now_ns
-from pcb_bus.live import LiveSettings, LiveValue
-from pcb_bus.node import Identity, Node
+from pcb_bus.contract.times import NS_PER_S, ms_to_ns, now_ns
+from pcb_bus.runtime.live import LiveSettings, LiveValue
+from pcb_bus.runtime.node import Identity, Node
 
 
 def build(settings: EdgeLineSettings) -> "EdgeService":

@@ -5,9 +5,9 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from edge_publisher.sources import CaptureRequest
+from pcb_bus.contract.messages import Name
 from pcb_bus.errors import ConfigError
-from pcb_bus.messages import Name
-from pcb_bus.settings import LineSettings, Section
+from pcb_bus.runtime.settings import LineSettings, Section
 
 TriggerMode = Literal["free_run", "mqtt"]
 JpegQuality = Annotated[int, Field(ge=1, le=100)]

@@ -4,7 +4,7 @@ import sys
 
 from inference_subscriber.service import build
 from inference_subscriber.settings import InferenceLine
-from pcb_bus.service import run_service
+from pcb_bus.runtime.process import run_service
 
 
 def main() -> int:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from inference_subscriber.engines.base import Findings
-from pcb_bus.clock import NS_PER_MS
-from pcb_bus.messages import Frame
+from pcb_bus.contract.messages import Frame
+from pcb_bus.contract.times import NS_PER_MS
 
 Receipt = Callable[[], None]
 """Acknowledges a trigger to the broker."""

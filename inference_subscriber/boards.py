@@ -12,11 +12,11 @@ from inference_subscriber.evidence import evidence_of, wants_evidence
 from inference_subscriber.joiner import Action, AskResend, Close, Joiner, Repeated
 from inference_subscriber.judge import Judge, Judged, ready_time
 from inference_subscriber.sender import VerdictSender
-from pcb_bus.clock import NS_PER_S, now_ns, ns_to_ms
-from pcb_bus.codec import encode_json, encode_msgpack
-from pcb_bus.messages import Command, Frame, Trigger, Verdict
-from pcb_bus.session import MqttSession
-from pcb_bus.topics import Topics
+from pcb_bus.contract.codec import encode_json, encode_msgpack
+from pcb_bus.contract.messages import Command, Frame, Trigger, Verdict
+from pcb_bus.contract.times import NS_PER_S, now_ns, ns_to_ms
+from pcb_bus.contract.topics import Topics
+from pcb_bus.mqtt.session import MqttSession
 
 log = logging.getLogger(__name__)
 

@@ -2,8 +2,8 @@
 
 from inference_subscriber.engines.base import Detection, Findings
 from inference_subscriber.oddity import Oddity, find_oddity
-from pcb_bus.messages import Box
-from pcb_bus.taxonomy import UNKNOWN_ANOMALY, Taxonomy
+from pcb_bus.contract.messages import Box
+from pcb_bus.contract.taxonomy import UNKNOWN_ANOMALY, Taxonomy
 
 
 def boxes_of(findings: Findings, size: tuple[int, int], taxonomy: Taxonomy, threshold: float) -> tuple[Box, ...]:

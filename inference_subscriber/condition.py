@@ -2,7 +2,7 @@
 
 import threading
 
-from pcb_bus.node import Node
+from pcb_bus.runtime.node import Node
 
 
 class Condition:

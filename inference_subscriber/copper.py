@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from inference_subscriber.overlap import overlaps
 from inference_subscriber.topology import Mask, pieces_touched
-from pcb_bus.taxonomy import CopperNames
+from pcb_bus.contract.taxonomy import CopperNames
 
 Grey = npt.NDArray[np.uint8]
 Boxes = npt.NDArray[np.floating]

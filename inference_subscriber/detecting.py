@@ -11,8 +11,8 @@ from inference_subscriber.engines.base import Findings
 from inference_subscriber.errors import EngineFault
 from inference_subscriber.inspecting import Inspector
 from inference_subscriber.pictures import Picture
-from pcb_bus.clock import ns_to_ms
-from pcb_bus.inbox import Inbox
+from pcb_bus.contract.times import ns_to_ms
+from pcb_bus.runtime.queues import Inbox
 
 log = logging.getLogger(__name__)
 

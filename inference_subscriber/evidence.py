@@ -4,7 +4,7 @@ import uuid
 
 from inference_subscriber.board import Sighting
 from inference_subscriber.heat_map import heat_png
-from pcb_bus.messages import Evidence, Verdict
+from pcb_bus.contract.messages import Evidence, Verdict
 
 
 def wants_evidence(verdict: Verdict, share: float) -> bool:

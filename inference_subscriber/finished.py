@@ -3,7 +3,7 @@
 from collections import OrderedDict
 
 from inference_subscriber.board import BoardKey
-from pcb_bus.clock import NS_PER_S
+from pcb_bus.contract.times import NS_PER_S
 
 _KEPT_NS = 60 * NS_PER_S
 

@@ -17,7 +17,7 @@ from inference_subscriber.copper import DOUBLED, CopperTemplate, Grey, Reading, 
 from inference_subscriber.engines.base import Detection, Image
 from inference_subscriber.errors import NotComparable
 from inference_subscriber.overlap import overlaps
-from pcb_bus.taxonomy import CopperNames
+from pcb_bus.contract.taxonomy import CopperNames
 
 _BEYOND = 2.0  # pixels: so little of a box may lie outside the picture
 _MOST_UNLIKE = 0.4  # of the copper or of the laminate

@@ -11,8 +11,8 @@ from inference_subscriber.copper import Grey
 from inference_subscriber.engines.base import Findings, Image
 from inference_subscriber.errors import NotComparable
 from inference_subscriber.golden import GoldenBoard
+from pcb_bus.contract.taxonomy import CopperNames, Taxonomy
 from pcb_bus.errors import ConfigError
-from pcb_bus.taxonomy import CopperNames, Taxonomy
 
 OnTrouble = Callable[[str, str], None]
 """Told of a side whose frames cannot be compared, and why; of nothing once they can again."""

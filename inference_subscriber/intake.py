@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 
 from inference_subscriber.engines.base import Image
-from pcb_bus.codec import MAX_BINARY_BYTES, decode_msgpack
+from pcb_bus.contract.codec import MAX_BINARY_BYTES, decode_msgpack
+from pcb_bus.contract.identity import new_id
+from pcb_bus.contract.messages import Frame
+from pcb_bus.contract.pictures import START, inspect_jpeg
 from pcb_bus.errors import MessageRejected
-from pcb_bus.identity import new_id
-from pcb_bus.jpeg import START, inspect_jpeg
-from pcb_bus.messages import Frame
 
 # An EXIF turn would put the boxes elsewhere than on the published frame.
 _FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from inference_subscriber.board import Board, BoardKey, Inspected, Receipt, Sighting
 from inference_subscriber.finished import Finished
 from inference_subscriber.pairing import nearest
-from pcb_bus.clock import NS_PER_S
-from pcb_bus.messages import Frame, Trigger
+from pcb_bus.contract.messages import Frame, Trigger
+from pcb_bus.contract.times import NS_PER_S
 
 _RESENDABLE_NS = 10 * NS_PER_S  # the cameras keep their last frames about so long
 _HUNG_NS = 10 * NS_PER_S  # an engine that has not answered by then never will

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from inference_subscriber.board import Board, BoardKey, Sighting
 from inference_subscriber.boxes import boxes_of
-from pcb_bus.clock import ms_to_ns, ns_to_ms
-from pcb_bus.identity import free_run_verdict_id, verdict_id
-from pcb_bus.messages import Category, Frame, GpioSignal, ModelRef, SideResult, Timing, Verdict
-from pcb_bus.taxonomy import Taxonomy
+from pcb_bus.contract.identity import free_run_verdict_id, verdict_id
+from pcb_bus.contract.messages import Category, Frame, GpioSignal, ModelRef, SideResult, Timing, Verdict
+from pcb_bus.contract.taxonomy import Taxonomy
+from pcb_bus.contract.times import ms_to_ns, ns_to_ms
 
 
 @dataclass(frozen=True, slots=True)

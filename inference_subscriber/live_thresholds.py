@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from inference_subscriber.boards import Boards
 from inference_subscriber.engines.base import Engine, Thresholds
 from inference_subscriber.settings import ClassShares, Share
-from pcb_bus.live import LiveSettings, LiveValue
-from pcb_bus.node import Node
+from pcb_bus.runtime.live import LiveSettings, LiveValue
+from pcb_bus.runtime.node import Node
 
 
 class LiveThresholds:

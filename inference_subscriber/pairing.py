@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from inference_subscriber.board import Board
-from pcb_bus.messages import Frame
+from pcb_bus.contract.messages import Frame
 
 
 def nearest(frame: Frame, boards: Iterable[Board], window_ns: int) -> Board | None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from inference_subscriber.engines.base import Image
-from pcb_bus.inbox import Inbox
-from pcb_bus.messages import Frame
+from pcb_bus.contract.messages import Frame
+from pcb_bus.runtime.queues import Inbox
 
 MAX_BYTES: Final = 256 * 2**20  # three of the largest pictures, or all that may wait of 1920x1080
 

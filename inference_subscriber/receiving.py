@@ -6,12 +6,12 @@ from inference_subscriber import metrics
 from inference_subscriber.boards import Boards
 from inference_subscriber.intake import FrameLimits, decode_picture, read_frame
 from inference_subscriber.pictures import Picture
-from pcb_bus.codec import decode_json
+from pcb_bus.contract.codec import decode_json
+from pcb_bus.contract.messages import Frame, Trigger
 from pcb_bus.errors import MessageRejected
-from pcb_bus.inbox import Inbox
-from pcb_bus.messages import Frame, Trigger
-from pcb_bus.node import Node
-from pcb_bus.session import Delivery
+from pcb_bus.mqtt.session import Delivery
+from pcb_bus.runtime.node import Node
+from pcb_bus.runtime.queues import Inbox
 
 
 class TriggerStage:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 from inference_subscriber import metrics
 from inference_subscriber.board import Receipt
-from pcb_bus import metrics as bus_metrics
-from pcb_bus.codec import encode_json
+from pcb_bus.contract.codec import encode_json
+from pcb_bus.contract.messages import Verdict
+from pcb_bus.durable.outbox import Outbox
 from pcb_bus.errors import OutboxFault
-from pcb_bus.inbox import Inbox
-from pcb_bus.messages import Verdict
-from pcb_bus.outbox import Outbox
-from pcb_bus.session import QUEUED_AT_BROKER
+from pcb_bus.mqtt.session import QUEUED_AT_BROKER
+from pcb_bus.runtime import metrics as bus_metrics
+from pcb_bus.runtime.queues import Inbox
 
 log = logging.getLogger(__name__)
 

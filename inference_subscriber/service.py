@@ -27,16 +27,16 @@ from inference_subscriber.receiving import FrameStage, TriggerStage
 from inference_subscriber.sender import VerdictSender
 from inference_subscriber.settings import InferenceLine
 from inference_subscriber.witness import Witness
-from pcb_bus.clock import ms_to_ns
+from pcb_bus.contract.taxonomy import Taxonomy, load_taxonomy
+from pcb_bus.contract.times import ms_to_ns
+from pcb_bus.contract.topics import exactly
+from pcb_bus.durable.outbox import Outbox
+from pcb_bus.durable.resending import ResendStage, telling
+from pcb_bus.durable.resends import Pace
 from pcb_bus.errors import ConfigError
-from pcb_bus.inbox import Inbox
-from pcb_bus.node import Identity, Node
-from pcb_bus.outbox import Outbox
-from pcb_bus.resending import ResendStage, telling
-from pcb_bus.resends import Pace
-from pcb_bus.session import QUEUED_AT_BROKER, Delivery, SessionOptions, Subscription
-from pcb_bus.taxonomy import Taxonomy, load_taxonomy
-from pcb_bus.topics import exactly
+from pcb_bus.mqtt.session import QUEUED_AT_BROKER, Delivery, SessionOptions, Subscription
+from pcb_bus.runtime.node import Identity, Node
+from pcb_bus.runtime.queues import Inbox
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from pydantic import Field
 from inference_subscriber.engines.base import DetectOptions, Placement, Thresholds
 from inference_subscriber.intake import FrameLimits
 from inference_subscriber.joiner import JoinOptions
-from pcb_bus.clock import ms_to_ns
-from pcb_bus.messages import Name
-from pcb_bus.outbox import Bounds
-from pcb_bus.settings import LineSettings, Section
+from pcb_bus.contract.messages import Name
+from pcb_bus.contract.times import ms_to_ns
+from pcb_bus.durable.outbox import Bounds
+from pcb_bus.runtime.settings import LineSettings, Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
 ClassShares = dict[Name, Share]

@@ -3,8 +3,8 @@
 import sys
 
 from pcb_bus.errors import ConfigError
-from pcb_bus.service import EXIT_CONFIG, EXIT_FAULT, EXIT_OK, run_service
-from pcb_bus.settings import load_settings
+from pcb_bus.runtime.process import EXIT_CONFIG, EXIT_FAULT, EXIT_OK, run_service
+from pcb_bus.runtime.settings import load_settings
 from recorder.config_command import run_config
 from recorder.database import bring_up_to_date, database_url
 from recorder.errors import DatabaseDown

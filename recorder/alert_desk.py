@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from pcb_bus.clock import now_ns
-from pcb_bus.messages import Level
+from pcb_bus.contract.messages import Level
+from pcb_bus.contract.times import now_ns
 from recorder.alert_rows import open_alerts, write_change
 from recorder.alerts import Alert, AlertBook, Change, Key, Raised
 from recorder.database import write_error

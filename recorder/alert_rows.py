@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, Engine, insert, select, update
 
-from pcb_bus.clock import from_datetime, to_datetime
+from pcb_bus.contract.times import from_datetime, to_datetime
 from recorder import tables
 from recorder.alerts import Alert, Change, Key, Resolved
 from recorder.database import for_reading

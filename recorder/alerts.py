@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pcb_bus.clock import NS_PER_S
-from pcb_bus.messages import Level
+from pcb_bus.contract.messages import Level
+from pcb_bus.contract.times import NS_PER_S
 
 _FIRST_WAIT_NS = 10 * NS_PER_S
 _LONGEST_WAIT_NS = 600 * NS_PER_S

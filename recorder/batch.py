@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from pcb_bus.messages import Recorded
+from pcb_bus.contract.messages import Recorded
 from recorder.rows import Row
 
 _IDS_A_MESSAGE = 200

@@ -7,8 +7,8 @@ from pathlib import Path
 from sqlalchemy import URL, Engine
 
 from pcb_bus.errors import ConfigError
-from pcb_bus.service import EXIT_CONFIG
-from pcb_bus.settings import load_settings
+from pcb_bus.runtime.process import EXIT_CONFIG
+from pcb_bus.runtime.settings import load_settings
 from recorder.database import KEY, bring_up_to_date, database_url, make_engine
 from recorder.errors import DatabaseDown
 from recorder.settings import RecorderLine

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pcb_bus.codec import encode_json
+from pcb_bus.contract.codec import encode_json
 from pcb_bus.errors import ConfigError, MessageRejected
-from pcb_bus.node import Node
+from pcb_bus.runtime.node import Node
 from recorder import metrics
 from recorder.arrival import Arrival
 from recorder.batch import Record, group, recorded_messages

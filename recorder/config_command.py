@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, delete, insert, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from pcb_bus.clock import now_ns, to_datetime
+from pcb_bus.contract.times import now_ns, to_datetime
 from pcb_bus.errors import ConfigError
-from pcb_bus.service import EXIT_FAULT, EXIT_OK
+from pcb_bus.runtime.process import EXIT_FAULT, EXIT_OK
 from recorder.commands import existing_database, line_settings, run_command
 from recorder.database import write_error
 from recorder.errors import DatabaseDown

@@ -5,7 +5,7 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 
-from pcb_bus.messages import Level
+from pcb_bus.contract.messages import Level
 from recorder import metrics
 from recorder.arrival import Arrival, Delivered
 from recorder.committer import Committer, Entry

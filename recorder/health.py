@@ -2,8 +2,8 @@
 
 import threading
 
-from pcb_bus.messages import Level
-from pcb_bus.node import Node
+from pcb_bus.contract.messages import Level
+from pcb_bus.runtime.node import Node
 
 
 class Health:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pcb_bus.inbox import Inbox
+from pcb_bus.runtime.queues import Inbox
 from recorder.arrival import Arrival, Delivered
 from recorder.committer import Committer
 from recorder.drain import Attempt, Writer

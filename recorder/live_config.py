@@ -13,9 +13,9 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from sqlalchemy import Engine, Text, select, type_coerce
 from sqlalchemy.exc import SQLAlchemyError
 
-from pcb_bus.clock import now_ns
-from pcb_bus.codec import encode_json
-from pcb_bus.messages import LiveConfig, Name
+from pcb_bus.contract.codec import encode_json
+from pcb_bus.contract.messages import LiveConfig, Name
+from pcb_bus.contract.times import now_ns
 from recorder.database import for_reading, write_error
 from recorder.errors import DatabaseDown
 from recorder.tables import SystemConfig

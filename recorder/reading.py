@@ -3,10 +3,10 @@
 import json
 from collections.abc import Callable, Sequence
 
-from pcb_bus.codec import decode_json, decode_msgpack
+from pcb_bus.contract.codec import decode_json, decode_msgpack
+from pcb_bus.contract.identity import verdict_id
+from pcb_bus.contract.messages import Actuation, Event, Evidence, Trigger, Verdict
 from pcb_bus.errors import MessageRejected
-from pcb_bus.identity import verdict_id
-from pcb_bus.messages import Actuation, Event, Evidence, Trigger, Verdict
 from recorder.arrival import Arrival
 from recorder.batch import ActuationRecord, ImageRecord, LogRecord, TriggerRecord, VerdictRecord
 from recorder.images import Images, StoredImage

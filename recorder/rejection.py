@@ -5,10 +5,10 @@ from typing import Any
 
 import msgpack
 
-from pcb_bus.clock import from_rfc3339
-from pcb_bus.codec import MAX_JSON_BYTES
+from pcb_bus.contract.codec import MAX_JSON_BYTES
+from pcb_bus.contract.identity import verdict_id
+from pcb_bus.contract.times import from_rfc3339
 from pcb_bus.errors import MessageRejected
-from pcb_bus.identity import verdict_id
 from recorder.arrival import Arrival
 from recorder.batch import RejectedRecord
 from recorder.rows import rejected_row

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import Field
 from sqlalchemy import Engine, delete, func, select, update
 
-from pcb_bus.settings import Section
+from pcb_bus.runtime.settings import Section
 from recorder.database import for_reading
 from recorder.images.base import Images
 from recorder.images.forms import SUFFIXES

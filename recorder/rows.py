@@ -3,8 +3,8 @@
 import hashlib
 from typing import Any
 
-from pcb_bus.clock import to_datetime
-from pcb_bus.messages import Actuation, Event, Evidence, SideResult, Trigger, Verdict
+from pcb_bus.contract.messages import Actuation, Event, Evidence, SideResult, Trigger, Verdict
+from pcb_bus.contract.times import to_datetime
 from recorder.images import StoredImage
 from recorder.images.forms import Kind
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
-from pcb_bus.inbox import Inbox
-from pcb_bus.metrics import DROPPED
-from pcb_bus.node import Identity, Node
-from pcb_bus.session import QUEUED_AT_BROKER, Delivery, SessionOptions, Subscription
-from pcb_bus.settings import DEFAULT_TAXONOMY
-from pcb_bus.taxonomy import load_taxonomy
-from pcb_bus.topics import TopicFilter, Topics, exactly
+from pcb_bus.contract.taxonomy import load_taxonomy
+from pcb_bus.contract.topics import TopicFilter, Topics, exactly
+from pcb_bus.mqtt.session import QUEUED_AT_BROKER, Delivery, SessionOptions, Subscription
+from pcb_bus.runtime.metrics import DROPPED
+from pcb_bus.runtime.node import Identity, Node
+from pcb_bus.runtime.queues import Inbox
+from pcb_bus.runtime.settings import DEFAULT_TAXONOMY
 from recorder.arrival import Arrival, Delivered, Kind
 from recorder.database import bring_up_to_date, database_url, make_engine
 from recorder.errors import DatabaseDown

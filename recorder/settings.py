@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from pcb_bus.settings import LineSettings, Section
+from pcb_bus.runtime.settings import LineSettings, Section
 from recorder.oversight.settings import AlertSettings, OversightSettings
 from recorder.retention import RetentionSettings
 

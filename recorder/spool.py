@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pcb_bus.durable.files import transaction
 from pcb_bus.errors import ConfigError
-from pcb_bus.sqlite_files import transaction
 from recorder import metrics
 from recorder.arrival import Arrival
 from recorder.errors import SpoolFault

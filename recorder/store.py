@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from pcb_bus.clock import from_datetime, to_datetime
+from pcb_bus.contract.times import from_datetime, to_datetime
 from recorder.batch import Batch
 from recorder.bulk import insert_rows
 from recorder.database import lost_a_race, write_error

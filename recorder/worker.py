@@ -3,8 +3,8 @@
 import sys
 from collections.abc import Callable
 
-from pcb_bus.inbox import Inbox
-from pcb_bus.node import Node
+from pcb_bus.runtime.node import Node
+from pcb_bus.runtime.queues import Inbox
 from recorder.arrival import Delivered
 from recorder.committer import Committer
 from recorder.drain import Writer

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pcb_bus.messages import Actuation, Category, Verdict
+from pcb_bus.contract.messages import Actuation, Category, Verdict
 from simulator.accounts import BoardAccount, judgement_of
 from simulator.schedule import Fault
 from simulator.scoring import against_truth

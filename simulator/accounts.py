@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pcb_bus.clock import ns_to_ms
-from pcb_bus.messages import Category, GpioSignal, Outcome, Verdict
+from pcb_bus.contract.messages import Category, GpioSignal, Outcome, Verdict
+from pcb_bus.contract.times import ns_to_ms
 from simulator.schedule import Fault
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_publisher.sources import CaptureRequest, Picture
-from pcb_bus.clock import NS_PER_S, now_ns
+from pcb_bus.contract.times import NS_PER_S, now_ns
 from pcb_bus.errors import ConfigError
 from simulator.bare_board import NoRoomForDefects
 from simulator.painter import DrawnAhead, board_drawer, exposed, sensor_noise

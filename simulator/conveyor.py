@@ -3,8 +3,8 @@
 import threading
 from collections.abc import Callable
 
-from pcb_bus.clock import NS_PER_S, now_ns
-from pcb_bus.messages import Trigger
+from pcb_bus.contract.messages import Trigger
+from pcb_bus.contract.times import NS_PER_S, now_ns
 from simulator.schedule import Schedule
 
 

@@ -11,14 +11,14 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
-from pcb_bus.clock import NS_PER_S, now_ns, to_datetime
+from pcb_bus.contract.messages import Trigger
+from pcb_bus.contract.taxonomy import load_taxonomy
+from pcb_bus.contract.times import NS_PER_S, now_ns, to_datetime
+from pcb_bus.contract.topics import Topics
+from pcb_bus.durable.trigger_source import TriggerSource
 from pcb_bus.errors import BoardlineError
-from pcb_bus.messages import Trigger
-from pcb_bus.session import SessionOptions
-from pcb_bus.settings import DEFAULT_TAXONOMY
-from pcb_bus.taxonomy import load_taxonomy
-from pcb_bus.topics import Topics
-from pcb_bus.trigger_source import TriggerSource
+from pcb_bus.mqtt.session import SessionOptions
+from pcb_bus.runtime.settings import DEFAULT_TAXONOMY
 from simulator.conveyor import Conveyor
 from simulator.display import ROWS, board_line, live_view, misjudged_lines, summary_table
 from simulator.lessons import Lesson, NotTaught, learn, lesson_for

@@ -8,7 +8,7 @@ from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pcb_bus.messages import Category, Outcome
+from pcb_bus.contract.messages import Category, Outcome
 from simulator.accounting import Tally
 from simulator.accounts import BoardAccount, Judgement, is_escape, is_false_call
 from simulator.scoring import MOST_ESCAPES, MOST_FALSE_CALLS

@@ -19,9 +19,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pcb_bus.children import start_child
+from broker.children import start_child
 from pcb_bus.errors import BoardlineError
-from pcb_bus.settings import LineSettings, load_settings
+from pcb_bus.runtime.settings import LineSettings, load_settings
 from simulator.bare_board import NoRoomForDefects
 from simulator.painter import board_drawer
 from simulator.schedule import Schedule

@@ -9,12 +9,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from broker.server import Broker
-from pcb_bus.node import with_credentials
-from pcb_bus.outbox import Outbox
-from pcb_bus.session import MqttSession, SessionOptions
-from pcb_bus.settings import BrokerSettings
-from pcb_bus.topics import Topics
-from pcb_bus.trigger_source import TriggerSource
+from pcb_bus.contract.topics import Topics
+from pcb_bus.durable.outbox import Outbox
+from pcb_bus.durable.trigger_source import TriggerSource
+from pcb_bus.mqtt.session import MqttSession, SessionOptions
+from pcb_bus.runtime.node import with_credentials
+from pcb_bus.runtime.settings import BrokerSettings
 from simulator.lessons import LessonOptions
 from simulator.processes import ProcessSpec, Supervisor
 from simulator.schedule import BARE, Schedule

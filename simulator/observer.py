@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from pcb_bus.codec import decode_json
+from pcb_bus.contract.codec import decode_json
+from pcb_bus.contract.messages import Actuation, Category, Message, NodeState, NodeStatus, Recorded, Trigger, Verdict
+from pcb_bus.contract.topics import TopicFilter, Topics, exactly
 from pcb_bus.errors import MessageRejected
-from pcb_bus.inbox import Inbox
-from pcb_bus.messages import Actuation, Category, Message, NodeState, NodeStatus, Recorded, Trigger, Verdict
-from pcb_bus.session import Delivery, MqttSession, Subscription
-from pcb_bus.topics import TopicFilter, Topics, exactly
+from pcb_bus.mqtt.session import Delivery, MqttSession, Subscription
+from pcb_bus.runtime.queues import Inbox
 from simulator.accounting import Books, Tally
 from simulator.accounts import BoardAccount
 from simulator.schedule import Fault

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pcb_bus.clock import NS_PER_S, now_ns
+from pcb_bus.contract.times import NS_PER_S, now_ns
 from simulator.assembled.board import AssembledBoard
 from simulator.assembled.photograph import Conditions
 from simulator.bare_board import draw_board

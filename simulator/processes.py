@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pcb_bus.children import start_child
+from broker.children import start_child
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from urllib.parse import urlencode
 
 import numpy as np
 
-from pcb_bus.clock import NS_PER_S
-from pcb_bus.messages import Category
-from pcb_bus.taxonomy import UNKNOWN_ANOMALY, Taxonomy
+from pcb_bus.contract.messages import Category
+from pcb_bus.contract.taxonomy import UNKNOWN_ANOMALY, Taxonomy
+from pcb_bus.contract.times import NS_PER_S
 from simulator.assembled.defects import DEFECT_CLASSES as ASSEMBLED_DEFECTS
 from simulator.assembled.oddities import ODDITIES
 from simulator.bare_board import DEFECT_CLASSES as BARE_DEFECTS

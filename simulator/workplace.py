@@ -10,7 +10,7 @@ from typing import IO, Any
 import yaml
 
 from pcb_bus.errors import ConfigError
-from pcb_bus.settings import DEFAULT_CONFIG
+from pcb_bus.runtime.settings import DEFAULT_CONFIG
 
 _PARTS = ("broker", "log", "output", "recorder", "actuator", "inference", "trigger", "line.yaml", "summary.json")
 _LOCK = ".lock"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from pcb_bus.settings import DEFAULT_TAXONOMY
-from pcb_bus.taxonomy import load_taxonomy
+from pcb_bus.contract.taxonomy import load_taxonomy
+from pcb_bus.runtime.settings import DEFAULT_TAXONOMY
 from training.errors import TrainingError
 
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from edge_publisher.sources.base import CameraGone, CaptureRequest, Picture
 from edge_publisher.sources.mjpeg import whole_jpeg
-from pcb_bus.clock import now_ns
+from pcb_bus.contract.pictures import inspect_jpeg
+from pcb_bus.contract.times import now_ns
 from pcb_bus.errors import MessageRejected
-from pcb_bus.jpeg import inspect_jpeg
 
 _MJPG = cv2.VideoWriter.fourcc(*"MJPG")
 _CAMERA_API = cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY

@@ -10,7 +10,7 @@ import numpy as np
 from edge_publisher.sources.base import CameraGone, CaptureRequest, Picture
 from edge_publisher.sources.capture import picture_from_image, picture_from_jpeg
 from edge_publisher.sources.pacing import Beat
-from pcb_bus.clock import now_ns
+from pcb_bus.contract.times import now_ns
 
 log = logging.getLogger(__name__)
 

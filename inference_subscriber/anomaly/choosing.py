@@ -10,7 +10,7 @@ from inference_subscriber.anomaly.file import load
 from inference_subscriber.anomaly.model import AnomalyModel
 from inference_subscriber.anomaly.padim import Floats
 from inference_subscriber.errors import AnomalyRefused
-from pcb_bus.messages import ModelRef
+from pcb_bus.contract.messages import ModelRef
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from inference_subscriber.anomaly.memory import Memory
 from inference_subscriber.anomaly.model import AnomalyModel, Calibration, Subject
 from inference_subscriber.anomaly.padim import Gaussians
 from inference_subscriber.errors import AnomalyRefused
-from pcb_bus.messages import ModelRef
+from pcb_bus.contract.messages import ModelRef
 
 FORMAT: Final = 1
 _PADIM, _MEMORY = "padim", "memory"

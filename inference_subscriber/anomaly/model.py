@@ -11,7 +11,7 @@ from inference_subscriber.anomaly.registration import Matrix, Pose, boxes_throug
 from inference_subscriber.engines.base import Anomaly, Image
 from inference_subscriber.engines.features import FeatureMap
 from inference_subscriber.engines.letterbox import fit
-from pcb_bus.messages import ModelRef
+from pcb_bus.contract.messages import ModelRef
 
 _REGION = 0.6  # a region reaches as far as heat stays over this share of its peak
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from inference_subscriber.engines.base import DetectOptions, Placement
 from inference_subscriber.engines.calibration import CARD, read_calibration
 from inference_subscriber.engines.network import NetworkEngine
+from pcb_bus.contract.messages import ModelRef
 from pcb_bus.errors import ConfigError
-from pcb_bus.messages import ModelRef
 
 EngineType = Callable[[Path, ModelRef, Placement, DetectOptions], NetworkEngine]
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference_subscriber.engines.calibration import Calibration
-from pcb_bus.messages import ModelRef
+from pcb_bus.contract.messages import ModelRef
 
 Image = npt.NDArray[np.uint8]
 """Height x width x 3, blue, green, red."""

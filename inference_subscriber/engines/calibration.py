@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, Field, ValidationError
 
+from pcb_bus.contract.messages import Name
 from pcb_bus.errors import ConfigError
-from pcb_bus.messages import Name
 
 CARD = "card.json"
 Shares = npt.NDArray[np.floating[Any]]

@@ -12,8 +12,8 @@ from inference_subscriber.engines.features import Look
 from inference_subscriber.engines.letterbox import Fit, fit, to_batch
 from inference_subscriber.engines.yolo import YoloReader
 from inference_subscriber.errors import EngineFault
+from pcb_bus.contract.messages import ModelRef
 from pcb_bus.errors import ConfigError
-from pcb_bus.messages import ModelRef
 
 
 class NetworkEngine(ABC):

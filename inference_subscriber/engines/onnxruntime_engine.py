@@ -21,8 +21,8 @@ from inference_subscriber.engines.class_names import no_class_names, parse_class
 from inference_subscriber.engines.features import output_name
 from inference_subscriber.engines.network import NetworkEngine
 from inference_subscriber.errors import EngineFault
+from pcb_bus.contract.messages import ModelRef
 from pcb_bus.errors import ConfigError
-from pcb_bus.messages import ModelRef
 
 _UNREADABLE = (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NoSuchFile, RuntimeException)
 

@@ -13,8 +13,8 @@ from inference_subscriber.engines.base import DetectOptions, Placement
 from inference_subscriber.engines.feature_layers import find_feature_layers
 from inference_subscriber.engines.network import NetworkEngine
 from inference_subscriber.errors import EngineFault
+from pcb_bus.contract.messages import ModelRef
 from pcb_bus.errors import ConfigError
-from pcb_bus.messages import ModelRef
 
 
 class TorchEngine(NetworkEngine):

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pcb_bus.jpeg import PictureSize
+from pcb_bus.contract.pictures import PictureSize
 from recorder.images.forms import FORMS, Kind
 
 _HELD_S = 600.0  # far longer than a commit may take

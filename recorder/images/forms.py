@@ -4,8 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from pcb_bus.jpeg import PictureSize, inspect_jpeg
-from pcb_bus.png import inspect_png
+from pcb_bus.contract.pictures import PictureSize, inspect_jpeg, inspect_png
 
 Kind = Literal["frame", "heat"]
 """What the camera saw, or how unlike a good board each place of it is."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Engine, Select, select
 
-from pcb_bus.clock import ms_to_ns, now_ns
+from pcb_bus.contract.times import ms_to_ns, now_ns
 from recorder.alert_desk import AlertDesk
 from recorder.database import for_reading
 from recorder.oversight import unaccounted

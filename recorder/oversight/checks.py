@@ -7,11 +7,11 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from pcb_bus.codec import decode_json
+from pcb_bus.contract.codec import decode_json
+from pcb_bus.contract.messages import NodeStatus
 from pcb_bus.errors import MessageRejected
-from pcb_bus.inbox import Inbox
-from pcb_bus.messages import NodeStatus
-from pcb_bus.session import Delivery
+from pcb_bus.mqtt.session import Delivery
+from pcb_bus.runtime.queues import Inbox
 from recorder.alert_desk import AlertDesk
 from recorder.oversight.defect_rate import latest_rate
 from recorder.oversight.disks import MEGABYTE, disks_of, level_of

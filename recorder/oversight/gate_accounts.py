@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from pcb_bus.clock import NS_PER_S
+from pcb_bus.contract.times import NS_PER_S
 
 _TRIES = 6  # over about ten minutes, if the first wait is 10 s; then it is for the reconciliation to list
 _MOST = 10_000

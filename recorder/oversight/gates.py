@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, Engine, Select, exists, func, select
 
 from pcb_bus.errors import CommandFailed
-from pcb_bus.requests import Requester
+from pcb_bus.mqtt.requests import Requester
 from recorder.database import for_reading
 from recorder.oversight.gate_accounts import GateAccounts, Unreported
 from recorder.tables import Actuation, Inspection

@@ -6,8 +6,8 @@ A node is away when it said so, when the broker said so (its will), or when its 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pcb_bus.clock import NS_PER_S
-from pcb_bus.messages import Level, NodeStatus
+from pcb_bus.contract.messages import Level, NodeStatus
+from pcb_bus.contract.times import NS_PER_S
 
 STOPPED = "stopped"  # the detail of a node that ends on purpose
 _MOST_NODES = 256

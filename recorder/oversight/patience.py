@@ -1,6 +1,6 @@
 """How long something has held without a break. Pure: `now` is monotonic ns."""
 
-from pcb_bus.clock import NS_PER_S
+from pcb_bus.contract.times import NS_PER_S
 
 _STEP_NS = NS_PER_S
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy.exc import SQLAlchemyError
 
 from pcb_bus.errors import BoardlineError
-from pcb_bus.metrics import HANDLER_ERRORS
+from pcb_bus.runtime.metrics import HANDLER_ERRORS
 from recorder.database import reason
 from recorder.errors import DatabaseDown
 

@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import URL
 
-from pcb_bus.node import Node
-from pcb_bus.requests import Requester
-from pcb_bus.session import Subscription
+from pcb_bus.mqtt.requests import Requester
+from pcb_bus.mqtt.session import Subscription
+from pcb_bus.runtime.node import Node
 from recorder.alert_desk import AlertDesk
 from recorder.database import make_engine
 from recorder.live_config import LiveValues

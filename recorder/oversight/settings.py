@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from pcb_bus.settings import Section
+from pcb_bus.runtime.settings import Section
 
 
 class AlertSettings(Section):

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
 
-from pcb_bus.clock import from_datetime
+from pcb_bus.contract.times import from_datetime
 from pcb_bus.errors import ConfigError
 from recorder.commands import existing_database, line_settings, run_command
 from recorder.images import Images, open_images

@@ -3,8 +3,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from gpiozero.pins.mock import MockFactory
 
-from pcb_bus.clock import NS_PER_MS, now_ns
-from pcb_bus.messages import Category, ModelRef, Verdict
+from pcb_bus.contract.messages import Category, ModelRef, Verdict
+from pcb_bus.contract.times import NS_PER_MS, now_ns
 
 MakeVerdict = Callable[..., Verdict]
 

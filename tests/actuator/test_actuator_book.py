@@ -9,9 +9,9 @@ from actuator.book import Book
 from actuator.ledger import Ledger
 from actuator.reading import Subject
 from actuator.reporter import not_fired
-from pcb_bus.clock import NS_PER_S
+from pcb_bus.contract.messages import Actuation
+from pcb_bus.contract.times import NS_PER_S
 from pcb_bus.errors import OutboxFault
-from pcb_bus.messages import Actuation
 
 
 def report(verdict_id: str) -> Actuation:

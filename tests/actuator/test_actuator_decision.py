@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actuator.decision import Circumstances, GatePlan, Rules, decide, decide_missed
-from pcb_bus.clock import NS_PER_MS, NS_PER_S
-from pcb_bus.messages import Category, Verdict
+from pcb_bus.contract.messages import Category, Verdict
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
 
 MakeVerdict = Callable[..., Verdict]
 NOW = 1_800_000_000 * NS_PER_S

@@ -12,7 +12,7 @@ from gpiozero.pins.mock import MockFactory
 from actuator.driver import PulseDriver, PulseResult
 from actuator.gates import GateBank
 from actuator.pulses import Pulse
-from pcb_bus.clock import NS_PER_MS, NS_PER_S
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
 
 PIN = 22
 

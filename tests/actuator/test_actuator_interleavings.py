@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from support.gate_station import START, Station
 
 from actuator.driver import SafeState
-from pcb_bus.clock import NS_PER_MS
-from pcb_bus.codec import encode_json
+from pcb_bus.contract.codec import encode_json
+from pcb_bus.contract.messages import Verdict
+from pcb_bus.contract.times import NS_PER_MS
 from pcb_bus.errors import CommandFailed
-from pcb_bus.messages import Verdict
 
 MakeVerdict = Callable[..., Verdict]
 Happening = tuple[str, int]

@@ -8,9 +8,9 @@ import pytest
 from support.gate_station import START, Station
 
 from actuator.auditor import HOLD_NS
-from pcb_bus.clock import NS_PER_MS, NS_PER_S
-from pcb_bus.codec import encode_json
-from pcb_bus.messages import Actuation, Verdict
+from pcb_bus.contract.codec import encode_json
+from pcb_bus.contract.messages import Actuation, Verdict
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
 
 MakeVerdict = Callable[..., Verdict]
 

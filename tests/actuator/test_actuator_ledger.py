@@ -7,10 +7,10 @@ import pytest
 from actuator.ledger import Ledger, Memory
 from actuator.reading import Subject
 from actuator.reporter import not_fired
-from pcb_bus.clock import NS_PER_S
-from pcb_bus.codec import decode_json, encode_json
+from pcb_bus.contract.codec import decode_json, encode_json
+from pcb_bus.contract.messages import Actuation, Outcome
+from pcb_bus.contract.times import NS_PER_S
 from pcb_bus.errors import ConfigError, OutboxFault
-from pcb_bus.messages import Actuation, Outcome
 
 
 def report(verdict_id: str, outcome: Outcome = "late") -> Actuation:

@@ -14,8 +14,8 @@ import yaml
 from support.probe import Probe
 
 from broker import Broker
-from pcb_bus.codec import decode_json, encode_json
-from pcb_bus.messages import Actuation, Event, Verdict
+from pcb_bus.contract.codec import decode_json, encode_json
+from pcb_bus.contract.messages import Actuation, Event, Verdict
 
 MakeVerdict = Callable[..., Verdict]
 OpenProbe = Callable[..., Probe]

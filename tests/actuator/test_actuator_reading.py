@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actuator.reading import Broken, Subject, read_verdict, subject_of
-from pcb_bus.codec import MAX_JSON_BYTES, encode_json
-from pcb_bus.messages import Verdict
+from pcb_bus.contract.codec import MAX_JSON_BYTES, encode_json
+from pcb_bus.contract.messages import Verdict
 
 MakeVerdict = Callable[..., Verdict]
 

@@ -17,9 +17,9 @@ from actuator.interlock import Interlock, InterlockInput
 from actuator.service import ActuatorService
 from actuator.settings import ActuatorLineSettings
 from broker import Broker
-from pcb_bus.clock import now_ns
-from pcb_bus.codec import decode_json, encode_json
-from pcb_bus.messages import Actuation, NodeState, NodeStatus, Verdict
+from pcb_bus.contract.codec import decode_json, encode_json
+from pcb_bus.contract.messages import Actuation, NodeState, NodeStatus, Verdict
+from pcb_bus.contract.times import now_ns
 
 MakeVerdict = Callable[..., Verdict]
 OpenProbe = Callable[..., Probe]

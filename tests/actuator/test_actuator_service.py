@@ -23,10 +23,10 @@ from actuator.reporter import not_fired
 from actuator.service import ActuatorService
 from actuator.settings import ActuatorLineSettings
 from broker import Broker
-from pcb_bus.clock import NS_PER_MS, NS_PER_S
-from pcb_bus.codec import decode_json, encode_json
-from pcb_bus.messages import Actuation, GpioSignal, Recorded, Verdict
-from pcb_bus.resends import Pace
+from pcb_bus.contract.codec import decode_json, encode_json
+from pcb_bus.contract.messages import Actuation, GpioSignal, Recorded, Verdict
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
+from pcb_bus.durable.resends import Pace
 from recorder.tables import Actuation as RecordedActuation
 
 MakeVerdict = Callable[..., Verdict]

@@ -6,10 +6,10 @@ import yaml
 
 from actuator.decision import GatePlan
 from actuator.settings import ActuatorLineSettings
-from pcb_bus.clock import NS_PER_MS
+from pcb_bus.contract.taxonomy import load_taxonomy
+from pcb_bus.contract.times import NS_PER_MS
 from pcb_bus.errors import ConfigError
-from pcb_bus.settings import load_settings
-from pcb_bus.taxonomy import load_taxonomy
+from pcb_bus.runtime.settings import load_settings
 
 CONFIG = Path(__file__).parents[2] / "config"
 

@@ -20,8 +20,8 @@ from broker import Broker, Credentials
 from broker.passwords import new_password, password_line
 from broker.provision import provision, read_credentials
 from broker.roles import acl_file, roles_of
+from pcb_bus.contract.topics import Topics
 from pcb_bus.errors import ConfigError
-from pcb_bus.topics import Topics
 
 ROLES = roles_of(Topics("pcb"), ("left", "right"))
 REPOSITORY = Path(__file__).parents[2]

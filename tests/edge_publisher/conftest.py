@@ -9,7 +9,7 @@ from support.hand_fed import HandFed
 from broker import Broker
 from edge_publisher.service import EdgeService
 from edge_publisher.settings import EdgeLineSettings, EdgeSettings
-from pcb_bus.settings import BrokerSettings
+from pcb_bus.runtime.settings import BrokerSettings
 
 StartEdge = Callable[..., HandFed]
 

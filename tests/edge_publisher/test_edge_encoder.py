@@ -7,7 +7,7 @@ from support.hand_fed import jpeg_of, picture
 
 from edge_publisher.encoder import Encoded, Encoder
 from edge_publisher.sources import Picture
-from pcb_bus.jpeg import inspect_jpeg
+from pcb_bus.contract.pictures import inspect_jpeg
 
 
 def encode(given: Picture, max_side: int = 1920) -> Encoded:

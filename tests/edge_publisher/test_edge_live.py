@@ -10,9 +10,9 @@ from support.probe import Probe
 
 from edge_publisher.free_run import FreeRun
 from edge_publisher.pacer import Pacer
-from pcb_bus.clock import NS_PER_MS, NS_PER_S, now_ns
-from pcb_bus.codec import decode_msgpack, encode_json
-from pcb_bus.messages import Frame, LiveConfig, Trigger
+from pcb_bus.contract.codec import decode_msgpack, encode_json
+from pcb_bus.contract.messages import Frame, LiveConfig, Trigger
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns
 
 StartEdge = Callable[..., HandFed]
 OpenProbe = Callable[..., Probe]

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_publisher.pacer import Pacer
-from pcb_bus.clock import NS_PER_MS as MS
-from pcb_bus.clock import NS_PER_S
+from pcb_bus.contract.times import NS_PER_MS as MS
+from pcb_bus.contract.times import NS_PER_S
 
 
 def sent(fps: float, times: list[int]) -> list[int]:

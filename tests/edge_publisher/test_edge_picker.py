@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_publisher.picker import PATIENCE, Chosen, Missed, Pick, PickRules, Wait, frame_period, nearest, pick
-from pcb_bus.clock import NS_PER_MS as MS
+from pcb_bus.contract.times import NS_PER_MS as MS
 
 RULES = PickRules(window=500 * MS, period=100 * MS)
 AT_10_FPS = [1000 * MS, 1100 * MS, 1200 * MS]

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from support.hand_fed import picture
 
 from edge_publisher.ring import PictureRing, size_of
-from pcb_bus.clock import NS_PER_MS as MS
+from pcb_bus.contract.times import NS_PER_MS as MS
 
 
 def times_in(ring: PictureRing) -> list[int]:

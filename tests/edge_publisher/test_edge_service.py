@@ -18,11 +18,11 @@ from support.probe import Probe
 
 from broker import Broker
 from edge_publisher.sources import Picture
-from pcb_bus.clock import NS_PER_MS as MS
-from pcb_bus.clock import NS_PER_S, now_ns, to_rfc3339
-from pcb_bus.codec import decode_json, decode_msgpack, encode_json
-from pcb_bus.jpeg import inspect_jpeg
-from pcb_bus.messages import CommandReply, Event, Frame, NodeStatus, Trigger
+from pcb_bus.contract.codec import decode_json, decode_msgpack, encode_json
+from pcb_bus.contract.messages import CommandReply, Event, Frame, NodeStatus, Trigger
+from pcb_bus.contract.pictures import inspect_jpeg
+from pcb_bus.contract.times import NS_PER_MS as MS
+from pcb_bus.contract.times import NS_PER_S, now_ns, to_rfc3339
 
 FRAMES, PREVIEWS, STATUS = "pcb/frame/left", "pcb/preview/left", "pcb/status/edge-left"
 StartEdge = Callable[..., HandFed]

@@ -15,7 +15,7 @@ from edge_publisher.sources import CameraGone, CaptureRequest, Picture, Source, 
 from edge_publisher.sources.capture import Capture, Device, open_camera, open_device
 from edge_publisher.sources.mjpeg import whole_jpeg
 from edge_publisher.sources.opening import DRIVERS, find_source, without_password
-from pcb_bus.clock import NS_PER_S, now_ns
+from pcb_bus.contract.times import NS_PER_S, now_ns
 from pcb_bus.errors import ConfigError
 
 FAST = CaptureRequest(fps=200)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from edge_publisher.picker import Chosen, Missed, PickRules
 from edge_publisher.triggers import MAX_WAITING, TriggerDesk, Waiting
-from pcb_bus.clock import NS_PER_MS as MS
+from pcb_bus.contract.times import NS_PER_MS as MS
 
 RULES = PickRules(window=500 * MS, period=100 * MS)
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from pcb_bus.clock import NS_PER_MS, ns_to_ms
+from pcb_bus.contract.times import NS_PER_MS, ns_to_ms
 
 NO_VERDICT = "missing"
 _OF_REJECTED = ("rejected", "duplicate")

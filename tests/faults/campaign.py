@@ -12,11 +12,11 @@ import pymysql
 from faults.books import Audit, Evidence, Pass, audit, strangers
 from faults.catalogue import Fault
 from faults.line import FaultLine, wait
-from pcb_bus.clock import NS_PER_S
+from pcb_bus.contract.identity import verdict_id
+from pcb_bus.contract.messages import Trigger
+from pcb_bus.contract.times import NS_PER_S
+from pcb_bus.durable.trigger_source import TriggerSource
 from pcb_bus.errors import BoardlineError
-from pcb_bus.identity import verdict_id
-from pcb_bus.messages import Trigger
-from pcb_bus.trigger_source import TriggerSource
 from simulator.conveyor import Conveyor
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from pcb_bus.clock import NS_PER_S
+from pcb_bus.contract.times import NS_PER_S
 
 _NETWORK = 0x40000000  # CLONE_NEWNET
 _OFFSET = struct.Struct("<q")

@@ -20,12 +20,12 @@ from faults.books import Evidence
 from faults.launch import write_offset
 from faults.records import Records
 from faults.witness import Witness
-from pcb_bus.node import with_credentials
-from pcb_bus.outbox import Outbox
-from pcb_bus.session import MqttSession, SessionOptions
-from pcb_bus.settings import BrokerSettings
-from pcb_bus.topics import Topics
-from pcb_bus.trigger_source import TriggerSource
+from pcb_bus.contract.topics import Topics
+from pcb_bus.durable.outbox import Outbox
+from pcb_bus.durable.trigger_source import TriggerSource
+from pcb_bus.mqtt.session import MqttSession, SessionOptions
+from pcb_bus.runtime.node import with_credentials
+from pcb_bus.runtime.settings import BrokerSettings
 from simulator.processes import ProcessSpec, Supervisor
 from simulator.schedule import Schedule
 from simulator.workplace import Workplace, free_ports

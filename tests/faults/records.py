@@ -10,7 +10,7 @@ from typing import Any
 from support.mariadb import MariaDb
 
 from faults.books import Evidence, InspectionRow, ReportRow
-from pcb_bus.clock import from_datetime
+from pcb_bus.contract.times import from_datetime
 
 _PULSE = re.compile(r"pin \d+ high for .* ms, verdict (\S+)")
 _TRIGGERS = "SELECT verdict_id, COUNT(*) FROM {}.triggers GROUP BY verdict_id"

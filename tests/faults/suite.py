@@ -20,7 +20,7 @@ from support import tmpfs
 from faults.campaign import Campaign, Limits, Outcome
 from faults.catalogue import Fault, all_faults
 from faults.line import FaultLine, Means
-from pcb_bus.clock import now_ns
+from pcb_bus.contract.times import now_ns
 from simulator.schedule import BARE, Schedule
 
 _PREFIX = "boardline-faults-"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from faults.books import Evidence, InspectionRow, Pass, ReportRow, audit, strangers
-from pcb_bus.clock import NS_PER_S
+from pcb_bus.contract.times import NS_PER_S
 
 AT = 1_795_248_000 * NS_PER_S
 BOARD = Pass("board-1", "verdict-1", AT)

@@ -14,11 +14,11 @@ from support.mqtt_tampers import DropAcknowledgements, ReorderPublishes, RepeatP
 from support.peer import Peer
 
 from broker import Broker
-from pcb_bus.inbox import Inbox
-from pcb_bus.node import with_credentials
-from pcb_bus.session import SessionOptions, Subscription
-from pcb_bus.settings import BrokerSettings
-from pcb_bus.topics import TopicFilter
+from pcb_bus.contract.topics import TopicFilter
+from pcb_bus.mqtt.session import SessionOptions, Subscription
+from pcb_bus.runtime.node import with_credentials
+from pcb_bus.runtime.queues import Inbox
+from pcb_bus.runtime.settings import BrokerSettings
 
 TOPIC = "pcb/verdict"
 

@@ -4,11 +4,11 @@ import threading
 import time
 from collections.abc import Callable
 
-from pcb_bus.codec import decode_json
+from pcb_bus.contract.codec import decode_json
+from pcb_bus.contract.messages import NodeStatus, Verdict
+from pcb_bus.contract.topics import Topics, exactly
 from pcb_bus.errors import MessageRejected
-from pcb_bus.messages import NodeStatus, Verdict
-from pcb_bus.session import Delivery, MqttSession, Subscription
-from pcb_bus.topics import Topics, exactly
+from pcb_bus.mqtt.session import Delivery, MqttSession, Subscription
 
 _LOOK_AGAIN_S = 0.5  # for what the bus does not tell
 

@@ -22,12 +22,12 @@ from inference_subscriber.errors import EngineFault
 from inference_subscriber.golden import GoldenBoard
 from inference_subscriber.service import InferenceService
 from inference_subscriber.settings import InferenceLine, InferenceSettings
-from pcb_bus.clock import NS_PER_MS, now_ns, to_rfc3339
-from pcb_bus.messages import Frame, ModelRef
-from pcb_bus.outbox import Outbox
-from pcb_bus.resends import Pace
-from pcb_bus.settings import BrokerSettings
-from pcb_bus.taxonomy import Taxonomy, load_taxonomy
+from pcb_bus.contract.messages import Frame, ModelRef
+from pcb_bus.contract.taxonomy import Taxonomy, load_taxonomy
+from pcb_bus.contract.times import NS_PER_MS, now_ns, to_rfc3339
+from pcb_bus.durable.outbox import Outbox
+from pcb_bus.durable.resends import Pace
+from pcb_bus.runtime.settings import BrokerSettings
 
 MakeFrame = Callable[..., Frame]
 StartService = Callable[..., InferenceService]

@@ -13,7 +13,7 @@ from inference_subscriber.anomaly.memory import Memory
 from inference_subscriber.anomaly.model import AnomalyModel, Calibration, Subject
 from inference_subscriber.anomaly.padim import fit_gaussians, make_projection
 from inference_subscriber.errors import AnomalyRefused
-from pcb_bus.messages import ModelRef
+from pcb_bus.contract.messages import ModelRef
 
 DETECTOR = ModelRef(name="starter", sha256="a" * 64)
 SUBJECT = Subject("controller", "left", DETECTOR, 64, 48, 640)

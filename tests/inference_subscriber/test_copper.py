@@ -8,7 +8,7 @@ import pytest
 from support.bare_boards import as_jpeg, box_of, grey_board, noisy
 
 from inference_subscriber.copper import CopperTemplate, Grey
-from pcb_bus.taxonomy import CopperNames, Taxonomy
+from pcb_bus.contract.taxonomy import CopperNames, Taxonomy
 from simulator.bare_board import DEFECT_CLASSES, DrawnDefect
 
 LAMINATE, COPPER = 255, 0

@@ -14,15 +14,15 @@ from inference_subscriber.joiner import Joiner, JoinOptions
 from inference_subscriber.judge import Judge
 from inference_subscriber.pictures import Picture
 from inference_subscriber.sender import VerdictSender
-from pcb_bus.clock import now_ns
-from pcb_bus.codec import decode_json
-from pcb_bus.inbox import Inbox
-from pcb_bus.messages import Frame, Verdict
-from pcb_bus.outbox import Outbox
-from pcb_bus.session import MqttSession
-from pcb_bus.settings import BrokerSettings
-from pcb_bus.taxonomy import Taxonomy
-from pcb_bus.topics import Topics
+from pcb_bus.contract.codec import decode_json
+from pcb_bus.contract.messages import Frame, Verdict
+from pcb_bus.contract.taxonomy import Taxonomy
+from pcb_bus.contract.times import now_ns
+from pcb_bus.contract.topics import Topics
+from pcb_bus.durable.outbox import Outbox
+from pcb_bus.mqtt.session import MqttSession
+from pcb_bus.runtime.queues import Inbox
+from pcb_bus.runtime.settings import BrokerSettings
 
 MakeFrame = Callable[..., Frame]
 GOOD = np.full((48, 64, 3), 100, np.uint8)

@@ -14,14 +14,14 @@ from inference_subscriber.engines.base import Anomaly, Detection, Findings
 from inference_subscriber.joiner import Joiner, JoinOptions
 from inference_subscriber.judge import Judge
 from inference_subscriber.sender import VerdictSender
-from pcb_bus.clock import NS_PER_S, now_ns
-from pcb_bus.codec import decode_json, decode_msgpack
-from pcb_bus.messages import Evidence, Frame, ModelRef, Verdict
-from pcb_bus.node import Identity, Node
-from pcb_bus.outbox import Outbox
-from pcb_bus.settings import BrokerSettings, LineSettings
-from pcb_bus.taxonomy import UNKNOWN_ANOMALY, Taxonomy
-from pcb_bus.topics import Topics
+from pcb_bus.contract.codec import decode_json, decode_msgpack
+from pcb_bus.contract.messages import Evidence, Frame, ModelRef, Verdict
+from pcb_bus.contract.taxonomy import UNKNOWN_ANOMALY, Taxonomy
+from pcb_bus.contract.times import NS_PER_S, now_ns
+from pcb_bus.contract.topics import Topics
+from pcb_bus.durable.outbox import Outbox
+from pcb_bus.runtime.node import Identity, Node
+from pcb_bus.runtime.settings import BrokerSettings, LineSettings
 
 SIDES = ("left", "right")
 ODD = Findings((), Anomaly(0.8, (16.0, 8.0, 32.0, 24.0), np.full((6, 8), 204, np.uint8)))

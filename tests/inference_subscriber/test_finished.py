@@ -2,7 +2,7 @@
 
 from inference_subscriber.board import BoardKey
 from inference_subscriber.finished import Finished
-from pcb_bus.clock import NS_PER_S
+from pcb_bus.contract.times import NS_PER_S
 
 
 def test_no_more_than_its_capacity() -> None:

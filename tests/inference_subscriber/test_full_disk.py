@@ -11,10 +11,10 @@ from support.probe import Probe
 from support.tmpfs import SmallDisk
 
 from inference_subscriber.service import InferenceService
-from pcb_bus.clock import NS_PER_MS, NS_PER_S, now_ns
-from pcb_bus.codec import encode_json
-from pcb_bus.messages import Recorded
-from pcb_bus.resends import Pace
+from pcb_bus.contract.codec import encode_json
+from pcb_bus.contract.messages import Recorded
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns
+from pcb_bus.durable.resends import Pace
 
 Line = Any  # see conftest
 StartService = Callable[..., InferenceService]

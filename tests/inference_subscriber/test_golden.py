@@ -16,9 +16,9 @@ from inference_subscriber.golden_boards import GoldenBoards, open_golden_boards
 from inference_subscriber.inspecting import Inspector
 from inference_subscriber.service import build
 from inference_subscriber.settings import InferenceLine
+from pcb_bus.contract.messages import ModelRef
+from pcb_bus.contract.taxonomy import CopperNames, Taxonomy
 from pcb_bus.errors import ConfigError
-from pcb_bus.messages import ModelRef
-from pcb_bus.taxonomy import CopperNames, Taxonomy
 from simulator.bare_board import DEFECT_CLASSES, DrawnDefect
 
 SEED = 20_001

@@ -12,7 +12,7 @@ from support.bare_boards import grey_board
 from inference_subscriber.copper import Grey
 from inference_subscriber.golden import GoldenBoard
 from inference_subscriber.service import InferenceService
-from pcb_bus.taxonomy import Taxonomy
+from pcb_bus.contract.taxonomy import Taxonomy
 
 RED = (0, 0, 255)  # as dark as copper, and what the engine of these tests takes for a short
 

@@ -7,8 +7,7 @@ import numpy as np
 
 from inference_subscriber.engines.base import Image
 from inference_subscriber.heat_map import heat_png
-from pcb_bus.jpeg import PictureSize
-from pcb_bus.png import inspect_png
+from pcb_bus.contract.pictures import PictureSize, inspect_png
 
 ALL = np.arange(256, dtype=np.uint8).reshape(8, 32)
 

@@ -13,12 +13,12 @@ from support.recording import lose_everything, recorded, recording
 
 from broker import Broker
 from inference_subscriber.service import InferenceService
-from pcb_bus.clock import NS_PER_MS, NS_PER_S, now_ns
-from pcb_bus.codec import encode_json
-from pcb_bus.identity import verdict_id
-from pcb_bus.messages import Recorded
-from pcb_bus.outbox import Outbox
-from pcb_bus.resends import Pace
+from pcb_bus.contract.codec import encode_json
+from pcb_bus.contract.identity import verdict_id
+from pcb_bus.contract.messages import Recorded
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns
+from pcb_bus.durable.outbox import Outbox
+from pcb_bus.durable.resends import Pace
 from recorder.tables import Inspection
 
 Line = Any  # see conftest

@@ -14,7 +14,7 @@ import pytest
 from support.probe import Probe
 
 from broker import Broker
-from pcb_bus.clock import now_ns
+from pcb_bus.contract.times import now_ns
 from simulator.bare_board import draw_board
 
 Line = Any  # see conftest

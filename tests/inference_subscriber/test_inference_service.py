@@ -20,13 +20,13 @@ from support.probe import Probe
 from broker import Broker
 from inference_subscriber.service import InferenceService
 from inference_subscriber.settings import InferenceLine, InferenceSettings
-from pcb_bus.clock import NS_PER_S, now_ns
-from pcb_bus.codec import decode_json, decode_msgpack
-from pcb_bus.identity import verdict_id
-from pcb_bus.messages import Command, Evidence, Verdict
-from pcb_bus.session import QUEUED_AT_BROKER, Delivery
-from pcb_bus.settings import BrokerSettings
-from pcb_bus.taxonomy import Taxonomy
+from pcb_bus.contract.codec import decode_json, decode_msgpack
+from pcb_bus.contract.identity import verdict_id
+from pcb_bus.contract.messages import Command, Evidence, Verdict
+from pcb_bus.contract.taxonomy import Taxonomy
+from pcb_bus.contract.times import NS_PER_S, now_ns
+from pcb_bus.mqtt.session import QUEUED_AT_BROKER, Delivery
+from pcb_bus.runtime.settings import BrokerSettings
 
 StartService = Callable[..., InferenceService]
 Line = Any  # see conftest

@@ -7,7 +7,7 @@ import pytest
 from inference_subscriber.service import build
 from inference_subscriber.settings import InferenceLine
 from pcb_bus.errors import ConfigError
-from pcb_bus.settings import load_settings
+from pcb_bus.runtime.settings import load_settings
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from inference_subscriber.board import Board, BoardKey, Inspected
 from inference_subscriber.engines.base import Findings
 from inference_subscriber.joiner import Action, AskResend, Close, Joiner, JoinOptions, Repeated
-from pcb_bus.clock import NS_PER_MS, NS_PER_S
-from pcb_bus.messages import Frame, Trigger
+from pcb_bus.contract.messages import Frame, Trigger
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
 
 MakeFrame = Callable[..., Frame]
 SIDES = ("left", "right")

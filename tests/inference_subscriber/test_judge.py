@@ -9,11 +9,11 @@ from inference_subscriber.board import Board, BoardKey, Inspected, Sighting
 from inference_subscriber.engines.base import Detection, Findings
 from inference_subscriber.evidence import wants_evidence
 from inference_subscriber.judge import Judge, Judged
-from pcb_bus.clock import NS_PER_MS, NS_PER_S
-from pcb_bus.codec import decode_json, encode_json
-from pcb_bus.identity import free_run_verdict_id, verdict_id
-from pcb_bus.messages import Category, Frame, ModelRef, Verdict
-from pcb_bus.taxonomy import Taxonomy
+from pcb_bus.contract.codec import decode_json, encode_json
+from pcb_bus.contract.identity import free_run_verdict_id, verdict_id
+from pcb_bus.contract.messages import Category, Frame, ModelRef, Verdict
+from pcb_bus.contract.taxonomy import Taxonomy
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
 
 MakeFrame = Callable[..., Frame]
 JudgeBoard = Callable[..., Verdict]

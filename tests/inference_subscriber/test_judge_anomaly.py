@@ -11,9 +11,9 @@ from inference_subscriber.board import Board, BoardKey, Inspected, Sighting
 from inference_subscriber.boxes import boxes_of
 from inference_subscriber.engines.base import Anomaly, Detection, Findings
 from inference_subscriber.judge import Judge, Judged
-from pcb_bus.codec import decode_json, encode_json
-from pcb_bus.messages import Box, Frame, ModelRef, Verdict
-from pcb_bus.taxonomy import UNKNOWN_ANOMALY, CategoryRule, Severity, Taxonomy
+from pcb_bus.contract.codec import decode_json, encode_json
+from pcb_bus.contract.messages import Box, Frame, ModelRef, Verdict
+from pcb_bus.contract.taxonomy import UNKNOWN_ANOMALY, CategoryRule, Severity, Taxonomy
 
 SIZE = (640, 480)
 GRID = (60, 80)  # cells of 8 pixels

@@ -10,9 +10,9 @@ from support.probe import Probe
 
 from inference_subscriber.engines.base import Anomaly, Findings
 from inference_subscriber.service import InferenceService
-from pcb_bus.clock import now_ns
-from pcb_bus.codec import encode_json
-from pcb_bus.messages import LiveConfig
+from pcb_bus.contract.codec import encode_json
+from pcb_bus.contract.messages import LiveConfig
+from pcb_bus.contract.times import now_ns
 
 Line = Any  # see conftest
 StartService = Callable[..., InferenceService]

@@ -7,7 +7,7 @@ import pytest
 from inference_subscriber.engines.base import DetectOptions
 from inference_subscriber.engines.network import NetworkEngine
 from inference_subscriber.errors import EngineFault
-from pcb_bus.messages import ModelRef
+from pcb_bus.contract.messages import ModelRef
 
 
 class OneAnchor(NetworkEngine):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from inference_subscriber.pictures import Picture, PictureInbox
-from pcb_bus.messages import Frame
+from pcb_bus.contract.messages import Frame
 
 MakeFrame = Callable[..., Frame]
 MakePicture = Callable[..., Picture]

@@ -10,11 +10,11 @@ import pytest
 from inference_subscriber.board import Board, BoardKey
 from inference_subscriber.judge import Judge, Judged
 from inference_subscriber.sender import VerdictSender
-from pcb_bus.codec import encode_json
-from pcb_bus.messages import ModelRef, Verdict
-from pcb_bus.outbox import Bounds, Outbox
-from pcb_bus.session import QUEUED_AT_BROKER
-from pcb_bus.taxonomy import Taxonomy
+from pcb_bus.contract.codec import encode_json
+from pcb_bus.contract.messages import ModelRef, Verdict
+from pcb_bus.contract.taxonomy import Taxonomy
+from pcb_bus.durable.outbox import Bounds, Outbox
+from pcb_bus.mqtt.session import QUEUED_AT_BROKER
 
 
 class Outlet:

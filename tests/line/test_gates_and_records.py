@@ -11,11 +11,11 @@ from support.peer import until
 from support.probe import Probe
 
 from broker import Broker
-from pcb_bus.clock import now_ns
-from pcb_bus.codec import encode_json
-from pcb_bus.identity import verdict_id
-from pcb_bus.messages import ModelRef, Verdict
-from pcb_bus.settings import BrokerSettings
+from pcb_bus.contract.codec import encode_json
+from pcb_bus.contract.identity import verdict_id
+from pcb_bus.contract.messages import ModelRef, Verdict
+from pcb_bus.contract.times import now_ns
+from pcb_bus.runtime.settings import BrokerSettings
 from recorder.database import database_url
 from recorder.oversight.settings import OversightSettings
 from recorder.service import build

@@ -7,7 +7,7 @@ import pytest
 from support.peer import Peer, broker_settings
 
 from broker import Broker
-from pcb_bus.session import SessionOptions, Subscription
+from pcb_bus.mqtt.session import SessionOptions, Subscription
 
 OpenPeer = Callable[..., Peer]
 
@@ -15,9 +15,9 @@ OpenPeer = Callable[..., Peer]
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same rules, in less time."""
-    monkeypatch.setattr("pcb_bus.session._BACKOFF_S", (0.02, 0.03))
-    monkeypatch.setattr("pcb_bus.session._BACKOFF_MAX_S", (0.3, 0.4))
-    monkeypatch.setattr("pcb_bus.session._WATCHDOG_S", 0.05)
+    monkeypatch.setattr("pcb_bus.mqtt.session._BACKOFF_S", (0.02, 0.03))
+    monkeypatch.setattr("pcb_bus.mqtt.session._BACKOFF_MAX_S", (0.3, 0.4))
+    monkeypatch.setattr("pcb_bus.mqtt.session._WATCHDOG_S", 0.05)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcb_bus.clock import from_datetime, from_rfc3339, ms_to_ns, ns_to_ms, to_datetime, to_rfc3339
+from pcb_bus.contract.times import from_datetime, from_rfc3339, ms_to_ns, ns_to_ms, to_datetime, to_rfc3339
 
 
 def test_rfc3339_carries_milliseconds_rounded_down() -> None:

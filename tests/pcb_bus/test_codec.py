@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pcb_bus import messages
-from pcb_bus.codec import MAX_JSON_BYTES, decode_json, decode_msgpack, encode_json, encode_msgpack
-from pcb_bus.errors import MessageRejected
-from pcb_bus.messages import (
+from pcb_bus.contract import messages
+from pcb_bus.contract.codec import MAX_JSON_BYTES, decode_json, decode_msgpack, encode_json, encode_msgpack
+from pcb_bus.contract.messages import (
     Actuation,
     Box,
     Command,
@@ -31,6 +30,7 @@ from pcb_bus.messages import (
     Trigger,
     Verdict,
 )
+from pcb_bus.errors import MessageRejected
 
 MS = 1_000_000
 NOW = 1_795_248_000_123 * MS

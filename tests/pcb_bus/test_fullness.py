@@ -1,6 +1,6 @@
 import pytest
 
-from pcb_bus.fullness import Fullness
+from pcb_bus.durable.fullness import Fullness
 
 
 def levels(steps: list[tuple[float, str | None]]) -> list[str]:

@@ -5,14 +5,14 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcb_bus.clock import from_rfc3339, to_rfc3339
-from pcb_bus.identity import free_run_verdict_id, new_id, verdict_id
+from pcb_bus.contract.identity import free_run_verdict_id, new_id, verdict_id
+from pcb_bus.contract.times import from_rfc3339, to_rfc3339
 
 NS = 1_795_248_000_123_456_789
 
 
 def test_ids_are_the_same_in_every_process() -> None:
-    code = f"from pcb_bus.identity import verdict_id; print(verdict_id('pcb', 'board-1', {NS}))"
+    code = f"from pcb_bus.contract.identity import verdict_id; print(verdict_id('pcb', 'board-1', {NS}))"
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert other.stdout.strip() == verdict_id("pcb", "board-1", NS) == "e120529a-b0a9-51ed-b344-08915d7d6fc0"

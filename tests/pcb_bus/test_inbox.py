@@ -1,6 +1,6 @@
 import threading
 
-from pcb_bus.inbox import Inbox
+from pcb_bus.runtime.queues import Inbox
 
 
 def test_first_in_first_out() -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pcb_bus.contract.pictures import PictureSize, inspect_jpeg
 from pcb_bus.errors import MessageRejected
-from pcb_bus.jpeg import PictureSize, inspect_jpeg
 
 MAX_PIXELS = 12_000_000
 

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import pytest
 from pydantic import Field
 
-from pcb_bus.live import LiveValue, LiveValues
-from pcb_bus.messages import LiveConfig
+from pcb_bus.contract.messages import LiveConfig
+from pcb_bus.runtime.live import LiveValue, LiveValues
 
 Quality = Annotated[int, Field(ge=1, le=100)]
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pcb_bus.errors import ConfigError
-from pcb_bus.log import Throttle, set_up_logging
+from pcb_bus.runtime.logs import Throttle, set_up_logging
 
 S = 1_000_000_000
 

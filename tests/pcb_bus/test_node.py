@@ -12,14 +12,14 @@ from support.peer import Peer, broker_settings
 from support.probe import Probe, Received
 
 from broker import Broker
-from pcb_bus.codec import decode_json, encode_json
+from pcb_bus.contract.codec import decode_json, encode_json
+from pcb_bus.contract.messages import Command, CommandReply, Event, NodeStatus
+from pcb_bus.contract.topics import Topics
 from pcb_bus.errors import CommandFailed, ConfigError
-from pcb_bus.messages import Command, CommandReply, Event, NodeStatus
-from pcb_bus.node import Identity, Node, valid_response_topic, with_credentials
-from pcb_bus.requests import Requester
-from pcb_bus.session import MqttSession
-from pcb_bus.settings import BrokerSettings, LineSettings
-from pcb_bus.topics import Topics
+from pcb_bus.mqtt.requests import Requester
+from pcb_bus.mqtt.session import MqttSession
+from pcb_bus.runtime.node import Identity, Node, valid_response_topic, with_credentials
+from pcb_bus.runtime.settings import BrokerSettings, LineSettings
 
 OpenPeer = Callable[..., Peer]
 OpenProbe = Callable[..., Probe]
@@ -109,7 +109,7 @@ def test_after_an_outage_a_node_says_how_it_is_now(
 
 @pytest.fixture
 def _quick_heart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pcb_bus.node._HEARTBEAT_S", 0.05)
+    monkeypatch.setattr("pcb_bus.runtime.node._HEARTBEAT_S", 0.05)
 
 
 @pytest.mark.usefixtures("_quick_heart")

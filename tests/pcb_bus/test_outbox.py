@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from pcb_bus.durable.outbox import Bounds, Outbox
 from pcb_bus.errors import ConfigError, OutboxFault
-from pcb_bus.outbox import Bounds, Outbox
 
 OpenOutbox = Callable[..., Outbox]
 REPOSITORY = Path(__file__).parents[2]
@@ -116,7 +116,7 @@ def test_what_keep_returned_from_is_there_after_kill_9_in_the_middle_of_a_write(
     program = f"""
         import itertools
         from pathlib import Path
-        from pcb_bus.outbox import Outbox
+        from pcb_bus.durable.outbox import Outbox
         outbox = Outbox(Path({str(tmp_path / "new" / "outbox.db")!r}))
         for number in itertools.count():
             outbox.keep(str(number), bytes(2000))

@@ -2,7 +2,7 @@ from itertools import permutations
 
 import pytest
 
-from pcb_bus.receipts import Receipts
+from pcb_bus.mqtt.receipts import Receipts
 
 
 class Answers:

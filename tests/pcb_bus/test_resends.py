@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pcb_bus.clock import NS_PER_MS, NS_PER_S
-from pcb_bus.outbox import Outbox
-from pcb_bus.resends import Pace, Resends
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
+from pcb_bus.durable.outbox import Outbox
+from pcb_bus.durable.resends import Pace, Resends
 
 PACE = Pace(batch=3)
 

@@ -12,8 +12,8 @@ import pytest
 from support.probe import Probe, Received
 
 from broker import Broker
-from pcb_bus.codec import decode_json
-from pcb_bus.messages import NodeStatus
+from pcb_bus.contract.codec import decode_json
+from pcb_bus.contract.messages import NodeStatus
 
 TINY = Path(__file__).with_name("tiny_service.py")
 OpenProbe = Callable[..., Probe]

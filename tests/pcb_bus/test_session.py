@@ -18,10 +18,10 @@ from support.probe import Probe
 
 from broker import Broker
 from broker.server import find_mosquitto
-from pcb_bus.inbox import Inbox
-from pcb_bus.session import MAX_PACKET_BYTES, Delivery, MqttSession, Subscription
-from pcb_bus.settings import BrokerSettings
-from pcb_bus.topics import TopicFilter, Topics, exactly
+from pcb_bus.contract.topics import TopicFilter, Topics, exactly
+from pcb_bus.mqtt.session import MAX_PACKET_BYTES, Delivery, MqttSession, Subscription
+from pcb_bus.runtime.queues import Inbox
+from pcb_bus.runtime.settings import BrokerSettings
 
 TOPICS = Topics()
 OpenPeer = Callable[..., Peer]
@@ -366,7 +366,7 @@ def test_a_dead_network_thread_is_started_again(
 def test_an_acknowledgement_that_finds_the_connection_dead_returns(
     peer: OpenPeer, mqtt_probe: OpenProbe, inbox: Inbox[Delivery], broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pcb_bus.session._WATCHDOG_S", 60)
+    monkeypatch.setattr("pcb_bus.mqtt.session._WATCHDOG_S", 60)
     recorder = peer("recorder", Subscription(exactly(TOPICS.trigger), inbox.put, manual_ack=True))
     client = recorder.session._client
     mqtt_probe("trigger").publish("pcb/trigger", b"board")

@@ -8,7 +8,7 @@ import yaml
 from pydantic import Field
 
 from pcb_bus.errors import ConfigError
-from pcb_bus.settings import LineSettings, Section, load_settings
+from pcb_bus.runtime.settings import LineSettings, Section, load_settings
 
 TINY = Path(__file__).with_name("tiny_service.py")
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import yaml
 
+from pcb_bus.contract.messages import Category
+from pcb_bus.contract.taxonomy import UNKNOWN_ANOMALY, Taxonomy, load_taxonomy
 from pcb_bus.errors import ConfigError
-from pcb_bus.messages import Category
-from pcb_bus.taxonomy import UNKNOWN_ANOMALY, Taxonomy, load_taxonomy
 
 SHIPPED = Path(__file__).parents[2] / "config" / "pcb_defects.yaml"
 GOOD: dict[str, Any] = {

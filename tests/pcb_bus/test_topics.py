@@ -1,6 +1,6 @@
 import pytest
 
-from pcb_bus.topics import Topic, TopicFilter, Topics, exactly
+from pcb_bus.contract.topics import Topic, TopicFilter, Topics, exactly
 
 
 def test_topics_stand_under_their_root() -> None:

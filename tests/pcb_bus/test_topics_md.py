@@ -18,13 +18,13 @@ from support.probe import Probe
 
 from broker import Broker
 from broker.roles import roles_of
-from pcb_bus import messages
-from pcb_bus.codec import decode_json, decode_msgpack
-from pcb_bus.identity import verdict_id
-from pcb_bus.messages import Command, Frame, Message, Trigger, Verdict
-from pcb_bus.node import Identity, Node
-from pcb_bus.settings import BrokerSettings, LineSettings
-from pcb_bus.topics import Topic, Topics
+from pcb_bus.contract import messages
+from pcb_bus.contract.codec import decode_json, decode_msgpack
+from pcb_bus.contract.identity import verdict_id
+from pcb_bus.contract.messages import Command, Frame, Message, Trigger, Verdict
+from pcb_bus.contract.topics import Topic, Topics
+from pcb_bus.runtime.node import Identity, Node
+from pcb_bus.runtime.settings import BrokerSettings, LineSettings
 
 OpenProbe = Callable[..., Probe]
 TEXT = Path(__file__).parents[2].joinpath("topics.md").read_text(encoding="utf-8")

@@ -10,15 +10,15 @@ from support.probe import Probe
 from support.recording import lose_everything, recorded, recording
 
 from broker import Broker
-from pcb_bus.clock import NS_PER_MS, NS_PER_S, now_ns
-from pcb_bus.codec import encode_json
-from pcb_bus.identity import verdict_id
-from pcb_bus.messages import Recorded, Trigger
-from pcb_bus.outbox import Bounds, Outbox
-from pcb_bus.resends import Pace
-from pcb_bus.session import MqttSession
-from pcb_bus.topics import Topics
-from pcb_bus.trigger_source import TriggerSource
+from pcb_bus.contract.codec import encode_json
+from pcb_bus.contract.identity import verdict_id
+from pcb_bus.contract.messages import Recorded, Trigger
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns
+from pcb_bus.contract.topics import Topics
+from pcb_bus.durable.outbox import Bounds, Outbox
+from pcb_bus.durable.resends import Pace
+from pcb_bus.durable.trigger_source import TriggerSource
+from pcb_bus.mqtt.session import MqttSession
 from recorder.tables import Trigger as TriggerRow
 
 OpenSource = Callable[..., TriggerSource]

@@ -6,11 +6,11 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from pcb_bus.node import Identity, Node
-from pcb_bus.service import run_service
-from pcb_bus.session import Subscription
-from pcb_bus.settings import LineSettings, Section
-from pcb_bus.topics import exactly
+from pcb_bus.contract.topics import exactly
+from pcb_bus.mqtt.session import Subscription
+from pcb_bus.runtime.node import Identity, Node
+from pcb_bus.runtime.process import run_service
+from pcb_bus.runtime.settings import LineSettings, Section
 
 
 class TinySection(Section):

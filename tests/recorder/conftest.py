@@ -12,10 +12,10 @@ from support.mysql import fresh_database, given_server
 from support.probe import Probe
 
 from broker import Broker
-from pcb_bus.clock import NS_PER_MS
-from pcb_bus.codec import encode_json
-from pcb_bus.messages import Actuation, Box, Evidence, GpioSignal, ModelRef, SideResult, Verdict
-from pcb_bus.settings import BrokerSettings
+from pcb_bus.contract.codec import encode_json
+from pcb_bus.contract.messages import Actuation, Box, Evidence, GpioSignal, ModelRef, SideResult, Verdict
+from pcb_bus.contract.times import NS_PER_MS
+from pcb_bus.runtime.settings import BrokerSettings
 from recorder.arrival import Arrival, Kind
 from recorder.database import bring_up_to_date, database_url, make_engine
 from recorder.service import RecorderService, build

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pcb_bus.clock import NS_PER_S
+from pcb_bus.contract.times import NS_PER_S
 from recorder.alerts import Alert, AlertBook, Change, Key, Raised, Resolved
 
 KEY = Key("node_offline", "inference")

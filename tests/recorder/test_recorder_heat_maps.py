@@ -14,9 +14,9 @@ import pytest
 from sqlalchemy import Engine, select, update
 from support.probe import Probe
 
-from pcb_bus.codec import encode_json, encode_msgpack
+from pcb_bus.contract.codec import encode_json, encode_msgpack
+from pcb_bus.contract.messages import Evidence, Verdict
 from pcb_bus.errors import MessageRejected
-from pcb_bus.messages import Evidence, Verdict
 from recorder.arrival import Arrival
 from recorder.batch import group
 from recorder.images import ImageStore

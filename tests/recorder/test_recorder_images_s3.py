@@ -16,8 +16,8 @@ from support.ports import free_port
 from support.probe import Probe
 from support.recording import wait_recorded, wait_state
 
-from pcb_bus.codec import encode_json, encode_msgpack
-from pcb_bus.messages import Evidence, Verdict
+from pcb_bus.contract.codec import encode_json, encode_msgpack
+from pcb_bus.contract.messages import Evidence, Verdict
 from recorder.images import open_images
 from recorder.service import RecorderService
 

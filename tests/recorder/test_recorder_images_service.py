@@ -11,10 +11,10 @@ from support.probe import Probe, Received
 from support.recording import count, wait_recorded, wait_state
 from support.tmpfs import SmallDisk
 
-from pcb_bus.codec import encode_json, encode_msgpack
+from pcb_bus.contract.codec import encode_json, encode_msgpack
+from pcb_bus.contract.messages import Evidence, Verdict
 from pcb_bus.errors import ConfigError
-from pcb_bus.messages import Evidence, Verdict
-from pcb_bus.settings import load_settings
+from pcb_bus.runtime.settings import load_settings
 from recorder import tables
 from recorder.database import database_url
 from recorder.oversight.settings import AlertSettings

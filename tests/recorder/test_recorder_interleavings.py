@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, select
 from support.boards import AT, MINUTE, count, drift, empty, trigger_record, verdict_record
 
-from pcb_bus.messages import Category
+from pcb_bus.contract.messages import Category
 from recorder.batch import Record, group
 from recorder.periods import Calendar
 from recorder.store import Store

@@ -20,8 +20,8 @@ from support.probe import Probe
 from support.recording import count, wait_recorded, wait_state
 
 from broker import Broker
-from pcb_bus.codec import encode_json
-from pcb_bus.messages import Actuation, Trigger, Verdict
+from pcb_bus.contract.codec import encode_json
+from pcb_bus.contract.messages import Actuation, Trigger, Verdict
 from recorder import tables
 from recorder.arrival import Arrival, Delivered
 from recorder.database import database_url, make_engine

@@ -17,12 +17,12 @@ from support.probe import Probe, Received
 from support.recording import lose_everything, wait_recorded, wait_state
 
 from broker import Broker
-from pcb_bus.clock import now_ns
-from pcb_bus.codec import encode_json, encode_msgpack
-from pcb_bus.identity import verdict_id
-from pcb_bus.messages import Actuation, Evidence, NodeState, NodeStatus, Trigger, Verdict
-from pcb_bus.node import Identity, Node
-from pcb_bus.settings import BrokerSettings, LineSettings
+from pcb_bus.contract.codec import encode_json, encode_msgpack
+from pcb_bus.contract.identity import verdict_id
+from pcb_bus.contract.messages import Actuation, Evidence, NodeState, NodeStatus, Trigger, Verdict
+from pcb_bus.contract.times import now_ns
+from pcb_bus.runtime.node import Identity, Node
+from pcb_bus.runtime.settings import BrokerSettings, LineSettings
 from recorder.__main__ import main
 from recorder.alert_desk import AlertDesk
 from recorder.batch import TriggerRecord, group

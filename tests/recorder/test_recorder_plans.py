@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, Engine, event, text
 from support.boards import AT, trigger_record, verdict_record
 
-from pcb_bus.clock import NS_PER_S, to_datetime
+from pcb_bus.contract.times import NS_PER_S, to_datetime
 from recorder.bulk import insert_rows
 from recorder.rows import Row
 from recorder.tables import Inspection, Trigger

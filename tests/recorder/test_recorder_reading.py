@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pcb_bus.codec import encode_json, encode_msgpack
+from pcb_bus.contract.codec import encode_json, encode_msgpack
+from pcb_bus.contract.messages import Actuation, Evidence, Verdict
 from pcb_bus.errors import MessageRejected
-from pcb_bus.messages import Actuation, Evidence, Verdict
 from recorder.arrival import Arrival, Kind
 from recorder.batch import ImageRecord, VerdictRecord
 from recorder.images import ImageStore

@@ -13,7 +13,7 @@ from sqlalchemy import URL, Engine, Row, delete, event, update
 from sqlalchemy.orm import DeclarativeBase
 from support.boards import AT, MINUTE, trigger_record, verdict_record
 
-from pcb_bus.clock import to_datetime
+from pcb_bus.contract.times import to_datetime
 from pcb_bus.errors import ConfigError
 from recorder.__main__ import main
 from recorder.batch import ActuationRecord, ImageRecord, Record, group

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcb_bus.clock import from_rfc3339
+from pcb_bus.contract.identity import verdict_id
+from pcb_bus.contract.times import from_rfc3339
 from pcb_bus.errors import MessageRejected
-from pcb_bus.identity import verdict_id
 from recorder.arrival import Arrival
 from recorder.rejection import readable_id, rejected_record
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, func, select
 
-from pcb_bus.clock import from_datetime
-from pcb_bus.codec import encode_msgpack
-from pcb_bus.messages import Evidence
+from pcb_bus.contract.codec import encode_msgpack
+from pcb_bus.contract.messages import Evidence
+from pcb_bus.contract.times import from_datetime
 from recorder.arrival import Arrival
 from recorder.batch import ImageRecord, LogRecord, RejectedRecord, VerdictRecord, group
 from recorder.images import ImageStore

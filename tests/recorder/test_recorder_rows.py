@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pcb_bus.messages import Actuation, Event, SideResult, Trigger, Verdict
+from pcb_bus.contract.messages import Actuation, Event, SideResult, Trigger, Verdict
 from recorder.rows import (
     PAYLOAD_KEPT,
     actuation_row,

@@ -10,7 +10,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import URL, Engine, inspect, select, text
 from support.boards import AT, count, trigger_record, verdict_record
 
-from pcb_bus.clock import to_datetime
+from pcb_bus.contract.times import to_datetime
 from recorder.batch import group
 from recorder.bulk import insert_rows
 from recorder.database import bring_up_to_date, database_url, make_engine

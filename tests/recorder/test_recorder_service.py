@@ -17,9 +17,9 @@ from support.probe import Probe
 from support.recording import count, wait_recorded, wait_state
 
 from broker import Broker
-from pcb_bus.codec import encode_json, encode_msgpack
-from pcb_bus.messages import Actuation, Event, Evidence, Verdict
-from pcb_bus.settings import BrokerSettings
+from pcb_bus.contract.codec import encode_json, encode_msgpack
+from pcb_bus.contract.messages import Actuation, Event, Evidence, Verdict
+from pcb_bus.runtime.settings import BrokerSettings
 from recorder import tables
 from recorder.database import database_url
 from recorder.service import RecorderService

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, select, update
 from support.boards import AT, count, drift, side, verdict_record
 
-from pcb_bus.clock import NS_PER_S
+from pcb_bus.contract.times import NS_PER_S
 from recorder.batch import group
 from recorder.periods import Calendar
 from recorder.statistics import Boards, Defects, tally

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import URL, Engine, func, select
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from pcb_bus.jpeg import PictureSize
-from pcb_bus.messages import Actuation, Event, Evidence, SideResult, Verdict
+from pcb_bus.contract.messages import Actuation, Event, Evidence, SideResult, Verdict
+from pcb_bus.contract.pictures import PictureSize
 from recorder import tables
 from recorder.batch import ActuationRecord, ImageRecord, LogRecord, Record, RejectedRecord, VerdictRecord, group
 from recorder.database import bring_up_to_date, database_url, make_engine

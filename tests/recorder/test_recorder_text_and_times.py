@@ -9,7 +9,7 @@ from sqlalchemy import JSON, Engine, String, func, select
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeEngine
 
-from pcb_bus.messages import Actuation, Event, Trigger, Verdict
+from pcb_bus.contract.messages import Actuation, Event, Trigger, Verdict
 from recorder import tables
 from recorder.batch import ActuationRecord, LogRecord, Record, TriggerRecord, VerdictRecord, group
 from recorder.bulk import insert_rows

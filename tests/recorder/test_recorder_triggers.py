@@ -10,7 +10,7 @@ from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 from support.boards import AT, MINUTE, count, drift, side, trigger_record, verdict_record
 
-from pcb_bus.clock import to_datetime
+from pcb_bus.contract.times import to_datetime
 from recorder.batch import ImageRecord, Record, group
 from recorder.inspections import NO_VERDICT
 from recorder.store import Overdue, Store

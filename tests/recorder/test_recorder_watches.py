@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pcb_bus.clock import NS_PER_S
-from pcb_bus.messages import NodeState, NodeStatus
+from pcb_bus.contract.messages import NodeState, NodeStatus
+from pcb_bus.contract.times import NS_PER_S
 from recorder.alerts import Alert, Key
 from recorder.oversight.defect_rate import Rate
 from recorder.oversight.disks import disks_of, level_of

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from support.verdicts import verdict
 
-from pcb_bus.clock import NS_PER_MS
-from pcb_bus.messages import Actuation
+from pcb_bus.contract.messages import Actuation
+from pcb_bus.contract.times import NS_PER_MS
 from simulator.accounting import Books, Tally
 
 

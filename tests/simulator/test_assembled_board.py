@@ -5,8 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pcb_bus.settings import DEFAULT_TAXONOMY
-from pcb_bus.taxonomy import load_taxonomy
+from pcb_bus.contract.taxonomy import load_taxonomy
+from pcb_bus.runtime.settings import DEFAULT_TAXONOMY
 from simulator.assembled.board import AssembledBoard, draw_assembled_board
 from simulator.assembled.defects import DEFECT_CLASSES, Plan, choose
 from simulator.assembled.design import Design, make_design

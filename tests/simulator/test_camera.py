@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge_publisher.sources import CaptureRequest
-from pcb_bus.clock import now_ns
+from pcb_bus.contract.times import now_ns
 from pcb_bus.errors import ConfigError
 from simulator.camera import open_simulated_camera
 from simulator.painter import board_drawer

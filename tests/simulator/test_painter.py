@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from pcb_bus.clock import NS_PER_MS, now_ns
+from pcb_bus.contract.times import NS_PER_MS, now_ns
 from simulator.painter import DrawnAhead, Image
 from simulator.schedule import Schedule
 

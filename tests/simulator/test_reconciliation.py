@@ -8,7 +8,7 @@ import pytest
 import yaml
 from support.boards import AT, trigger_record, verdict_record
 
-from pcb_bus.clock import NS_PER_MS, to_datetime
+from pcb_bus.contract.times import NS_PER_MS, to_datetime
 from recorder.batch import group
 from recorder.database import bring_up_to_date, database_url, make_engine
 from recorder.store import Store

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcb_bus.clock import NS_PER_MS, NS_PER_S
-from pcb_bus.settings import DEFAULT_TAXONOMY
-from pcb_bus.taxonomy import load_taxonomy
+from pcb_bus.contract.taxonomy import load_taxonomy
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
+from pcb_bus.runtime.settings import DEFAULT_TAXONOMY
 from simulator.schedule import BARE, LOOKS, Schedule
 
 SIDES = ("left", "right")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from support.verdicts import verdict
 
-from pcb_bus.messages import Box, Category, SideResult
+from pcb_bus.contract.messages import Box, Category, SideResult
 from simulator.accounting import Books
 from simulator.display import misjudged_lines
 from simulator.schedule import Fault

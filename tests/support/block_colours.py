@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from inference_subscriber.engines.base import DetectOptions
 from inference_subscriber.engines.network import NetworkEngine
-from pcb_bus.messages import ModelRef
+from pcb_bus.contract.messages import ModelRef
 
 Floats = npt.NDArray[np.float32]
 

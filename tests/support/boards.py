@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import DeclarativeBase
 
-from pcb_bus.clock import NS_PER_MS
-from pcb_bus.messages import Box, Category, ModelRef, SideResult, Trigger, Verdict
+from pcb_bus.contract.messages import Box, Category, ModelRef, SideResult, Trigger, Verdict
+from pcb_bus.contract.times import NS_PER_MS
 from recorder.batch import TriggerRecord, VerdictRecord
 from recorder.periods import Calendar
 from recorder.recount import Difference, recount

@@ -16,11 +16,11 @@ from actuator.keeper import Keeper
 from actuator.ledger import Ledger
 from actuator.reading import Broken
 from actuator.reporter import OnAnswer, Reporter
-from pcb_bus.clock import NS_PER_MS, NS_PER_S
-from pcb_bus.codec import decode_json
-from pcb_bus.messages import Actuation, Verdict
-from pcb_bus.resends import Resends
-from pcb_bus.session import Delivery
+from pcb_bus.contract.codec import decode_json
+from pcb_bus.contract.messages import Actuation, Verdict
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
+from pcb_bus.durable.resends import Resends
+from pcb_bus.mqtt.session import Delivery
 
 START = 1_800_000_000 * NS_PER_S
 _MS = NS_PER_MS

@@ -4,10 +4,10 @@ import threading
 from collections.abc import Callable
 
 from broker import Broker
-from pcb_bus.inbox import Inbox
-from pcb_bus.node import with_credentials
-from pcb_bus.session import MqttSession, SessionOptions, Subscription
-from pcb_bus.settings import BrokerSettings
+from pcb_bus.mqtt.session import MqttSession, SessionOptions, Subscription
+from pcb_bus.runtime.node import with_credentials
+from pcb_bus.runtime.queues import Inbox
+from pcb_bus.runtime.settings import BrokerSettings
 
 WAIT_S = 10.0
 

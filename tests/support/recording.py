@@ -10,7 +10,7 @@ from sqlalchemy import URL, func, select
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 
 from broker import Broker
-from pcb_bus.settings import BrokerSettings
+from pcb_bus.runtime.settings import BrokerSettings
 from recorder.database import database_url, make_engine
 from recorder.service import build
 from recorder.settings import RecorderLine, RecorderSettings, SpoolSettings

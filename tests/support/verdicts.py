@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pcb_bus.clock import NS_PER_MS
-from pcb_bus.messages import ModelRef, Timing, Verdict
+from pcb_bus.contract.messages import ModelRef, Timing, Verdict
+from pcb_bus.contract.times import NS_PER_MS
 
 MODEL = ModelRef(name="m", sha256="0" * 64)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pcb_bus.taxonomy import UNKNOWN_ANOMALY, Taxonomy, load_taxonomy
+from pcb_bus.contract.taxonomy import UNKNOWN_ANOMALY, Taxonomy, load_taxonomy
 from training.evaluation.average_precision import Boxed, score_class
 from training.evaluation.confusion import confusion_matrix
 from training.evaluation.deeppcb_rule import balance, best_balance, class_precisions

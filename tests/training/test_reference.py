@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pcb_bus.taxonomy import Taxonomy, load_taxonomy
+from pcb_bus.contract.taxonomy import Taxonomy, load_taxonomy
 from simulator.bare_board import draw_board
 from training.boxes import Image
 from training.datasets.form import Sample

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from pcb_bus.taxonomy import load_taxonomy
+from pcb_bus.contract.taxonomy import load_taxonomy
 from training.datasets.errors import DatasetError
 from training.datasets.examine import TAXONOMY, Examined, ExamineSettings, examine
 from training.datasets.findings import Level, by_kind

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pcb_bus.taxonomy import load_taxonomy
+from pcb_bus.contract.taxonomy import load_taxonomy
 from training.datasets.boards import Board, Settler, Unlabelled
 from training.datasets.classes import ClassNames
 from training.datasets.duplicates import find_same

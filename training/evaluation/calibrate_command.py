@@ -13,7 +13,7 @@ from rich.progress import track
 from rich.table import Table
 
 from inference_subscriber.engines.calibration import UNCALIBRATED
-from pcb_bus.taxonomy import load_taxonomy
+from pcb_bus.contract.taxonomy import load_taxonomy
 from training.datasets.errors import DatasetError
 from training.evaluation.calibrate import (
     Bin,

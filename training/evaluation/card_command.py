@@ -14,7 +14,7 @@ from rich.table import Table
 
 from inference_subscriber.engines import digest, open_engine
 from inference_subscriber.engines.base import DetectOptions, Placement
-from pcb_bus.messages import ModelRef
+from pcb_bus.contract.messages import ModelRef
 from simulator.assembled.board import draw_assembled_board
 from simulator.assembled.design import make_design
 from training.datasets.errors import DatasetError

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from pcb_bus.taxonomy import Taxonomy, load_taxonomy
+from pcb_bus.contract.taxonomy import Taxonomy, load_taxonomy
 from simulator.assembled.defects import DEFECT_CLASSES as ASSEMBLED_CLASSES
 from simulator.bare_board import DEFECT_CLASSES as BARE_CLASSES
 from training.anomaly.command import pixels

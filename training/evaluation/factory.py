@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-from pcb_bus.messages import Category
-from pcb_bus.taxonomy import Taxonomy
+from pcb_bus.contract.messages import Category
+from pcb_bus.contract.taxonomy import Taxonomy
 
 _Z = 1.959964  # 95 % of a normal distribution lie within
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pcb_bus.taxonomy import Taxonomy
+from pcb_bus.contract.taxonomy import Taxonomy
 from training.datasets.boards import Board, Settler
 from training.datasets.classes import ClassNames
 from training.datasets.errors import DatasetError

@@ -10,7 +10,7 @@ import numpy as np
 
 from inference_subscriber.anomaly.registration import Matrix, Registrar, boxes_through
 from inference_subscriber.copper import DOUBLED, CopperTemplate, Reading, settled
-from pcb_bus.taxonomy import CopperNames, Taxonomy
+from pcb_bus.contract.taxonomy import CopperNames, Taxonomy
 from training.boxes import Image
 from training.evaluation.average_precision import Boxed
 from training.evaluation.decode import suppress

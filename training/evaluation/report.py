@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pcb_bus.taxonomy import Taxonomy
+from pcb_bus.contract.taxonomy import Taxonomy
 from training.evaluation.average_precision import match, score_class
 from training.evaluation.confusion import confusion_matrix
 from training.evaluation.deeppcb_rule import Balance, balance, best_balance, class_precisions

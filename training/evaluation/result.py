@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pcb_bus.messages import ModelRef
+from pcb_bus.contract.messages import ModelRef
 from training.datasets.errors import DatasetError
 
 #: Where results lie unless another place is asked for; the card is made from there.

@@ -18,7 +18,7 @@ from inference_subscriber.engines.calibration import UNCALIBRATED
 from inference_subscriber.engines.network import NetworkEngine
 from inference_subscriber.engines.openvino_engine import OpenVinoEngine
 from inference_subscriber.engines.torch_engine import TorchEngine
-from pcb_bus.messages import ModelRef
+from pcb_bus.contract.messages import ModelRef
 from training.boxes import Image
 from training.datasets.form import Sample
 from training.errors import ParityError

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from inference_subscriber.engines import digest
-from pcb_bus.messages import ModelRef
+from pcb_bus.contract.messages import ModelRef
 from training.datasets.form import HELD_OUT, is_form, read_held_out_groups, read_samples
 from training.errors import ParityError, TrainingError
 from training.evaluation.card import RunRecord, new_card, read_run, with_results, write_card

@@ -5,7 +5,7 @@ from random import Random
 
 from faults.catalogue import fault
 from faults.line import FaultLine
-from pcb_bus.clock import NS_PER_S
+from pcb_bus.contract.times import NS_PER_S
 
 _STEPS_S = {"ahead": (5.0, 3600.0), "behind": (-3600.0, -5.0)}
 

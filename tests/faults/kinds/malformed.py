@@ -11,7 +11,7 @@ from support.probe import Probe
 
 from faults.catalogue import fault
 from faults.line import EDGES, SIDES, FaultLine
-from pcb_bus.topics import Topics
+from pcb_bus.contract.topics import Topics
 
 PAYLOADS = 10_000
 _SURELY = 0.1  # share that goes out at QoS 1; the broker writes each of those to its disk

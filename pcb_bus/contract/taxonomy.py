@@ -7,8 +7,8 @@ from typing import Annotated, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from pcb_bus.contract.messages import Category, Name
 from pcb_bus.errors import ConfigError
-from pcb_bus.messages import Category, Name
 
 UNKNOWN_ANOMALY = "unknown_anomaly"
 Severity = Literal["component", "solder", "scrap", "minor"]

@@ -5,8 +5,8 @@ from typing import Any, TypeVar
 import msgpack
 from pydantic import ValidationError
 
+from pcb_bus.contract.messages import Message
 from pcb_bus.errors import MessageRejected
-from pcb_bus.messages import Message
 
 M = TypeVar("M", bound=Message)
 

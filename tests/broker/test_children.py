@@ -10,14 +10,14 @@ import pytest
 from support.peer import until
 from support.processes import wait_until_ended
 
-from pcb_bus.children import start_child
+from broker.children import start_child
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
 PROJECT = Path(__file__).parents[2]
 IDLE = [sys.executable, "-c", "import signal; print('here', flush=True); signal.pause()"]
 PARENT = f"""
 import sys, threading
-from pcb_bus.children import start_child
+from broker.children import start_child
 with open(sys.argv[1], "wb") as output:
     children = []
     thread = threading.Thread(target=lambda: children.append(start_child({IDLE}, output)))

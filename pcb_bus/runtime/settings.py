@@ -20,9 +20,9 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from pcb_bus.contract.messages import Name, Verdict
+from pcb_bus.contract.topics import Topics
 from pcb_bus.errors import ConfigError
-from pcb_bus.messages import Name, Verdict
-from pcb_bus.topics import Topics
 
 SECTIONS = frozenset({"edge", "inference", "actuator", "recorder", "dashboard", "simulator"})
 DEFAULT_CONFIG = Path("config/line.yaml")

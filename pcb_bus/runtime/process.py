@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from pcb_bus.errors import ConfigError
-from pcb_bus.log import set_up_logging
-from pcb_bus.metrics import serve_metrics
-from pcb_bus.session import NETWORK_THREAD
-from pcb_bus.settings import LineSettings, load_settings
+from pcb_bus.mqtt.session import NETWORK_THREAD
+from pcb_bus.runtime.logs import set_up_logging
+from pcb_bus.runtime.metrics import serve_metrics
+from pcb_bus.runtime.settings import LineSettings, load_settings
 
 log = logging.getLogger(__name__)
 

@@ -20,13 +20,13 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from pcb_bus import metrics
-from pcb_bus.clock import now_ns
+from pcb_bus.contract.times import now_ns
+from pcb_bus.contract.topics import Topic, TopicFilter
 from pcb_bus.errors import ConfigError
-from pcb_bus.log import Throttle
-from pcb_bus.receipts import Receipts
-from pcb_bus.settings import BrokerSettings, TlsSettings
-from pcb_bus.topics import Topic, TopicFilter
+from pcb_bus.mqtt.receipts import Receipts
+from pcb_bus.runtime import metrics
+from pcb_bus.runtime.logs import Throttle
+from pcb_bus.runtime.settings import BrokerSettings, TlsSettings
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterable
 
-from pcb_bus.clock import NS_PER_MS
+from pcb_bus.contract.times import NS_PER_MS
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:boardline:verdict")
 

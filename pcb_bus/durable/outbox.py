@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pcb_bus.durable.files import transaction
 from pcb_bus.errors import ConfigError, OutboxFault
-from pcb_bus.sqlite_files import transaction
 
 _SCHEMA = """
 PRAGMA locking_mode = EXCLUSIVE;

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pcb_bus.messages import Level
+from pcb_bus.contract.messages import Level
 
 _WARN_AT, _ALARM_AT = 0.5, 0.9
 _SLACK = 0.1  # so that a fill that wavers around a mark is told once

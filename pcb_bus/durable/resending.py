@@ -4,17 +4,17 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-from pcb_bus import metrics
-from pcb_bus.codec import decode_json
+from pcb_bus.contract.codec import decode_json
+from pcb_bus.contract.messages import Recorded
+from pcb_bus.contract.topics import Topic
+from pcb_bus.durable.fullness import Alert, Fullness
+from pcb_bus.durable.outbox import Outbox
+from pcb_bus.durable.resends import Pace, Resends
 from pcb_bus.errors import MessageRejected, OutboxFault
-from pcb_bus.fullness import Alert, Fullness
-from pcb_bus.inbox import Inbox
-from pcb_bus.messages import Recorded
-from pcb_bus.node import Node
-from pcb_bus.outbox import Outbox
-from pcb_bus.resends import Pace, Resends
-from pcb_bus.session import Delivery, MqttSession
-from pcb_bus.topics import Topic
+from pcb_bus.mqtt.session import Delivery, MqttSession
+from pcb_bus.runtime import metrics
+from pcb_bus.runtime.node import Node
+from pcb_bus.runtime.queues import Inbox
 
 _WAITING = 1000  # what gives way is named again when it is sent again
 _TOGETHER = 100

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from pcb_bus.clock import NS_PER_MS, NS_PER_S
-from pcb_bus.outbox import Kept
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
+from pcb_bus.durable.outbox import Kept
 
 Publish = Callable[[bytes, Callable[[bool], None]], bool]
 """Hands a payload over at QoS 1 and says whether it was taken; calls back, on any thread, once the broker answered."""

@@ -1,4 +1,4 @@
-"""What a JPEG says of itself, read without decoding it: a hostile or cut picture costs nothing."""
+"""What a JPEG or a PNG says of itself, read without decoding it: a hostile or cut picture costs nothing."""
 
 from dataclasses import dataclass
 
@@ -57,3 +57,24 @@ def _frame_header(data: bytes) -> PictureSize:
         else:
             at += 2 + int.from_bytes(data[at + 2 : at + 4])
     raise MessageRejected("not_jpeg", "has no frame header")
+
+
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+_PNG_HEADER = b"\0\0\0\x0dIHDR"
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+
+
+def inspect_png(data: bytes, *, max_pixels: int) -> PictureSize:
+    """Check that `data` is one whole PNG of a sane size (ISO/IEC 15948, clause 5).
+
+    Raises:
+        MessageRejected: `not_png`, `truncated_png`, `empty_image` or `too_many_pixels`.
+    """
+    if not data.startswith(_PNG_START + _PNG_HEADER):
+        raise MessageRejected("not_png", "does not start with the signature and IHDR")
+    if not data.endswith(_PNG_END):
+        raise MessageRejected("truncated_png", "does not end with IEND")
+    at = len(_PNG_START + _PNG_HEADER)
+    size = PictureSize(int.from_bytes(data[at : at + 4]), int.from_bytes(data[at + 4 : at + 8]))
+    check_size(size, max_pixels)
+    return size

@@ -3,17 +3,17 @@
 import logging
 import threading
 
-from pcb_bus import metrics
-from pcb_bus.codec import encode_json
+from pcb_bus.contract.codec import encode_json
+from pcb_bus.contract.identity import verdict_id
+from pcb_bus.contract.messages import Trigger
+from pcb_bus.contract.topics import Topics, exactly
+from pcb_bus.durable.fullness import Alert
+from pcb_bus.durable.outbox import Outbox
+from pcb_bus.durable.resending import OnAlert, ResendStage
+from pcb_bus.durable.resends import Pace
 from pcb_bus.errors import OutboxFault
-from pcb_bus.fullness import Alert
-from pcb_bus.identity import verdict_id
-from pcb_bus.messages import Trigger
-from pcb_bus.outbox import Outbox
-from pcb_bus.resending import OnAlert, ResendStage
-from pcb_bus.resends import Pace
-from pcb_bus.session import MqttSession, Subscription
-from pcb_bus.topics import Topics, exactly
+from pcb_bus.mqtt.session import MqttSession, Subscription
+from pcb_bus.runtime import metrics
 
 log = logging.getLogger(__name__)
 

@@ -14,15 +14,15 @@ import yaml
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from pcb_bus import metrics
-from pcb_bus.clock import now_ns
-from pcb_bus.codec import decode_json, encode_json
+from pcb_bus.contract.codec import decode_json, encode_json
+from pcb_bus.contract.messages import Command, CommandReply, Event, Level, NodeState, NodeStatus
+from pcb_bus.contract.times import now_ns
+from pcb_bus.contract.topics import exactly
 from pcb_bus.errors import BoardlineError, ConfigError, MessageRejected
-from pcb_bus.inbox import Inbox
-from pcb_bus.messages import Command, CommandReply, Event, Level, NodeState, NodeStatus
-from pcb_bus.session import Delivery, MqttSession, SessionOptions, Subscription, Will
-from pcb_bus.settings import BrokerSettings, LineSettings
-from pcb_bus.topics import exactly
+from pcb_bus.mqtt.session import Delivery, MqttSession, SessionOptions, Subscription, Will
+from pcb_bus.runtime import metrics
+from pcb_bus.runtime.queues import Inbox
+from pcb_bus.runtime.settings import BrokerSettings, LineSettings
 
 log = logging.getLogger(__name__)
 

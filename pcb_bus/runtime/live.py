@@ -6,12 +6,12 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from pcb_bus.codec import decode_json
+from pcb_bus.contract.codec import decode_json
+from pcb_bus.contract.messages import LiveConfig
+from pcb_bus.contract.topics import exactly
 from pcb_bus.errors import MessageRejected
-from pcb_bus.messages import LiveConfig
-from pcb_bus.node import Node
-from pcb_bus.session import Delivery, Subscription
-from pcb_bus.topics import exactly
+from pcb_bus.mqtt.session import Delivery, Subscription
+from pcb_bus.runtime.node import Node
 
 T = TypeVar("T")
 

@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from pcb_bus.clock import from_rfc3339, to_rfc3339
+from pcb_bus.contract.times import from_rfc3339, to_rfc3339
 
 Category = Literal["normal", "component", "solder", "scrap", "unjudged"]
 Outcome = Literal["fired", "late", "duplicate", "retained", "unjudged", "disarmed", "rejected"]

@@ -8,11 +8,11 @@ from typing import Any
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from pcb_bus.codec import decode_json, encode_json
+from pcb_bus.contract.codec import decode_json, encode_json
+from pcb_bus.contract.messages import Command, CommandReply
+from pcb_bus.contract.topics import Topics, exactly
 from pcb_bus.errors import CommandFailed, MessageRejected
-from pcb_bus.messages import Command, CommandReply
-from pcb_bus.session import Delivery, MqttSession, Subscription
-from pcb_bus.topics import Topics, exactly
+from pcb_bus.mqtt.session import Delivery, MqttSession, Subscription
 
 
 @dataclass(slots=True)

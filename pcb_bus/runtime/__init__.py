@@ -1,0 +1,1 @@
+"""A service's life: settings, logs, metrics, status, subscriptions with queues, periodic tasks, signals."""
