@@ -14,7 +14,7 @@ from edge_publisher.outgoing import FrameSender
 from edge_publisher.picker import Chosen, Missed, PickRules
 from edge_publisher.sources import Picture
 from edge_publisher.triggers import TriggerDesk, Waiting
-from pcb_bus.contract.codec import decode_json
+from pcb_bus.contract.codec import decode_json, first_error
 from pcb_bus.contract.messages import Id, Timestamp, Trigger, WireModel
 from pcb_bus.contract.times import NS_PER_S, now_ns, ns_to_ms
 from pcb_bus.contract.topics import exactly
@@ -139,5 +139,4 @@ def _read_params(params: dict[str, Any]) -> ResendParams:
     try:
         return ResendParams.model_validate(params)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise MessageRejected("schema", f"params.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise MessageRejected("schema", first_error(error, "params")) from None

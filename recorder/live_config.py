@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from sqlalchemy import Engine, Text, select, type_coerce
 from sqlalchemy.exc import SQLAlchemyError
 
-from pcb_bus.contract.codec import encode_json
+from pcb_bus.contract.codec import encode_json, first_error
 from pcb_bus.contract.messages import LiveConfig, Name
 from pcb_bus.contract.times import now_ns
 from recorder.database import for_reading, write_error
@@ -52,11 +52,7 @@ def check(key: str, value: Any) -> Any:
     try:
         return kind.validate_python(value)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in (key, *first["loc"]))
-        raise ValueError(
-            f"{where}: {first['msg']}, not {_cut(json.dumps(first['input'], ensure_ascii=False))}"
-        ) from None
+        raise ValueError(first_error(error, key, show=True)) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, Field, ValidationError
 
+from pcb_bus.contract.codec import first_error
 from pcb_bus.contract.messages import Name
 from pcb_bus.errors import ConfigError
 
@@ -55,9 +56,7 @@ def read_calibration(model: Path, sha256: str) -> Calibration:
     except OSError as error:
         raise ConfigError(f"inference.model: cannot read {path}: {error.strerror}") from None
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "file"
-        raise ConfigError(f"inference.model: {path}: {where}: {first['msg']}") from None
+        raise ConfigError(f"inference.model: {path}: {first_error(error)}") from None
     if card.calibration is None or sha256 not in {file.sha256 for file in card.files.values()}:
         return UNCALIBRATED
     return Calibration(card.calibration.temperature, card.calibration.thresholds)

@@ -72,6 +72,18 @@ def _rejection(error: ValidationError) -> MessageRejected:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     if first["type"] == "json_invalid":
         return MessageRejected("not_json", first["msg"])
-    where = ".".join(str(part) for part in first["loc"]) or "payload"
+    return MessageRejected("schema", first_error(error))
+
+
+def first_error(error: ValidationError, *key: str, show: bool = False) -> str:
+    """One line for a person: `where: message (and n more)`.
+
+    Args:
+        key: where the value stands that was validated.
+        show: quote the value, if it is no map or list, in which there may be secrets.
+    """
+    first = error.errors(include_url=False, include_context=False)[0]
+    where = ".".join(map(str, (*key, *first["loc"])))
+    value = f", not {repr(first['input'])[:100]}" if show and not isinstance(first["input"], dict | list) else ""
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return MessageRejected("schema", f"{where}: {first['msg']}{more}")
+    return f"{where and f'{where}: '}{first['msg'].removeprefix('Value error, ')}{value}{more}"

@@ -24,7 +24,8 @@ from pydantic import (
 from pcb_bus.contract.times import from_rfc3339, to_rfc3339
 
 Category = Literal["normal", "component", "solder", "scrap", "unjudged"]
-Outcome = Literal["fired", "late", "duplicate", "retained", "unjudged", "disarmed", "rejected"]
+Outcome = Literal["fired", "late", "duplicate", "retained", "unjudged", "disarmed", "rejected", "no_gate", "unknown"]
+"""`unknown`: a crash came while the pin was changing; never reported as anything surer."""
 NodeState = Literal["online", "degraded", "offline"]
 Level = Literal["info", "warning", "error", "critical"]
 
@@ -90,11 +91,15 @@ class Message(WireModel):
 
 
 class Trigger(Message):
-    """A board stands in front of the cameras. `board_id` names one pass of one board through the station."""
+    """A board stands in front of the cameras. `board_id` names one pass of one board through the station.
+
+    `age_ms`: how old that moment was when the trigger was sent, by the sender's monotonic clock; None if it cannot say.
+    """
 
     board_id: Id
     triggered_at: Timestamp
     source: Label
+    age_ms: Milliseconds | None = None
 
 
 class Frame(Message):
@@ -236,6 +241,20 @@ class Actuation(Message):
     latency_ms: float | None
 
 
+class UnreportedVerdict(WireModel):
+    """What the actuator needs to report of a verdict that it may never have heard of."""
+
+    verdict_id: Id
+    board_id: Id
+    category: Label
+
+
+class Unreported(Message):
+    """Verdicts that are recorded, but that have no report of the gates."""
+
+    verdicts: Annotated[tuple[UnreportedVerdict, ...], Field(strict=False, max_length=1000)]
+
+
 class NodeStatus(Message):
     """Birth, life and will of a node."""
 
@@ -267,10 +286,11 @@ class LiveConfig(Message):
 
 
 class Command(Message):
-    """A request to a node; the answer goes to the MQTT v5 response topic."""
+    """A request to a node; the answer goes to the MQTT v5 response topic. After `expires_at` it is not carried out."""
 
     command: Name
     params: dict[str, Any] = Field(default_factory=dict)
+    expires_at: Timestamp | None = None
 
 
 class CommandReply(Message):

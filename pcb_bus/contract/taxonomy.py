@@ -7,6 +7,7 @@ from typing import Annotated, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from pcb_bus.contract.codec import first_error
 from pcb_bus.contract.messages import Category, Name
 from pcb_bus.errors import ConfigError
 
@@ -106,6 +107,4 @@ def load_taxonomy(path: Path) -> Taxonomy:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "file"
-        raise ConfigError(f"{path}: {where}: {first['msg']}") from None
+        raise ConfigError(f"{path}: {first_error(error)}") from None

@@ -74,6 +74,10 @@ class Topics:
         return self._topic("actuation")
 
     @property
+    def unreported(self) -> Topic:
+        return self._topic("unreported")
+
+    @property
     def resend_verdict(self) -> Topic:
         return self._topic("resend", "verdict")
 

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from pcb_bus.contract.codec import decode_json
+from pcb_bus.contract.codec import decode_json, first_error
 from pcb_bus.contract.messages import LiveConfig
 from pcb_bus.contract.topics import exactly
 from pcb_bus.errors import MessageRejected
@@ -48,7 +48,7 @@ class LiveValue(Generic[T]):
                 self._check(taken)
         except ValueError as error:
             self._now = self._from_file
-            raise ValueError(_reason(error)) from None
+            raise ValueError(first_error(error) if isinstance(error, ValidationError) else str(error)) from None
         self._now = taken
 
     def reset(self) -> None:
@@ -121,11 +121,3 @@ def _offer(live: LiveValue[Any], values: dict[str, Any]) -> Refusal | None:
     except ValueError as error:
         return Refusal(live.key, values[live.key], str(error))
     return None
-
-
-def _reason(error: ValueError) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error)
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(map(str, first["loc"]))
-    return f"{where}: {first['msg']}" if where else str(first["msg"])

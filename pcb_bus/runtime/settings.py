@@ -20,6 +20,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from pcb_bus.contract.codec import first_error
 from pcb_bus.contract.messages import Name, Verdict
 from pcb_bus.contract.topics import Topics
 from pcb_bus.errors import ConfigError
@@ -220,10 +221,7 @@ _SECRET_KEYS = ("password", "database_url", "image_options")
 
 def _describe(error: ValidationError, path: Path | None) -> str:
     first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
+    key = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
         return f"{key}: unknown key (in {path or 'the environment'})"
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    if first["type"] == "missing" or key.endswith(_SECRET_KEYS):
-        return f"{key}: {first['msg']}{more}"  # the input here would be all that stands around it, or a secret
-    return f"{key}: {first['msg']}, not {first['input']!r}{more}"
+    return first_error(error, show=not key.endswith(_SECRET_KEYS))

@@ -68,7 +68,7 @@ def test_a_wrong_card_is_named_with_its_key(tmp_path: Path, calibration: dict[st
 
 def test_a_card_that_is_no_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "card.json").write_text("{")
-    with pytest.raises(ConfigError, match=r"card\.json: file: Invalid JSON"):
+    with pytest.raises(ConfigError, match=r"card\.json: Invalid JSON"):
         read_calibration(tmp_path / "model.onnx", "a" * 64)
 
 

@@ -28,6 +28,8 @@ from pcb_bus.contract.messages import (
     SideResult,
     Timing,
     Trigger,
+    Unreported,
+    UnreportedVerdict,
     Verdict,
 )
 from pcb_bus.errors import MessageRejected
@@ -89,6 +91,7 @@ EXAMPLES: list[Message] = [
         duration_ms=500,
         latency_ms=1.5,
     ),
+    Unreported(verdicts=(UnreportedVerdict(verdict_id="a2b1", board_id="board-17", category="solder"),)),
     NodeStatus(
         state="online", service="edge", node="edge-left", version="0.1.0", host="pi", started_at=NOW, updated_at=NOW
     ),
@@ -141,6 +144,7 @@ def test_times_are_rfc3339_in_json_and_nanoseconds_in_msgpack() -> None:
         "board_id": "board-17",
         "triggered_at": "2026-11-21T08:00:00.123Z",
         "source": "photo-eye",
+        "age_ms": None,
     }
     assert msgpack.unpackb(encode_msgpack(FRAME))["captured_at"] == NOW + 123_456
 
@@ -247,7 +251,7 @@ def test_a_wrong_value_is_named(kind: type[Message], change: dict[str, Any], nam
 def test_an_id_that_mysql_would_take_for_another_is_refused(board_id: str) -> None:
     rejection = rejected_json(Trigger, {**wire(EXAMPLES[0]), "board_id": board_id})
     assert rejection.reason == "schema"
-    assert rejection.detail == "board_id: Value error, an id neither begins nor ends with white space"
+    assert rejection.detail == "board_id: an id neither begins nor ends with white space"
     assert rejected_json(Recorded, {"v": 1, "verdicts": ["a", board_id]}).detail.startswith("verdicts.1: ")
 
 

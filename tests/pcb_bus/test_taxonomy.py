@@ -117,7 +117,7 @@ def changed(path: str, value: object) -> dict[str, Any]:
         (changed("categories.unjudged", {"label": "미판정", "pin": 4, "duration_ms": 1}), r"categories\.unjudged"),
         (changed("copper", {"added": ["short"] * 3, "removed": ["spur", "dent", "spur"]}), "copper: dent: not among"),
         (changed("copper", {"added": ["short"] * 2, "removed": ["spur"] * 3}), r"copper\.added"),
-        ([], "file"),
+        ([], r"defects\.yaml: Input should be a valid dict"),
     ],
 )
 def test_a_wrong_taxonomy_names_the_key(document: object, key: str, tmp_path: Path) -> None:
