@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from edge_publisher import metrics
-from edge_publisher.backoff import Backoff
 from edge_publisher.sources import Picture, Source
+from pcb_bus.runtime.backoff import Backoff
 
 _STABLE_S = 5.0  # so long without a fault, and the next outage begins with the short delays again
 _MAX_STUCK = 3

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 import pytest
 from support.hand_fed import HandFed, picture
 
-from edge_publisher.backoff import Backoff
 from edge_publisher.camera import Camera
 from edge_publisher.sources import CameraGone, Picture, Source
+from pcb_bus.runtime.backoff import Backoff
 
 AT_ONCE = 0.001
 
@@ -145,12 +145,3 @@ def test_stop_ends_a_read_that_waits(watch: Watch) -> None:
     camera.stop()
     assert source.closed >= 1
     assert listener.told == ["back", "picture 1"]
-
-
-def test_backoff_doubles_with_jitter_up_to_its_limit() -> None:
-    backoff = Backoff(1.0, 10.0)
-    delays = [backoff.next_s() for _ in range(50)]
-    for delay, full in zip(delays, [1, 2, 4, 8, *[10] * 46], strict=True):
-        assert full / 2 <= delay <= full
-    backoff.reset()
-    assert backoff.next_s() <= 1
