@@ -9,14 +9,13 @@ from edge_publisher.mode import Mode
 from edge_publisher.on_trigger import OnTrigger
 from edge_publisher.outgoing import FrameSender
 from edge_publisher.pacer import Pacer
-from edge_publisher.picker import PickRules
 from edge_publisher.ring import PictureRing
 from edge_publisher.settings import EdgeLineSettings, EdgeSettings, Fps, JpegQuality, configured_side, node_name
 from edge_publisher.sources import Picture
 from edge_publisher.sources.opening import Opener, find_source, without_password
-from pcb_bus.contract.times import NS_PER_S, ms_to_ns, now_ns
+from pcb_bus.contract.times import NS_PER_S, now_ns
 from pcb_bus.runtime.live import LiveSettings, LiveValue
-from pcb_bus.runtime.node import Identity, Node
+from pcb_bus.runtime.service import Service
 
 
 def build(settings: EdgeLineSettings) -> "EdgeService":
@@ -34,7 +33,7 @@ class EdgeService:
     def __init__(self, settings: EdgeLineSettings, opener: Opener) -> None:
         edge, side = settings.edge, configured_side(settings)
         self._source_name = without_password(edge.source)
-        self._node = Node(Identity("edge_publisher", node_name(settings)), settings)
+        self._node = Service("edge_publisher", node_name(settings), settings)
         self._encoder = Encoder(edge.jpeg_quality, edge.max_side)
         self._ring = PictureRing(edge.ring_s)
         self._bell = threading.Event()
@@ -42,23 +41,21 @@ class EdgeService:
         self._mode = self._make_mode(edge, side)
         self._preview = Preview(self._node, side, self._encoder, edge.preview_fps)
         self._camera = Camera(opener, self, max(edge.stall_s, 3 / edge.fps))
-        self._worker = threading.Thread(target=self._run, name="edge", daemon=True)
+        self._node.run("edge", self._run)
         self._outage = False
         self._quality = LiveValue("jpeg_quality", JpegQuality, edge.jpeg_quality)
         self._fps = LiveValue("fps", Fps, edge.fps)
         self._live = LiveSettings(self._node, self._on_live, self._quality, self._fps)
 
     def start(self) -> None:
-        self._node.set_state("degraded", "waiting for the first picture")
+        self._node.health["camera"] = "waiting for the first picture"
         self._node.start()
-        self._worker.start()
         self._camera.start()
 
     def stop(self) -> None:
         self._stopping.set()
         self._bell.set()
         self._camera.stop()
-        self._worker.join(timeout=2)
         self._node.stop()
 
     # What the camera tells, on its thread
@@ -69,11 +66,11 @@ class EdgeService:
 
     def on_lost(self, detail: str) -> None:
         self._outage = True
-        self._node.set_state("degraded", f"no camera: {detail}")
+        self._node.health["camera"] = f"no camera: {detail}"
         self._node.event("error", "the camera is gone", source=self._source_name, reason=detail)
 
     def on_back(self) -> None:
-        self._node.set_state("online")
+        self._node.health["camera"] = ""
         if self._outage:
             self._outage = False
             self._node.event("info", "the camera is back", source=self._source_name)
@@ -88,8 +85,7 @@ class EdgeService:
         topic, session = self._node.topics.frame(side), self._node.session
         sender = FrameSender(side, self._encoder, lambda payload: session.publish(topic, payload, qos=0))
         if edge.trigger == "mqtt":
-            rules = PickRules(ms_to_ns(edge.trigger_window_ms), round(NS_PER_S / edge.fps))
-            return OnTrigger(self._node, sender, rules, self._bell.set)
+            return OnTrigger(self._node, sender, round(NS_PER_S / edge.fps), self._bell.set)
         return FreeRun(sender, edge.fps)
 
     def _run(self) -> None:
@@ -106,7 +102,7 @@ class EdgeService:
 class Preview:
     """The live view: bare JPEGs at a low rate, 0 for none."""
 
-    def __init__(self, node: Node, side: str, encoder: Encoder, fps: float) -> None:
+    def __init__(self, node: Service, side: str, encoder: Encoder, fps: float) -> None:
         self._session = node.session
         self._topic = node.topics.preview(side)
         self._encoder = encoder

@@ -6,7 +6,7 @@ from inference_subscriber.boards import Boards
 from inference_subscriber.engines.base import Engine, Thresholds
 from inference_subscriber.settings import ClassShares, Share
 from pcb_bus.runtime.live import LiveSettings, LiveValue
-from pcb_bus.runtime.node import Node
+from pcb_bus.runtime.service import Service
 
 
 class LiveThresholds:
@@ -17,7 +17,7 @@ class LiveThresholds:
         anomaly: the same, of the anomaly score.
     """
 
-    def __init__(self, node: Node, engine: Engine, boards: Boards, from_file: Thresholds, anomaly: float) -> None:
+    def __init__(self, service: Service, engine: Engine, boards: Boards, from_file: Thresholds, anomaly: float) -> None:
         self._engine = engine
         self._boards = boards
         self._default: LiveValue[float | None] = LiveValue("confidence", Share, from_file.default)
@@ -25,7 +25,7 @@ class LiveThresholds:
             "class_confidence", ClassShares, from_file.by_class, lambda given: check_classes(engine.names, given)
         )
         self._anomaly = LiveValue("anomaly_threshold", Share, anomaly)
-        LiveSettings(node, self._hand_over, self._default, self._by_class, self._anomaly)
+        LiveSettings(service, self._hand_over, self._default, self._by_class, self._anomaly)
 
     def _hand_over(self) -> None:
         self._engine.use(Thresholds(self._default(), self._by_class()))

@@ -1,17 +1,14 @@
 """Puts the parts together: network thread -> read and decode -> detect -> join and judge -> write down -> publish."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import partial
 
 import cv2
 
 from inference_subscriber.anomaly.choosing import Choice, Wanted, choose, without_maps
 from inference_subscriber.boards import Boards
-from inference_subscriber.condition import Condition
 from inference_subscriber.detecting import DetectStage
 from inference_subscriber.engines import model_reference, open_engine
 from inference_subscriber.engines.features import FeatureEngine
@@ -23,20 +20,19 @@ from inference_subscriber.judge import Judge
 from inference_subscriber.live_thresholds import LiveThresholds, check_classes
 from inference_subscriber.metrics import FRAMES_DROPPED
 from inference_subscriber.pictures import Picture, PictureInbox
-from inference_subscriber.receiving import FrameStage, TriggerStage
+from inference_subscriber.receiving import FrameStage
 from inference_subscriber.sender import VerdictSender
 from inference_subscriber.settings import InferenceLine
 from inference_subscriber.witness import Witness
+from pcb_bus.contract.messages import Trigger
 from pcb_bus.contract.taxonomy import Taxonomy, load_taxonomy
 from pcb_bus.contract.times import ms_to_ns
 from pcb_bus.contract.topics import exactly
 from pcb_bus.durable.outbox import Outbox
-from pcb_bus.durable.resending import ResendStage, telling
-from pcb_bus.durable.resends import Pace
+from pcb_bus.durable.resending import Pace, Resender, telling
 from pcb_bus.errors import ConfigError
-from pcb_bus.mqtt.session import QUEUED_AT_BROKER, Delivery, SessionOptions, Subscription
-from pcb_bus.runtime.node import Identity, Node
-from pcb_bus.runtime.queues import Inbox
+from pcb_bus.mqtt.session import QUEUED_AT_BROKER, Delivery, SessionOptions
+from pcb_bus.runtime.service import Service
 
 log = logging.getLogger(__name__)
 
@@ -71,95 +67,81 @@ class InferenceService:
         golden: Mapping[str, GoldenBoard] | None = None,
     ) -> None:
         chosen = settings.inference
-        self._node = Node(Identity("inference", chosen.node), settings, _SESSION)
-        self._condition = Condition(self._node)
-        self._triggers: Inbox[Delivery] = Inbox(_WAITING_TRIGGERS)
-        self._frames: Inbox[Delivery] = Inbox(_WAITING_FRAMES, lambda _: _count_overload())
+        self._service = service = Service("inference", chosen.node, settings, _SESSION)
         self._pictures = PictureInbox(_WAITING_FRAMES, self._give_way)
         self._outbox = Outbox(chosen.outbox, settings.outbox_bounds, "inference.outbox")
         self._sender = VerdictSender(self._publish_verdict, self._outbox)
-        self._resending = self._make_resending(pace)
+        self._resender = Resender(
+            service.session,
+            self._outbox,
+            exactly(service.topics.recorded),
+            service.topics.resend_verdict,
+            lambda recorded: recorded.verdicts,
+            telling(service, self._outbox),
+            pace,
+        )
         self._boards = self._make_boards(settings, engine, taxonomy)
         thresholds, odd = settings.detect_options.thresholds, chosen.anomaly_threshold
-        self._thresholds = LiveThresholds(self._node, engine, self._boards, thresholds, odd)
+        self._thresholds = LiveThresholds(service, engine, self._boards, thresholds, odd)
         witness = None if chosen.doubtful_confidence is None else Witness(taxonomy.minor)
         inspector = self._make_inspector(engine, anomalies or Choice(), golden or {}, witness)
-        stages: dict[str, Callable[[], None]] = {
-            "triggers": TriggerStage(self._node, self._triggers, self._boards).run,
-            "frames": FrameStage(self._node, self._frames, self._boards, self._pictures, settings.frame_limits).run,
-            "detect": DetectStage(inspector, self._pictures, self._boards, chosen.max_batch).run,
-            "clock": self._boards.run_clock,
-            "receipts": self._sender.run,
-            "outbox": self._resending.run,
-        }
-        self._threads = [threading.Thread(target=run, name=name, daemon=True) for name, run in stages.items()]
-        self._subscribe()
+        topics = service.topics
+        service.on(topics.trigger, Trigger, self._announce, thread="triggers", queue=_WAITING_TRIGGERS, manual_ack=True)
+        frames = FrameStage(service.session, self._boards, self._pictures, settings.frame_limits)
+        service.on(topics.frames, None, frames.receive, thread="frames", queue=_WAITING_FRAMES, qos=0)
+        service.run("detect", DetectStage(inspector, self._pictures, self._boards, chosen.max_batch).run)
+        service.run("clock", self._boards.run_clock)
+        service.run("receipts", self._sender.run)
 
     def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
-        self._node.start()
+        self._resender.start()
+        self._service.start()
 
     def stop(self) -> None:
         """Finish the frames that wait. Boards that stay open keep their triggers unacknowledged, and come back."""
         deadline = time.monotonic() + _STOP_S
-        for inbox in (self._triggers, self._frames):
-            inbox.close()
-        self._join(deadline, "triggers", "frames")
+        service = self._service
+        service.join("triggers", "frames", timeout=deadline - time.monotonic())
         self._pictures.close()
-        self._join(deadline, "detect")
+        service.join("detect", timeout=deadline - time.monotonic())
         self._boards.stop()
-        self._sender.stop(deadline - time.monotonic() if self._node.session.connected else 0)
-        self._resending.stop()
-        self._join(deadline, "clock", "receipts", "outbox")
-        self._node.stop()
+        self._sender.stop(deadline - time.monotonic() if service.session.connected else 0)
+        self._resender.stop(max(0.0, deadline - time.monotonic()))
+        service.stop(deadline - time.monotonic())
         self._outbox.close()
 
-    def _subscribe(self) -> None:
-        topics, session = self._node.topics, self._node.session
-        session.subscribe(Subscription(exactly(topics.trigger), self._triggers.put, manual_ack=True))
-        session.subscribe(Subscription(topics.frames, self._frames.put, qos=0))
-        session.subscribe(Subscription(exactly(topics.recorded), self._resending.hear))
-        session.on_up(self._resending.connected)
+    def _announce(self, trigger: Trigger, delivery: Delivery) -> None:
+        self._boards.announce(trigger, delivery.ack, delivery.received_at)
 
     def _make_inspector(
         self, engine: FeatureEngine, anomalies: Choice, golden: Mapping[str, GoldenBoard], witness: Witness | None
     ) -> Inspector:
         for side, reason in anomalies.refused.items():
-            self._condition.show(f"anomaly {side}", _no_score(side, reason))
+            self._trouble(side, reason)
         boards = GoldenBoards(golden, self._golden_trouble) if golden else None
         return Inspector(engine, anomalies.models, self._trouble, boards, witness)
 
     def _trouble(self, side: str, reason: str) -> None:
-        self._condition.show(f"anomaly {side}", _no_score(side, reason) if reason else "")
+        self._service.health[f"anomaly {side}"] = f"no anomaly score on {side}: {reason}" if reason else ""
 
     def _golden_trouble(self, side: str, reason: str) -> None:
-        self._condition.show(f"golden {side}", f"{side} not compared with its golden board: {reason}" if reason else "")
+        fault = f"{side} not compared with its golden board: {reason}" if reason else ""
+        self._service.health[f"golden {side}"] = fault
 
     def _make_boards(self, settings: InferenceLine, engine: FeatureEngine, taxonomy: Taxonomy) -> Boards:
         joiner = Joiner(settings.sides, settings.join_options)
         deadline_ns = ms_to_ns(settings.inference.deadline_ms)
         odd = settings.inference.anomaly_threshold
         judge = Judge(settings.root, settings.sides, taxonomy, engine.model, deadline_ns, odd)
-        node = self._node
-        return Boards(joiner, judge, self._sender, node.session, node.topics, settings.inference.evidence_share)
-
-    def _make_resending(self, pace: Pace | None) -> ResendStage:
-        node, outbox = self._node, self._outbox
-        topic, alarm = node.topics.resend_verdict, telling(node, outbox, partial(self._condition.show, "outbox"))
-        return ResendStage(node.session, outbox, topic, lambda recorded: recorded.verdicts, alarm, pace)
+        service = self._service
+        return Boards(joiner, judge, self._sender, service.session, service.topics, settings.inference.evidence_share)
 
     def _publish_verdict(self, payload: bytes, on_done: Callable[[bool], None]) -> bool:
-        return self._node.session.publish(self._node.topics.verdict, payload, on_done=on_done)
+        return self._service.session.publish(self._service.topics.verdict, payload, on_done=on_done)
 
     def _give_way(self, picture: Picture) -> None:
         _count_overload()
         self._boards.lose(picture.frame)
-
-    def _join(self, deadline: float, *names: str) -> None:
-        for thread in self._threads:
-            if thread.name in names:
-                thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def build(settings: InferenceLine) -> InferenceService:
@@ -211,10 +193,6 @@ def _choose_anomalies(settings: InferenceLine) -> Choice:
     if not chosen.anomaly:
         return Choice()
     return choose(chosen.anomaly, Wanted(chosen.product, model_reference(chosen.model), chosen.max_input))
-
-
-def _no_score(side: str, reason: str) -> str:
-    return f"no anomaly score on {side}: {reason}"
 
 
 def _count_overload() -> None:

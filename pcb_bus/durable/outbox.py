@@ -11,13 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pcb_bus.durable.files import transaction
-from pcb_bus.errors import ConfigError, OutboxFault
+from pcb_bus.durable.files import open_file, transaction
+from pcb_bus.errors import OutboxFault
 
 _SCHEMA = """
-PRAGMA locking_mode = EXCLUSIVE;
-PRAGMA journal_mode = WAL;
-PRAGMA synchronous = FULL;
 CREATE TABLE IF NOT EXISTS waiting (place INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, payload BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS cleared (place INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE);
 """
@@ -61,14 +58,9 @@ class Outbox:
         self._bounds = bounds or Bounds()
         self._lock = threading.Lock()
         self._fault: str | None = None
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
-            self._db.executescript(_SCHEMA)
-            totals = self._db.execute("SELECT count(*), total(length(payload)), coalesce(max(place), 0) FROM waiting")
-            self._rows, self._bytes, self._newest = map(int, totals.fetchone())
-        except (OSError, sqlite3.Error) as error:
-            raise ConfigError(f"{key}: cannot use {path}: {error}") from None
+        self._db = open_file(path, _SCHEMA, key)
+        totals = self._db.execute("SELECT count(*), total(length(payload)), coalesce(max(place), 0) FROM waiting")
+        self._rows, self._bytes, self._newest = map(int, totals.fetchone())
         self._inherited = self._newest
 
     def close(self) -> None:

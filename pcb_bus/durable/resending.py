@@ -1,41 +1,149 @@
-"""The thread beside an outbox: clears what the recorder names, sends the rest again, and tells when it piles up."""
+"""Beside an outbox: clears what the recorder names, sends the rest again, and tells when it piles up."""
 
-import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
 
 from pcb_bus.contract.codec import decode_json
-from pcb_bus.contract.messages import Recorded
-from pcb_bus.contract.topics import Topic
-from pcb_bus.durable.fullness import Alert, Fullness
-from pcb_bus.durable.outbox import Outbox
-from pcb_bus.durable.resends import Pace, Resends
+from pcb_bus.contract.messages import Level, Recorded
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
+from pcb_bus.contract.topics import Topic, TopicFilter
+from pcb_bus.durable.outbox import Kept, Outbox
 from pcb_bus.errors import MessageRejected, OutboxFault
-from pcb_bus.mqtt.session import Delivery, MqttSession
+from pcb_bus.mqtt.session import Delivery, MqttSession, Subscription
 from pcb_bus.runtime import metrics
-from pcb_bus.runtime.node import Node
-from pcb_bus.runtime.queues import Inbox
+from pcb_bus.runtime.service import Service
+from pcb_bus.runtime.workers import Worker
 
 _WAITING = 1000  # what gives way is named again when it is sent again
-_TOGETHER = 100
-_AFTER_FAULT_S = 0.5
+
+Publish = Callable[[bytes, Callable[[bool], None]], bool]
+"""Hands a payload over at QoS 1 and says whether it was taken; calls back, on any thread, once the broker answered."""
 
 Concern = Callable[[Recorded], Iterable[str]]
 """Which of the recorder's lists names what stands in this outbox."""
 
-OnAlert = Callable[[Alert, str], None]
-"""Told that the outbox fills or empties, and what its state is in short; an empty one says that all is well."""
+OnAlert = Callable[[Level, str, str], None]
+"""Told (level, message, detail) when the outbox fills or empties; the detail is its state, empty when all is well."""
+
+_STAGES: tuple[tuple[Level, str, str], ...] = (
+    ("info", "the outbox empties: the recorder is back", ""),
+    ("warning", "the outbox is half full: the recorder does not say that it recorded", "the outbox is half full"),
+    ("error", "the outbox is nearly full: the recorder does not say that it recorded", "the outbox is nearly full"),
+    ("critical", "the outbox takes no more: what the broker and the recorder lose now is lost",
+     "the outbox takes no more"),
+)  # fmt: skip
+_SLACK = 0.1  # so that a fill that wavers around a mark is told once
 
 
-class ResendStage:
+class Fullness:
+    """Follows how full one outbox is. Pure."""
+
+    def __init__(self) -> None:
+        self._stage = 0
+
+    def see(self, fill: float, fault: str | None) -> tuple[Level, str, str] | None:
+        """What to tell now that this share is taken, and the latest message was not kept because of `fault`."""
+        before = self._stage
+        self._stage = 3 if fault is not None else max(_stage(fill), min(before, _stage(fill + _SLACK)))
+        return _STAGES[self._stage] if self._stage > before or (before and not self._stage) else None
+
+
+def _stage(fill: float) -> int:
+    return (fill >= 0.5) + (fill >= 0.9)
+
+
+class Waiting(Protocol):
+    """What keeps messages until they are recorded."""
+
+    def newest(self) -> int: ...
+
+    def waiting(self, after: int, until: int, limit: int) -> list[Kept]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """A message that has waited for `after_ns` goes out again: `batch` at once, batches at least `gap_ns` apart."""
+
+    after_ns: int = 2 * NS_PER_S
+    gap_ns: int = 100 * NS_PER_MS
+    batch: int = 50  # fewer than the session keeps in flight: a fresh message never queues behind them
+
+
+class Resends:
+    """Goes round what waits, oldest first; `after_ns` lie between two rounds. Pure: `now` is monotonic ns.
+
+    As long as no recorder is heard, one message at a time asks for one: more would fill the queue that the broker
+    keeps for it, and drive out what is in there only once. Used by one thread.
+    """
+
+    def __init__(self, box: Waiting, publish: Publish, pace: Pace | None = None) -> None:
+        self._box = box
+        self._publish = publish
+        self._pace = pace or Pace()
+        self._old_enough = self._ripening = box.newest()
+        self._last_sent = 0
+        self._began_at: int | None = None
+        self._next_at = 0
+        self._heard_at: int | None = None
+        self._unanswered: set[int] = set()
+
+    def start_over(self) -> None:
+        """A new connection: begin with the oldest, at once."""
+        self._last_sent = self._next_at = 0
+        self._unanswered.clear()
+
+    def heard(self, now: int) -> None:
+        """The recorder has said what it recorded."""
+        if self._is_quiet(now):
+            self.start_over()
+        self._heard_at = now
+
+    def tick(self, now: int) -> None:
+        """Send what is due, if anything is."""
+        if now < self._next_at or self._unanswered:
+            return
+        if not self._last_sent:
+            self._begin_round(now)
+        quiet = self._is_quiet(now)
+        limit = 1 if quiet else self._pace.batch
+        found = self._box.waiting(self._last_sent, self._old_enough, limit + 1)
+        taken = all(self._send(each) for each in found[:limit])
+        if taken and len(found) <= limit:
+            self._last_sent = 0
+        goes_on = taken and self._last_sent and not quiet
+        self._next_at = now + (self._pace.gap_ns if goes_on else self._pace.after_ns)
+
+    def _begin_round(self, now: int) -> None:
+        if self._began_at is None or now - self._began_at >= self._pace.after_ns:
+            # What had come by the beginning of the last round has waited for long enough by now.
+            self._old_enough, self._ripening = self._ripening, self._box.newest()
+            self._began_at = now
+
+    def _send(self, kept: Kept) -> bool:
+        self._unanswered.add(kept.place)
+        taken = self._publish(kept.payload, lambda _: self._unanswered.discard(kept.place))
+        if taken:
+            self._last_sent = kept.place
+        else:
+            self._unanswered.discard(kept.place)
+        return taken
+
+    def _is_quiet(self, now: int) -> bool:
+        return self._heard_at is None or now - self._heard_at > self._pace.after_ns
+
+
+class Resender:
     """A thread of its own: what went out long ago never stands in the way of something fresh.
 
-    Hand `hear` each `pcb/recorded`, and `connected` each new connection.
+    Make it before the session starts; session and outbox stay the caller's, who closes them after `stop`.
 
     Args:
+        recorded: where the recorder says what it has.
         topic: where messages go out again.
         concern: the list of `Recorded` that names them.
-        on_alert: runs on this stage's thread.
+        on_alert: runs on this thread.
         pace: how often they go out again.
     """
 
@@ -43,6 +151,7 @@ class ResendStage:
         self,
         session: MqttSession,
         outbox: Outbox,
+        recorded: TopicFilter,
         topic: Topic,
         concern: Concern,
         on_alert: OnAlert,
@@ -53,64 +162,51 @@ class ResendStage:
         self._topic = topic
         self._concern = concern
         self._on_alert = on_alert
+        pace = pace or Pace()
         self._resends = Resends(outbox, self._publish, pace)
         self._fullness = Fullness()
-        self._tasks: Inbox[Callable[[], None]] = Inbox(_WAITING)
-        self._stopping = threading.Event()
+        self._worker = Worker("outbox")
+        self._worker.every(pace.gap_ns / NS_PER_S, self._look)
+        session.subscribe(Subscription(recorded, self._worker.lane(_WAITING, self._clear, lambda _: None)))
+        session.on_up(lambda: self._worker.do(self._resends.start_over))
 
-    def hear(self, delivery: Delivery) -> None:
-        """Take note of one `pcb/recorded`."""
-        self._tasks.put(lambda: self._clear(delivery))
+    def start(self) -> None:
+        self._worker.start()
 
-    def connected(self) -> None:
-        """There is a new connection: what waits goes out at once."""
-        self._tasks.put(self._resends.start_over)
-
-    def run(self) -> None:
-        """Clear and send again, until `stop`."""
-        while not self._stopping.is_set():
-            tasks = self._tasks.take_many(_TOGETHER, self._resends.patience_s(time.monotonic_ns()))
-            try:
-                for task in tasks:
-                    task()
-                self._resends.tick(time.monotonic_ns())
-            except OutboxFault as fault:
-                self._session.complain("outbox", str(fault), error=True)
-                self._stopping.wait(_AFTER_FAULT_S)
-            self._watch()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self._tasks.close()
+    def stop(self, timeout: float = 1.0) -> None:
+        """Send nothing again from now on; what waits stays on disk for the next start."""
+        self._worker.stop(timeout)
 
     def _clear(self, delivery: Delivery) -> None:
         try:
             recorded = decode_json(Recorded, delivery.payload)
+            self._outbox.clear(self._concern(recorded))
         except MessageRejected as rejection:
-            metrics.REJECTED.labels("recorded", rejection.reason).inc()
-            self._session.complain(f"recorded {rejection.reason}", f"rejected a recorded message: {rejection}")
-            return
-        self._outbox.clear(self._concern(recorded))
-        self._resends.heard(time.monotonic_ns())
+            self._session.reject("recorded", rejection)
+        except OutboxFault as fault:
+            self._session.complain("outbox", str(fault), error=True)
+        else:
+            self._resends.heard(time.monotonic_ns())
 
     def _publish(self, payload: bytes, on_done: Callable[[bool], None]) -> bool:
         return self._session.connected and self._session.publish(self._topic, payload, on_done=on_done)
 
-    def _watch(self) -> None:
+    def _look(self) -> None:
+        try:
+            self._resends.tick(time.monotonic_ns())
+        except OutboxFault as fault:
+            self._session.complain("outbox", str(fault), error=True)
         metrics.OUTBOX_WAITING.set(len(self._outbox))
         alert = self._fullness.see(self._outbox.fill, self._outbox.fault)
         if alert is not None:
-            self._on_alert(alert, self._fullness.detail)
+            self._on_alert(*alert)
 
 
-def telling(node: Node, outbox: Outbox, show: Callable[[str], None] | None = None) -> OnAlert:
-    """An alert becomes an event of the node, and its state; or `show` is told what is wrong (nothing: all is well)."""
+def telling(service: Service, outbox: Outbox) -> OnAlert:
+    """An alert becomes an event of the service, and part of its health."""
 
-    def tell(alert: Alert, detail: str) -> None:
-        node.event(alert.level, alert.message, waiting=len(outbox), fault=outbox.fault)
-        if show is None:
-            node.set_state("degraded" if detail else "online", detail)
-        else:
-            show(detail)
+    def tell(level: Level, message: str, detail: str) -> None:
+        service.event(level, message, waiting=len(outbox), fault=outbox.fault)
+        service.health["outbox"] = detail
 
     return tell

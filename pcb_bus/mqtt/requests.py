@@ -1,24 +1,18 @@
 """Ask a node something and wait for its answer (MQTT v5 request/response)."""
 
-import threading
+import math
+import queue
 import uuid
-from dataclasses import dataclass, field
 from typing import Any
-
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
 from pcb_bus.contract.codec import decode_json, encode_json
 from pcb_bus.contract.messages import Command, CommandReply
+from pcb_bus.contract.times import NS_PER_S, now_ns
 from pcb_bus.contract.topics import Topics, exactly
 from pcb_bus.errors import CommandFailed, MessageRejected
 from pcb_bus.mqtt.session import Delivery, MqttSession, Subscription
 
-
-@dataclass(slots=True)
-class _Pending:
-    done: threading.Event = field(default_factory=threading.Event)
-    payload: bytes = b""
+_ON_ITS_WAY_S = 0.3  # an answer given at the last moment is still heard
 
 
 class Requester:
@@ -33,44 +27,41 @@ class Requester:
         self._session = session
         self._topics = topics
         self._reply_topic = topics.reply(name)
-        self._pending: dict[bytes, _Pending] = {}
+        self._pending: dict[bytes, queue.SimpleQueue[bytes]] = {}
         session.subscribe(Subscription(exactly(self._reply_topic), self._on_reply))
 
     def ask(self, node: str, command: str, timeout: float = 2.0, **params: Any) -> dict[str, Any]:
-        """The result of `command` on `node`.
+        """The result of `command` on `node`. What failed here is not carried out later.
 
         Raises:
-            CommandFailed: it answered with an error, with nonsense, or not within `timeout` seconds.
+            CommandFailed: there is no connection, or it answered with an error, with nonsense, or not in time.
         """
-        correlation, pending = uuid.uuid4().bytes, _Pending()
-        self._pending[correlation] = pending
+        correlation, answer = uuid.uuid4().bytes, queue.SimpleQueue[bytes]()
+        message = Command(command=command, params=params, expires_at=now_ns() + round(timeout * NS_PER_S))
+        self._pending[correlation] = answer
         try:
-            self._send(node, Command(command=command, params=params), correlation)
-            if not pending.done.wait(timeout):
-                raise CommandFailed(f"{node} did not answer {command} within {timeout:g} s")
-        finally:
-            del self._pending[correlation]
-        return self._result(node, pending.payload)
-
-    def _send(self, node: str, command: Command, correlation: bytes) -> None:
-        properties = Properties(PacketTypes.PUBLISH)
-        properties.ResponseTopic = str(self._reply_topic)
-        properties.CorrelationData = correlation
-        if not self._session.publish(self._topics.command(node), encode_json(command), properties=properties):
-            raise CommandFailed(f"{command.command} to {node} could not be sent")
-
-    def _on_reply(self, delivery: Delivery) -> None:
-        pending = self._pending.get(delivery.correlation or b"")
-        if pending is not None:
-            pending.payload = delivery.payload
-            pending.done.set()
-
-    @staticmethod
-    def _result(node: str, payload: bytes) -> dict[str, Any]:
-        try:
-            reply = decode_json(CommandReply, payload)
+            # QoS 0 is never kept through an outage, nor said again after one.
+            if not self._session.publish(
+                self._topics.command(node),
+                encode_json(message),
+                qos=0,
+                response_topic=self._reply_topic,
+                correlation=correlation,
+                expiry_s=math.ceil(timeout),
+            ):
+                raise CommandFailed(f"{command} was not sent to {node}: there is no connection to the broker")
+            reply = decode_json(CommandReply, answer.get(timeout=timeout + _ON_ITS_WAY_S))
+        except queue.Empty:
+            raise CommandFailed(f"{node} did not answer {command} within {timeout:g} s") from None
         except MessageRejected as rejection:
             raise CommandFailed(f"{node} answered nonsense: {rejection}") from None
+        finally:
+            del self._pending[correlation]
         if reply.error is not None:
             raise CommandFailed(f"{node}: {reply.error}")
         return reply.result
+
+    def _on_reply(self, delivery: Delivery) -> None:
+        answer = self._pending.get(delivery.correlation or b"")
+        if answer is not None:
+            answer.put(delivery.payload)

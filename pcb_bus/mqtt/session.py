@@ -1,7 +1,7 @@
 """One MQTT v5 session on paho: what a service says and hears, through every failure of the network.
 
-The traps that shaped it are in the design, section 6. In short: subscriptions are declarations, restored on each
-connect; an acknowledgement belongs to the connection that delivered; a publish is only done when the broker says so.
+Subscriptions are declarations, restored on each connect; an acknowledgement belongs to the connection that delivered;
+a publish is only done when the broker says so.
 """
 
 import logging
@@ -22,7 +22,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from pcb_bus.contract.times import now_ns
 from pcb_bus.contract.topics import Topic, TopicFilter
-from pcb_bus.errors import ConfigError
+from pcb_bus.errors import ConfigError, MessageRejected
 from pcb_bus.mqtt.receipts import Receipts
 from pcb_bus.runtime import metrics
 from pcb_bus.runtime.logs import Throttle
@@ -47,7 +47,10 @@ _SEND_RETAINED, _NO_RETAINED = 0, 2
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message as it came. `received_at` is ns since the epoch; `ack` tells the broker that it is dealt with."""
+    """A message as it came. `received_at` is ns since the epoch; `ack` tells the broker that it is dealt with.
+
+    `expiry_s`: for how many seconds from now on it is still of use, if its sender said so.
+    """
 
     topic: str
     payload: bytes = field(repr=False)
@@ -56,6 +59,7 @@ class Delivery:
     response_topic: str | None
     correlation: bytes | None
     ack: Callable[[], None] = field(repr=False)
+    expiry_s: int | None = None
 
 
 Handler = Callable[[Delivery], None]
@@ -193,9 +197,11 @@ class MqttSession:
         qos: int = 1,
         retain: bool = False,
         on_done: Callable[[bool], None] | None = None,
-        properties: Properties | None = None,
+        response_topic: Topic | None = None,
+        correlation: bytes | None = None,
+        expiry_s: int | None = None,
     ) -> bool:
-        """Hand a message over; False when it was not taken.
+        """Hand a message over; False when it was not taken. The last three are properties of MQTT v5.
 
         QoS 0 is taken only while connected and while the network keeps up; QoS 1 is kept, bounded, through an
         outage. `on_done(accepted)` runs once when the broker has answered (QoS 0: when sent, or lost unsent), mostly
@@ -205,6 +211,14 @@ class MqttSession:
         kind = metrics.kind_of(str(topic), self._root)
         refusal = self._refusal(payload, qos)
         if refusal is None:
+            properties = Properties(PacketTypes.PUBLISH)
+            for name, value in (
+                ("ResponseTopic", response_topic and str(response_topic)),
+                ("CorrelationData", correlation),
+                ("MessageExpiryInterval", expiry_s),
+            ):
+                if value is not None:
+                    setattr(properties, name, value)
             info = self._client.publish(str(topic), payload, qos, retain, properties)
             refusal = _not_taken(info.rc, qos)
             if refusal is None:
@@ -397,6 +411,7 @@ class MqttSession:
             response_topic=getattr(message.properties, "ResponseTopic", None),
             correlation=getattr(message.properties, "CorrelationData", None),
             ack=lambda: self._acknowledge(epoch, mid, qos),
+            expiry_s=getattr(message.properties, "MessageExpiryInterval", None),
         )
 
     def _acknowledge(self, epoch: int | None, mid: int, qos: int) -> None:
@@ -411,6 +426,11 @@ class MqttSession:
         except Exception:
             metrics.HANDLER_ERRORS.labels(kind).inc()
             log.exception("fault in the handler of %s", kind)
+
+    def reject(self, kind: str, rejection: MessageRejected) -> None:
+        """Count a payload that breaks the contract, and log it (seldom: a flood of them is one line)."""
+        metrics.REJECTED.labels(kind, rejection.reason).inc()
+        self.complain(f"{kind} {rejection.reason}", f"rejected a {kind} message: {rejection}")
 
     def complain(self, kind: str, text: str, *, error: bool = False) -> None:
         """Log `text`, at most once in a while for each `kind`, with how many like it were held back."""

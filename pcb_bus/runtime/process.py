@@ -1,6 +1,8 @@
 """The life of a service process: settings, logs, metrics, start, signals, stop, exit code."""
 
+import faulthandler
 import logging
+import os
 import signal
 import sys
 import threading
@@ -17,9 +19,11 @@ log = logging.getLogger(__name__)
 
 S = TypeVar("S", bound=LineSettings)
 EXIT_OK, EXIT_FAULT, EXIT_CONFIG = 0, 1, 2
+_STOP_S = 4.7  # of the 5 s that a supervisor waits; then this process ends itself, whatever hangs
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class Service(Protocol):
+class Startable(Protocol):
     """What a room builds: `stop` finishes what it holds and returns within 5 s."""
 
     def start(self) -> None: ...
@@ -29,27 +33,22 @@ class Service(Protocol):
 
 def run_service(
     kind: type[S],
-    build: Callable[[S], Service],
+    build: Callable[[S], Startable],
     node_name: Callable[[S], str],
     argv: list[str] | None = None,
     *,
     program: str,
 ) -> int:
-    """Run until SIGTERM or SIGINT; returns the exit code.
+    """Run until SIGTERM or SIGINT, however often they come; returns the exit code.
 
     0: asked to stop. 1: a thread of the service died, so that a supervisor starts it afresh.
     2: wrong configuration; one line on stderr names the key.
     """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until there is something to stop, Ctrl-C just ends it
     try:
         settings = load_settings(kind, argv, program=program)
-        log_settings = settings.log
-        set_up_logging(
-            log_settings.level,
-            log_settings.directory,
-            node_name(settings),
-            max_bytes=log_settings.max_bytes,
-            backups=log_settings.backups,
-        )
+        own = settings.log
+        set_up_logging(own.level, own.directory, node_name(settings), max_bytes=own.max_bytes, backups=own.backups)
         serve_metrics(settings.metrics.port, settings.metrics.address)
         service = build(settings)
     except ConfigError as error:
@@ -58,8 +57,9 @@ def run_service(
     return _run_until_asked_to_stop(service)
 
 
-def _run_until_asked_to_stop(service: Service) -> int:
-    stop = threading.Event()
+def _run_until_asked_to_stop(service: Startable) -> int:
+    asked, ask = os.pipe()
+    os.set_blocking(ask, False)
     faults: list[str] = []
 
     def on_thread_fault(args: threading.ExceptHookArgs) -> None:
@@ -70,13 +70,19 @@ def _run_until_asked_to_stop(service: Service) -> int:
             return
         faults.append(name)
         log.critical("%s died; the service ends so that it can be started afresh", name, exc_info=exc_info)
-        stop.set()
+        os.write(ask, b"\0")
 
     threading.excepthook = on_thread_fault
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    # The interpreter writes each signal to the pipe. A handler that sets an Event deadlocks when a second signal comes
+    # in the middle of it.
+    signal.set_wakeup_fd(ask, warn_on_full_buffer=False)
+    for number in _SIGNALS:
+        signal.signal(number, lambda *_: None)
     service.start()
-    stop.wait()
+    os.read(asked, 1)
+    faulthandler.dump_traceback_later(_STOP_S, exit=True)
     service.stop()
     log.info("stopped")
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # one that comes while Python shuts down changes nothing any more
     return EXIT_FAULT if faults else EXIT_OK

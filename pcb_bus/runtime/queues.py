@@ -1,4 +1,4 @@
-"""A bounded queue between the network thread and a worker."""
+"""A bounded queue between two threads."""
 
 import threading
 from collections import deque
@@ -21,20 +21,19 @@ class Inbox(Generic[T]):
         self._changed = threading.Condition()
         self._closed = False
 
-    def put(self, item: T) -> None:
+    def put(self, item: T) -> bool:
+        """Whether more wait now; False: others gave way."""
         with self._changed:
             self._items.append(item)
             dropped = self._overflow()
             self._changed.notify()
-        if self._on_drop:
-            for each in dropped:
-                self._on_drop(each)
+        for each in dropped if self._on_drop else ():
+            self._on_drop(each)  # type: ignore[misc]
+        return not dropped
 
     def take(self, timeout: float | None = None) -> T | None:
         """The oldest item; None after `timeout` seconds without one, or once closed and empty."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._items or self._closed, timeout)
-            return self._items.popleft() if self._items else None
+        return next(iter(self.take_many(1, timeout)), None)
 
     def take_many(self, limit: int, timeout: float | None = None) -> list[T]:
         """Whatever waits, up to `limit`, oldest first; waits for the first one as `take` does."""

@@ -225,3 +225,21 @@ def _describe(error: ValidationError, path: Path | None) -> str:
     if first["type"] == "extra_forbidden":
         return f"{key}: unknown key (in {path or 'the environment'})"
     return first_error(error, show=not key.endswith(_SECRET_KEYS))
+
+
+def with_credentials(broker: BrokerSettings, name: str) -> BrokerSettings:
+    """`broker` with the login of `<credentials>/<name>.yaml`, unless it has one or there is no such file.
+
+    Raises:
+        ConfigError: the file is there but cannot be used.
+    """
+    path = broker.credentials / f"{name}.yaml"
+    if broker.username is not None or not path.exists():
+        return broker
+    try:
+        login = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return broker.model_copy(update={"username": str(login["username"]), "password": str(login["password"])})
+    except OSError as error:
+        raise ConfigError(f"broker.credentials: cannot read {path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
+        raise ConfigError(f"broker.credentials: {path} needs username and password") from None

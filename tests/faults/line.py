@@ -24,7 +24,7 @@ from pcb_bus.contract.topics import Topics
 from pcb_bus.durable.outbox import Outbox
 from pcb_bus.durable.trigger_source import TriggerSource
 from pcb_bus.mqtt.session import MqttSession, SessionOptions
-from pcb_bus.runtime.node import with_credentials
+from pcb_bus.runtime.settings import with_credentials
 from pcb_bus.runtime.settings import BrokerSettings
 from simulator.processes import ProcessSpec, Supervisor
 from simulator.schedule import Schedule

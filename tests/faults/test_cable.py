@@ -16,7 +16,7 @@ from support.peer import Peer
 from broker import Broker
 from pcb_bus.contract.topics import TopicFilter
 from pcb_bus.mqtt.session import SessionOptions, Subscription
-from pcb_bus.runtime.node import with_credentials
+from pcb_bus.runtime.settings import with_credentials
 from pcb_bus.runtime.queues import Inbox
 from pcb_bus.runtime.settings import BrokerSettings
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from broker import Broker
 from pcb_bus.mqtt.session import MqttSession, SessionOptions, Subscription
-from pcb_bus.runtime.node import with_credentials
+from pcb_bus.runtime.settings import with_credentials
 from pcb_bus.runtime.queues import Inbox
 from pcb_bus.runtime.settings import BrokerSettings
 

@@ -1,0 +1,344 @@
+"""A node of a line: a service declares what it hears, answers and does now and then; this does the rest.
+
+    service = Service("actuator", "actuator", settings)
+    service.on(service.topics.trigger, Trigger, on_trigger, queue=256)
+    service.every(0.5, check)
+    service.command("disarm", on_disarm, urgent=True)
+    service.health["camera"] = "no picture for 5 s"
+
+Threads are made by their names; what has the same `thread` runs one after the other.
+"""
+
+import logging
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from pcb_bus.contract.codec import decode_json, encode_json, first_error
+from pcb_bus.contract.messages import Command, CommandReply, Event, Level, Message, NodeState, NodeStatus, WireModel
+from pcb_bus.contract.times import NS_PER_S, now_ns, ns_to_ms
+from pcb_bus.contract.topics import Topic, TopicFilter, exactly
+from pcb_bus.errors import BoardlineError, CommandFailed, MessageRejected
+from pcb_bus.mqtt.session import Delivery, MqttSession, SessionOptions, Subscription, Will
+from pcb_bus.runtime import metrics
+from pcb_bus.runtime.settings import LineSettings, with_credentials
+from pcb_bus.runtime.workers import Action, Worker
+
+log = logging.getLogger(__name__)
+
+M = TypeVar("M", bound=Message)
+P = TypeVar("P", bound=WireModel)
+_HEARTBEAT_S = 15.0
+_LOOK_S = 0.5
+_STUCK_S = 5.0  # one thing that takes a worker longer than this is told
+_PATIENCE_S = 5  # of whoever asked, unless the command says otherwise
+_COMMANDS = "commands"
+
+
+class Health:
+    """What is wrong with a node, by part: `health["camera"] = "frozen"`; nothing: it is well. Any thread."""
+
+    def __init__(self, show: Action) -> None:
+        self._show = show
+        self._faults: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def __getitem__(self, part: str) -> str:
+        return self._faults.get(part, "")
+
+    def __setitem__(self, part: str, fault: str) -> None:
+        with self._lock:
+            if self[part] == fault:
+                return
+            self._faults[part] = fault
+        self._show()
+
+    def __str__(self) -> str:
+        return "; ".join(fault for fault in list(self._faults.values()) if fault)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A command on its way to be carried out. `ends_at`: monotonic ns, when whoever asked gives up."""
+
+    command: Command
+    ends_at: int
+
+    def check(self) -> None:
+        """Before it is carried out, and again after whatever may have taken long.
+
+        Raises:
+            CommandFailed: it is too old.
+        """
+        late_ms = ns_to_ms(time.monotonic_ns() - self.ends_at)
+        if self.command.expires_at is not None:
+            late_ms = max(late_ms, ns_to_ms(now_ns() - self.command.expires_at))
+        if late_ms > 0:
+            hint = ": the clocks of the two machines differ" if late_ms > 60_000 else ""
+            raise CommandFailed(f"expired {late_ms / 1000:.1f} s ago, so it is not carried out{hint}")
+
+    def read(self, kind: type[P]) -> P:
+        """Its parameters.
+
+        Raises:
+            MessageRejected: they are not what they should be.
+        """
+        try:
+            return kind.model_validate(self.command.params)
+        except ValidationError as error:
+            raise MessageRejected("schema", f"params.{first_error(error)}") from None
+
+
+CommandHandler = Callable[[Request], dict[str, Any]]
+
+
+_Waiting = tuple[CommandHandler, Request, Delivery]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    handler: CommandHandler
+    put: Callable[[_Waiting], None] | None  # None: urgent
+
+
+class Service:
+    """Owns the session of a process, its threads, and speaks for it. Declare everything, then `start`.
+
+    Handlers of one `thread` run one after the other, in the order of arrival. What breaks the contract, or is retained
+    where that means nothing, is counted, told and dropped before it reaches one.
+
+    Args:
+        service: what it is (`edge_publisher`).
+        node: its name, the last level of its topics and its login at the broker.
+
+    Raises:
+        ConfigError: the credentials file or the TLS files cannot be used.
+    """
+
+    def __init__(self, service: str, node: str, settings: LineSettings, options: SessionOptions | None = None) -> None:
+        self.node = node
+        self.topics = settings.topics
+        client_id = f"{settings.root}-{node}".replace("/", "-")
+        self.session = MqttSession(client_id, with_credentials(settings.broker, node), options, settings.root)
+        self.health = Health(self._publish_status)
+        self._birth = NodeStatus(
+            state="offline",
+            service=service,
+            node=node,
+            version=_version(),
+            host=socket.gethostname(),
+            started_at=(now := now_ns()),
+            updated_at=now,
+            detail="connection lost",
+        )
+        self._workers: dict[str, Worker] = {}
+        self._loops: dict[str, threading.Thread] = {}
+        self._commands: dict[str, _Known] = {}
+        self._leaving = False
+        self._told = threading.Lock()
+        self.session.set_will(Will(self.topics.status(node), encode_json(self._birth)))
+        # The broker keeps nothing of QoS 0 for a session that is away, be it durable: no command outlives an outage.
+        qos = 0 if options is not None and options.durable else 1
+        self.session.subscribe(Subscription(exactly(self.topics.command(node)), self._hear_command, qos))
+        self.session.on_up(self._publish_status)
+        self.command("ping", lambda _: {})
+        self.every(_LOOK_S, self._look_at_workers, thread="heartbeat")
+        self.every(_HEARTBEAT_S, self._publish_status, thread="heartbeat")
+
+    # What a service declares
+
+    def on(
+        self,
+        topic: Topic | TopicFilter,
+        kind: type[Message] | None,
+        handler: Callable[..., None],
+        *,
+        thread: str | None = "worker",
+        queue: int = 256,
+        qos: int = 1,
+        retained: bool = False,
+        manual_ack: bool = False,
+    ) -> None:
+        """Call `handler(message, delivery)` for each JSON message, or `handler(delivery)` as it came without a `kind`.
+
+        Args:
+            thread: whose turn it is, made by its name; None: the network's, where it arrives, which waits for nothing.
+            queue: how many may wait; then the oldest is dropped and counted.
+            retained: what the broker retains is wanted; elsewhere it is refused, being no news.
+            manual_ack: the handler's owner acknowledges, once the message is safe.
+        """
+        name = metrics.kind_of(str(topic), self.topics.root)
+
+        def handle(delivery: Delivery) -> None:
+            if kind is None:
+                handler(delivery)
+            elif (message := self._decode(name, kind, delivery, retained=retained)) is not None:
+                handler(message, delivery)
+            elif manual_ack:
+                delivery.ack()
+
+        put = handle if thread is None else self.worker(thread).lane(queue, handle, partial(self._dropped, name))
+
+        def arrive(delivery: Delivery) -> None:
+            if delivery.payload or not delivery.retain:  # an empty one clears what was retained, and says nothing
+                put(delivery)
+            elif manual_ack:
+                delivery.ack()
+
+        subscription_filter = topic if isinstance(topic, TopicFilter) else exactly(topic)
+        self.session.subscribe(Subscription(subscription_filter, arrive, qos, manual_ack, retained))
+
+    def every(self, seconds: float, action: Action, *, thread: str = "worker") -> None:
+        """Do it from the start on, again and again."""
+        self.worker(thread).every(seconds, action)
+
+    def command(self, name: str, handler: CommandHandler, *, thread: str = _COMMANDS, urgent: bool = False) -> None:
+        """Answer `name` with what `handler(request)` returns; a `BoardlineError` or `ValueError` is an error reply.
+
+        Whatever is retained or expired is refused. `urgent`: obeyed on the network thread, always and however old.
+        """
+        put = None if urgent else self.worker(thread).lane(100, self._take_turn, self._too_busy)
+        self._commands[name] = _Known(handler, put)
+
+    def worker(self, name: str) -> Worker:
+        """The thread of that name."""
+        return self._workers.setdefault(name, Worker(name, self._tell_fault))
+
+    def run(self, name: str, loop: Action) -> None:
+        """Start a thread with the service that ends by itself when it should; if it dies, the process ends too."""
+        self._loops[name] = threading.Thread(target=loop, name=name, daemon=True)
+
+    def start(self) -> None:
+        for thread in (*self._workers.values(), *self._loops.values()):
+            thread.start()
+        self.session.start()
+
+    def join(self, *names: str, timeout: float = 1.0) -> None:
+        """These threads (without names: all) finish what waits for them, for `timeout` seconds together, and end."""
+        end = time.monotonic() + timeout
+        threads = [each for name, each in (self._workers | self._loops).items() if not names or name in names]
+        for worker in threads:
+            if isinstance(worker, Worker):
+                worker.stop()
+        for thread in threads:
+            if thread.is_alive():
+                thread.join(max(0.0, end - time.monotonic()))
+
+    def stop(self, timeout: float = 1.0) -> None:
+        """End the threads, and say goodbye; what was published before goes out first."""
+        self.join(timeout=timeout)
+        self._leaving = True
+        self._publish_status()
+        self.session.stop()
+
+    # What it says
+
+    def event(self, level: Level, message: str, **details: Any) -> None:
+        """Log, and publish what a person should know."""
+        log.log(logging.getLevelNamesMapping()[level.upper()], "%s %s", message, details or "")
+        event = Event(level=level, source=self.node, message=message, details=details, at=now_ns())
+        self.session.publish(self.topics.event(self.node), encode_json(event))
+
+    def _publish_status(self) -> None:
+        with self._told:  # the last one told, which the broker retains, must be the true one
+            fault = str(self.health)
+            state: NodeState = "offline" if self._leaving else "degraded" if fault else "online"
+            now = {"state": state, "detail": "stopped" if self._leaving else fault, "updated_at": now_ns()}
+            if self.session.connected:
+                status = self._birth.model_copy(update=now)
+                self.session.publish(self.topics.status(self.node), encode_json(status), retain=True)
+
+    # Inside
+
+    def _decode(self, name: str, kind: type[M], delivery: Delivery, *, retained: bool) -> M | None:
+        try:
+            if delivery.retain and not retained:
+                raise MessageRejected("retained", f"a retained {name} is no news")
+            return decode_json(kind, delivery.payload)
+        except MessageRejected as rejection:
+            self.session.reject(name, rejection)
+            return None
+
+    def _dropped(self, name: str, delivery: Delivery) -> None:
+        metrics.DROPPED.labels(name, "queue_full").inc()
+        self.session.complain("queue_full", f"dropped a {name} message: more come than can be dealt with")
+
+    def _tell_fault(self, thread: str, error: Exception) -> None:
+        message = f"a fault in {thread}: it goes on without what it was at"
+        self.event("error", message, error=f"{type(error).__name__}: {error}")
+
+    def _look_at_workers(self) -> None:
+        for name, worker in self._workers.items():
+            stuck = worker.busy_s() > _STUCK_S
+            self.health[f"thread {name}"] = f"{name} is stuck: a disk or device may hang" if stuck else ""
+
+    def _hear_command(self, delivery: Delivery) -> None:
+        if delivery.payload or not delivery.retain:
+            reply = self._accept(delivery)
+            if reply is not None:
+                self._reply(delivery, reply)
+
+    def _accept(self, delivery: Delivery) -> CommandReply | None:
+        """The answer to a command, or None if it waits for its turn."""
+        try:
+            command = decode_json(Command, delivery.payload)
+        except MessageRejected as rejection:
+            self.session.reject("command", rejection)
+            return CommandReply(error=str(rejection))
+        patience_s = _PATIENCE_S if delivery.expiry_s is None else delivery.expiry_s
+        request = Request(command, time.monotonic_ns() + patience_s * NS_PER_S)
+        known = self._commands.get(command.command)
+        if known is None:
+            return CommandReply(error=f"unknown command; this node knows {', '.join(sorted(self._commands))}")
+        if known.put is None:
+            return self._obey(known.handler, request)
+        if delivery.retain:
+            return CommandReply(error="a retained command is not carried out")
+        known.put((known.handler, request, delivery))
+        return None
+
+    def _take_turn(self, item: _Waiting) -> None:
+        handler, request, delivery = item
+
+        def in_time(request: Request) -> dict[str, Any]:
+            request.check()
+            return handler(request)
+
+        self._reply(delivery, self._obey(in_time, request))
+
+    @staticmethod
+    def _obey(handler: CommandHandler, request: Request) -> CommandReply:
+        try:
+            return CommandReply(result=handler(request))
+        except (BoardlineError, ValueError) as error:
+            return CommandReply(error=str(error))
+        except Exception as error:
+            # A stranger's parameters must not end the service; what is wrong here is ours to mend.
+            metrics.HANDLER_ERRORS.labels("command").inc()
+            log.exception("fault in the command %s", request.command.command)
+            return CommandReply(error=f"fault in this node: {type(error).__name__}: {error}")
+
+    def _too_busy(self, item: _Waiting) -> None:
+        metrics.DROPPED.labels("command", "queue_full").inc()
+        self._reply(item[2], CommandReply(error="this node is too busy: the command is not carried out"))
+
+    def _reply(self, delivery: Delivery, reply: CommandReply) -> None:
+        topic = delivery.response_topic
+        if topic and re.fullmatch(rf"{re.escape(self.topics.root)}/reply/[^+#\0]+", topic):
+            self.session.publish(topic, encode_json(reply), correlation=delivery.correlation)
+
+
+def _version() -> str:
+    """Of the installed package; `dev` in a bare checkout."""
+    try:
+        return version("boardline")
+    except PackageNotFoundError:
+        return "dev"
