@@ -6,24 +6,20 @@ from concurrent.futures import TimeoutError as NotInTime
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import ValidationError
-
 from edge_publisher import metrics
 from edge_publisher.mode import IDLE_S
 from edge_publisher.outgoing import FrameSender
-from edge_publisher.picker import Chosen, Missed, PickRules
+from edge_publisher.picker import Chosen, Missed, likely_cause
 from edge_publisher.sources import Picture
-from edge_publisher.triggers import TriggerDesk, Waiting
-from pcb_bus.contract.codec import decode_json, first_error
+from edge_publisher.triggers import Triggers, Waiting
 from pcb_bus.contract.messages import Id, Timestamp, Trigger, WireModel
 from pcb_bus.contract.times import NS_PER_S, now_ns, ns_to_ms
-from pcb_bus.contract.topics import exactly
-from pcb_bus.errors import CommandFailed, MessageRejected
-from pcb_bus.mqtt.session import Delivery, Subscription
+from pcb_bus.errors import CommandFailed
+from pcb_bus.mqtt.session import Delivery
 from pcb_bus.runtime.logs import Throttle
 from pcb_bus.runtime.metrics import DROPPED
-from pcb_bus.runtime.node import Node
 from pcb_bus.runtime.queues import Inbox
+from pcb_bus.runtime.service import Request, Service
 
 _POLL_S = 0.01  # while a trigger waits and no picture comes
 _REPLY_S = 2.0
@@ -46,41 +42,42 @@ class OnTrigger:
     """Answers triggers, and the command `resend`.
 
     Args:
+        period: ns between pictures as configured.
         wake: has `step` called soon, from any thread.
     """
 
-    def __init__(self, node: Node, sender: FrameSender, rules: PickRules, wake: Callable[[], None]) -> None:
+    def __init__(self, node: Service, sender: FrameSender, period: int, wake: Callable[[], None]) -> None:
         self._node = node
         self._sender = sender
         self._wake = wake
-        self._desk = TriggerDesk(rules)
-        self._deliveries: Inbox[Delivery] = Inbox(256, lambda _: DROPPED.labels("trigger", "inbox_full").inc())
+        self._pending = Triggers(period)
+        self._triggers: Inbox[Waiting] = Inbox(256, lambda _: DROPPED.labels("trigger", "inbox_full").inc())
         self._resends: Inbox[_Resend] = Inbox(64)
         self._misses = Throttle(interval_s=10)
-        node.session.subscribe(Subscription(exactly(node.topics.trigger), self._on_delivery))
-        node.on_command("resend", self._on_resend)
+        node.on(node.topics.trigger, Trigger, self._on_trigger, thread=None)
+        node.command("resend", self._on_resend)
 
     def step(self, pictures: Sequence[Picture], now: int) -> float:
-        while delivery := self._deliveries.take(timeout=0):
-            self._accept(delivery)
+        while trigger := self._triggers.take(timeout=0):
+            self._accept(trigger)
         captured = [picture.captured_at for picture in pictures]
-        for trigger, decision in self._desk.decide(captured, now):
-            self._answer(trigger, decision, pictures)
+        for waiting, decision in self._pending.decide(captured, now):
+            self._answer(waiting, decision, pictures)
         while resend := self._resends.take(timeout=0):
             self._answer_resend(resend, pictures)
-        return _POLL_S if self._desk.waiting else IDLE_S
+        return _POLL_S if self._pending.waiting else IDLE_S
 
     def pace(self, fps: float) -> None:
         """Nothing to do: triggers set the pace."""
 
     # On the network and command threads
 
-    def _on_delivery(self, delivery: Delivery) -> None:
-        self._deliveries.put(delivery)
+    def _on_trigger(self, trigger: Trigger, delivery: Delivery) -> None:
+        self._triggers.put(Waiting(trigger.board_id, trigger.triggered_at, delivery.received_at))
         self._wake()
 
-    def _on_resend(self, params: dict[str, Any]) -> dict[str, Any]:
-        resend = _Resend(_read_params(params))
+    def _on_resend(self, request: Request) -> dict[str, Any]:
+        resend = _Resend(request.read(ResendParams))
         self._resends.put(resend)
         self._wake()
         try:
@@ -90,31 +87,27 @@ class OnTrigger:
 
     # On the mode's own thread
 
-    def _accept(self, delivery: Delivery) -> None:
-        try:
-            trigger = decode_json(Trigger, delivery.payload)
-        except MessageRejected as rejection:
-            self._node.reject("trigger", rejection)
-            return
-        offer = self._desk.offer(Waiting(trigger.board_id, trigger.triggered_at, delivery.received_at))
+    def _accept(self, trigger: Waiting) -> None:
+        offer = self._pending.offer(trigger)
         if offer != "taken":
             metrics.TRIGGERS.labels(offer).inc()
 
     def _answer(self, trigger: Waiting, decision: Chosen | Missed, pictures: Sequence[Picture]) -> None:
         if isinstance(decision, Missed):
-            self._report_miss(trigger, decision)
+            self._report_miss(trigger, decision, [each.captured_at for each in pictures])
         elif self._sender.send(pictures[decision.index], trigger.board_pass) is not None:
             metrics.TRIGGERS.labels("sent").inc()
             metrics.ANSWER_SECONDS.observe((now_ns() - trigger.asked_at) / NS_PER_S)
 
-    def _report_miss(self, trigger: Waiting, miss: Missed) -> None:
+    def _report_miss(self, trigger: Waiting, miss: Missed, captured: Sequence[int]) -> None:
         metrics.TRIGGERS.labels("missed").inc()
         held = self._misses.admit("miss", now_ns())
         if held is None:
             return
+        cause = likely_cause(trigger.triggered_at, trigger.asked_at, captured, self._pending.period)
         self._node.event(
             "warning",
-            "no picture near the trigger",
+            f"no picture near the trigger: {cause}",
             board_id=trigger.board_id,
             nearest_ms=None if miss.distance is None else round(ns_to_ms(miss.distance)),
             clock_difference_ms=round(ns_to_ms(trigger.asked_at - trigger.triggered_at)),
@@ -125,7 +118,7 @@ class OnTrigger:
         board_id, triggered_at = resend.params.board_id, resend.params.triggered_at
         frame_id = self._sender.resend(board_id, triggered_at)
         if frame_id is None and triggered_at is not None:
-            decision = self._desk.decide_now((board_id, triggered_at), [each.captured_at for each in pictures])
+            decision = self._pending.decide_now((board_id, triggered_at), [each.captured_at for each in pictures])
             if isinstance(decision, Chosen):
                 frame_id = self._sender.send(pictures[decision.index], (board_id, triggered_at))
         metrics.RESENDS.labels("nothing" if frame_id is None else "sent").inc()
@@ -133,10 +126,3 @@ class OnTrigger:
             resend.frame_id.set_exception(CommandFailed(f"no frame of board {board_id!r}"))
         else:
             resend.frame_id.set_result(frame_id)
-
-
-def _read_params(params: dict[str, Any]) -> ResendParams:
-    try:
-        return ResendParams.model_validate(params)
-    except ValidationError as error:
-        raise MessageRejected("schema", first_error(error, "params")) from None

@@ -35,8 +35,6 @@ class EdgeSettings(Section):
     """Quality of pictures that do not come as JPEG."""
     preview_fps: Annotated[float, Field(ge=0, le=30)] = 2.0
     """Rate of the live view; 0 turns it off."""
-    trigger_window_ms: Annotated[float, Field(ge=1, le=10_000)] = 500.0
-    """No picture within this of a trigger: the board has no frame."""
     ring_s: Annotated[float, Field(ge=0.2, le=30)] = 1.5
     """How long pictures are kept for a trigger that comes late."""
     stall_s: Annotated[float, Field(ge=0.5, le=600)] = 5.0

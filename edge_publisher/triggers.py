@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from edge_publisher.picker import Chosen, Missed, PickRules, Wait, nearest, pick
+from edge_publisher.picker import Chosen, Missed, Wait, nearest, pick
 
 Offer = Literal["taken", "repeated", "overflow"]
 MAX_WAITING = 64
@@ -28,11 +28,15 @@ class Waiting:
         return self.board_id, self.triggered_at
 
 
-class TriggerDesk:
-    """Takes each trigger once, and says which picture is its own as soon as that is certain."""
+class Triggers:
+    """Takes each trigger once, and says which picture is its own as soon as that is certain.
 
-    def __init__(self, rules: PickRules) -> None:
-        self._rules = rules
+    Args:
+        period: ns between pictures as configured.
+    """
+
+    def __init__(self, period: int) -> None:
+        self.period = period
         self._waiting: list[Waiting] = []
         self._known: OrderedDict[BoardPass, None] = OrderedDict()
 
@@ -50,7 +54,7 @@ class TriggerDesk:
         """Triggers whose picture (an index into `captured`) is certain, or that have none; they wait no longer."""
         waiting, self._waiting, decided = self._waiting, [], []
         for trigger in waiting:
-            decision = pick(trigger.triggered_at, trigger.asked_at, captured, now, self._rules)
+            decision = pick(trigger.triggered_at, trigger.asked_at, captured, now, self.period)
             if isinstance(decision, Wait):
                 self._waiting.append(trigger)
             else:
@@ -61,7 +65,7 @@ class TriggerDesk:
         """The same for one that was never offered, or had no picture; should its trigger still come, it is a repeat."""
         self._remember(board_pass)
         self._waiting = [each for each in self._waiting if each.board_pass != board_pass]
-        return nearest(board_pass[1], captured, self._rules.window)
+        return nearest(board_pass[1], captured, self.period)
 
     @property
     def waiting(self) -> int:

@@ -77,4 +77,4 @@ def test_help_shows_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
     shown = capsys.readouterr().out
-    assert all(f"--edge.{key}" in shown for key in ("side", "source", "trigger", "fps", "trigger_window_ms"))
+    assert all(f"--edge.{key}" in shown for key in ("side", "source", "trigger", "fps", "ring_s"))

@@ -145,6 +145,36 @@ class TestOnTrigger:
         assert [frame.board_id for frame in frames(inference, 1)] == ["seen"]
         assert count("boardline_edge_triggers_total", outcome="missed") == missed + 1
 
+    def test_the_picture_of_another_board_is_not_sent(
+        self, camera: HandFed, photo_eye: Probe, inference: Probe, viewer: Probe
+    ) -> None:
+        """A camera that paused: the nearest pictures are those of the boards before and behind."""
+        at = whole_ms(now_ns()) - 500 * MS
+        camera.give(picture(at - 430 * MS))
+        camera.give(picture(at + 470 * MS))
+        photo_eye.publish("pcb/trigger", trigger("board-1", at))
+        event = decode_json(Event, viewer.wait_for("pcb/event/edge-left").payload)
+        assert (event.details["board_id"], event.details["nearest_ms"]) == ("board-1", 430)
+        assert "slower than edge.fps (10)" in event.message
+        photo_eye.publish("pcb/trigger", trigger("board-2", at + 500 * MS))
+        assert [frame.board_id for frame in frames(inference, 1)] == ["board-2"]
+
+    def test_a_retained_trigger_is_refused_and_counted(
+        self, start_edge: StartEdge, photo_eye: Probe, inference: Probe, viewer: Probe
+    ) -> None:
+        """What was retained before, and what is published to be retained while the edge listens."""
+        before = count("boardline_messages_rejected_total", kind="trigger", reason="retained")
+        at = whole_ms(now_ns())
+        photo_eye.publish("pcb/trigger", trigger("of-before", at), retain=True)
+        camera = start_edge(trigger="mqtt", preview_fps=0)
+        camera.give(picture(at))
+        online(viewer)
+        photo_eye.publish("pcb/trigger", trigger("retained", at), retain=True)
+        photo_eye.publish("pcb/trigger", b"", retain=True)
+        photo_eye.publish("pcb/trigger", trigger("board-1", at))
+        assert [frame.board_id for frame in frames(inference, 1)] == ["board-1"]
+        assert count("boardline_messages_rejected_total", kind="trigger", reason="retained") == before + 1
+
     @pytest.mark.parametrize(
         ("payload", "reason"),
         [
