@@ -1,5 +1,7 @@
 """Payloads to messages and back. Whatever a stranger sends ends as a message or as `MessageRejected`, never else."""
 
+import codecs
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgpack
@@ -32,11 +34,9 @@ def decode_json(kind: type[M], payload: bytes, *, limit: int = MAX_JSON_BYTES) -
         MessageRejected: `too_large`, `not_json` or `schema`.
     """
     _check_size(payload, limit)
-    try:
-        message = kind.model_validate_json(payload)
-    except ValidationError as error:
-        raise _rejection(error) from None
-    return _with_version(message)
+    if payload.startswith(codecs.BOM_UTF8):
+        raise MessageRejected("not_json", "starts with a byte order mark: save or send it as UTF-8 without one")
+    return _checked(lambda: kind.model_validate_json(payload))
 
 
 def decode_msgpack(kind: type[M], payload: bytes, *, limit: int = MAX_BINARY_BYTES) -> M:
@@ -50,11 +50,7 @@ def decode_msgpack(kind: type[M], payload: bytes, *, limit: int = MAX_BINARY_BYT
         data: Any = msgpack.unpackb(payload)
     except (ValueError, RecursionError, msgpack.UnpackException) as error:
         raise MessageRejected("not_msgpack", str(error) or type(error).__name__) from None
-    try:
-        message = kind.model_validate(data)
-    except ValidationError as error:
-        raise _rejection(error) from None
-    return _with_version(message)
+    return _checked(lambda: kind.model_validate(data))
 
 
 def _check_size(payload: bytes, limit: int) -> None:
@@ -62,17 +58,15 @@ def _check_size(payload: bytes, limit: int) -> None:
         raise MessageRejected("too_large", f"{len(payload)} bytes, the limit is {limit}")
 
 
-def _with_version(message: M) -> M:
+def _checked(read: Callable[[], M]) -> M:
+    try:
+        message = read()
+    except ValidationError as error:
+        reason = "not_json" if error.errors()[0]["type"] == "json_invalid" else "schema"
+        raise MessageRejected(reason, first_error(error)) from None
     if "v" not in message.model_fields_set:
         raise MessageRejected("schema", "v: field required")
     return message
-
-
-def _rejection(error: ValidationError) -> MessageRejected:
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    if first["type"] == "json_invalid":
-        return MessageRejected("not_json", first["msg"])
-    return MessageRejected("schema", first_error(error))
 
 
 def first_error(error: ValidationError, *key: str, show: bool = False) -> str:

@@ -2,9 +2,11 @@
 
 Inside, times are integer nanoseconds since the epoch; the codec writes them as such into MessagePack and as
 RFC 3339 UTC with milliseconds into JSON. Types are strict: a number in quotes is a mistake of the sender.
-Unknown fields are ignored, so that a newer sender does not break an older reader.
+Unknown fields are ignored, so that a newer sender does not break an older reader. Every number and every text has
+bounds: a value that is valid, but that a database or a calculation cannot hold, must not stop what comes after.
 """
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -21,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from pcb_bus.contract.times import from_rfc3339, to_rfc3339
+from pcb_bus.contract.times import NS_PER_S, from_rfc3339, to_rfc3339
 
 Category = Literal["normal", "component", "solder", "scrap", "unjudged"]
 Outcome = Literal["fired", "late", "duplicate", "retained", "unjudged", "disarmed", "rejected", "no_gate", "unknown"]
@@ -30,28 +32,54 @@ NodeState = Literal["online", "degraded", "offline"]
 Level = Literal["info", "warning", "error", "critical"]
 
 
+MAX_TEXT = 2000
+_MAX_NS = 7_258_118_400 * NS_PER_S  # the year 2200: a sum of two times, or one of any zone, still fits everywhere
+_MAX_MS = 1e9
+_MAX_NUMBER = 2**63 - 1
+_MAX_DEPTH = 10
+_UNPRINTABLE = re.compile(r"[\0-\x1f\x7f\ud800-\udfff]")  # control characters, and halves of a surrogate pair
+
+
+def _whole(value: Any) -> Any:
+    """JavaScript, Lua and C# doubles write 500 as 500.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _parse_time(value: Any, info: ValidationInfo) -> Any:
     if info.mode != "json":
-        return value
+        return _whole(value)
     if not isinstance(value, str):
         raise ValueError("a time in JSON is an RFC 3339 string")
     return from_rfc3339(value)
 
 
-_MAX_NS = 2**63 - 1
-Timestamp = Annotated[
-    int,
-    BeforeValidator(_parse_time),
-    Field(ge=0, le=_MAX_NS),
-    PlainSerializer(to_rfc3339, return_type=str, when_used="json"),
-]
-"""Nanoseconds since the epoch, UTC."""
+def _readable(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    text = _UNPRINTABLE.sub(" ", value)
+    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
-"""A side, a node, a class: something that stands in a topic or a table's key."""
 
-Label = Annotated[str, StringConstraints(min_length=1, max_length=128)]
-"""Something for people to read."""
+def _storable(value: Any, levels: int = _MAX_DEPTH) -> Any:
+    if isinstance(value, int | float):
+        return value if abs(value) <= _MAX_NUMBER else None
+    if isinstance(value, dict) and levels:
+        return {_readable(str(key)): _storable(each, levels - 1) for key, each in value.items()}
+    if isinstance(value, list | tuple) and levels:
+        return [_storable(each, levels - 1) for each in value]
+    return None if isinstance(value, dict | list | tuple | None) else _readable(str(value))
+
+
+def _exact(values: dict[str, Any]) -> dict[str, Any]:
+    if _storable(values) != values:
+        raise ValueError("a number over 64 bits or not finite, a text with control characters, or nested too deep")
+    return values
+
+
+def _printable(value: str) -> str:
+    if _UNPRINTABLE.search(value):
+        raise ValueError("control characters are not allowed here")
+    return value
 
 
 def _trimmed(value: str) -> str:
@@ -60,21 +88,43 @@ def _trimmed(value: str) -> str:
     return value
 
 
+Whole = Annotated[int, BeforeValidator(_whole)]
+Timestamp = Annotated[
+    int,
+    BeforeValidator(_parse_time),
+    Field(ge=0, lt=_MAX_NS),
+    PlainSerializer(to_rfc3339, return_type=str, when_used="json"),
+]
+"""Nanoseconds since the epoch, UTC."""
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
+"""A side, a node, a class: something that stands in a topic or a table's key."""
+
+Label = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(_printable)]
+"""Something short for people to read."""
+
 Id = Annotated[Label, AfterValidator(_trimmed)]
 """A key. To MySQL `board 1` and the same with a space behind it are one key, so only the one without is an id."""
 
-Milliseconds = Annotated[float, Field(ge=0)]
+Text = Annotated[str, BeforeValidator(_readable), PlainSerializer(_readable, return_type=str)]
+"""Whatever somebody has to say. Read and written without control characters, and cut to `MAX_TEXT`, never refused."""
+
+Details = Annotated[dict[str, Any], AfterValidator(_storable)]
+"""A map of anything, for people to read: what cannot be stored is read as null."""
+
+Values = Annotated[dict[str, Any], AfterValidator(_exact)]
+"""A map of anything that somebody acts on: what cannot be stored is refused."""
+
+Milliseconds = Annotated[float, Field(ge=0, le=_MAX_MS)]
+Latency = Annotated[float, AfterValidator(lambda ms: max(-_MAX_MS, min(_MAX_MS, ms)))]
+"""In ms, between the clocks of two machines: it may be anything, even less than 0, so it is cut, not refused."""
+
 Probability = Annotated[float, Field(ge=0, le=1)]
-Pixels = Annotated[int, Field(gt=0, le=65_535)]
-
-
-def _whole_number(value: Any) -> Any:
-    if type(value) is not int:  # to Python, True and 1.0 are 1
-        raise ValueError("must be the number 1")
-    return value
-
-
-Version = Annotated[Literal[1], BeforeValidator(_whole_number)]
+Pixels = Annotated[Whole, Field(gt=0, le=65_535)]
+Coordinate = Annotated[float, Field(ge=-65_535, le=65_535)]
+Pin = Annotated[Whole, Field(ge=0, le=27)]
+PulseMs = Annotated[Whole, Field(gt=0, le=60_000)]
+Version = Annotated[Whole, Field(ge=1, le=1)]
 """Of the contract."""
 
 
@@ -119,10 +169,10 @@ class Frame(Message):
 class Box(WireModel):
     """A defect, in pixels of the published frame; x2, y2 lie outside."""
 
-    x1: float
-    y1: float
-    x2: float
-    y2: float
+    x1: Coordinate
+    y1: Coordinate
+    x2: Coordinate
+    y2: Coordinate
     confidence: Probability
     class_name: Name = Field(alias="class")
 
@@ -145,16 +195,16 @@ class SideResult(WireModel):
     category: Category
     confidence: Probability
     boxes: tuple[Box, ...] = Field(strict=False)
-    anomaly_score: float | None
+    anomaly_score: Probability | None
     inference_time_ms: Milliseconds
 
 
 class GpioSignal(WireModel):
     """What the taxonomy says of the gate. For reading only: an actuator takes pin and duration from its own file."""
 
-    pin: Annotated[int, Field(ge=0, le=27)]
+    pin: Pin
     action: Literal["HIGH", "LOW"]
-    duration_ms: Annotated[int, Field(gt=0, le=60_000)]
+    duration_ms: PulseMs
 
 
 class ModelRef(WireModel):
@@ -186,7 +236,7 @@ class Verdict(Message):
     category: Category
     confidence: Probability
     gpio_signal: GpioSignal | None
-    sides: dict[Name, SideResult | None]
+    sides: Annotated[dict[Name, SideResult | None], Field(max_length=8)]
     captured_at: Timestamp
     judged_at: Timestamp
     deadline_at: Timestamp
@@ -234,11 +284,11 @@ class Actuation(Message):
     verdict_id: Id
     board_id: Id
     category: Label
-    pin: int | None
+    pin: Pin | None
     outcome: Outcome
     fired_at: Timestamp | None
-    duration_ms: int | None
-    latency_ms: float | None
+    duration_ms: PulseMs | None
+    latency_ms: Latency | None
 
 
 class UnreportedVerdict(WireModel):
@@ -261,11 +311,11 @@ class NodeStatus(Message):
     state: NodeState
     service: Name
     node: Name
-    version: str
-    host: str
+    version: Text
+    host: Text
     started_at: Timestamp
     updated_at: Timestamp
-    detail: str = ""
+    detail: Text = ""
 
 
 class Event(Message):
@@ -273,15 +323,15 @@ class Event(Message):
 
     level: Level
     source: Name
-    message: str
-    details: dict[str, Any]
+    message: Text
+    details: Details
     at: Timestamp
 
 
 class LiveConfig(Message):
     """The values of `system_config` that hold now; a key that is absent means what the service's own file says."""
 
-    values: dict[Name, Any]
+    values: Annotated[dict[Name, Any], AfterValidator(_exact)]
     updated_at: Timestamp
 
 
@@ -289,12 +339,12 @@ class Command(Message):
     """A request to a node; the answer goes to the MQTT v5 response topic. After `expires_at` it is not carried out."""
 
     command: Name
-    params: dict[str, Any] = Field(default_factory=dict)
+    params: Values = Field(default_factory=dict)
     expires_at: Timestamp | None = None
 
 
 class CommandReply(Message):
     """The answer to a command: `error` is None when it was done."""
 
-    result: dict[str, Any] = Field(default_factory=dict)
-    error: str | None = None
+    result: Details = Field(default_factory=dict)
+    error: Text | None = None

@@ -1,11 +1,16 @@
 """Times on the wire: integer nanoseconds since the epoch (UTC) inside and in MessagePack, RFC 3339 in JSON."""
 
+import re
 import time
 from datetime import UTC, datetime, timedelta
 
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_RFC3339 = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]((?:[01][0-9]|2[0-3]):[0-5][0-9]):([0-5][0-9]|60)(?:\.([0-9]+))?"
+    r"(?:[Zz]|([+-](?:[01][0-9]|2[0-3]):[0-5][0-9]))"
+)
 
 
 def now_ns() -> int:
@@ -34,10 +39,13 @@ def from_rfc3339(text: str) -> int:
     Raises:
         ValueError: not an RFC 3339 time, or one without a UTC offset.
     """
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("a time needs its UTC offset, for example a trailing Z")
-    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
+    parts = _RFC3339.fullmatch(text)
+    if parts is None:
+        raise ValueError("not an RFC 3339 time with its UTC offset, such as 2026-11-21T08:00:00.123Z")
+    day, minute, second, fraction, offset = parts.groups("")
+    # A leap second counts as the one after it: to a clock of POSIX they are one.
+    moment = from_datetime(datetime.fromisoformat(f"{day}T{minute}:00{offset or '+00:00'}"))
+    return moment + int(second) * NS_PER_S + int(fraction[:9].ljust(9, "0"))
 
 
 def to_datetime(ns: int) -> datetime:

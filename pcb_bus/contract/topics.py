@@ -1,8 +1,10 @@
 """Topics as small value types, so that no service spells one out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-from paho.mqtt.client import topic_matches_sub
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +33,45 @@ class TopicFilter:
     pattern: str
 
     def matches(self, topic: Topic | str) -> bool:
-        return topic_matches_sub(self.pattern, str(topic))
+        levels, found = self.pattern.split("/"), str(topic).split("/")
+        if found[0].startswith("$") and levels[0] in ("+", "#"):
+            return False  # what the broker says of itself is heard by its name alone
+        if levels[-1] == "#":
+            levels.pop()
+            found = found[: len(levels)]
+        return len(levels) == len(found) and all(each in ("+", name) for each, name in zip(levels, found, strict=True))
 
     def __str__(self) -> str:
         return self.pattern
 
 
+class _Below(Generic[T]):
+    """An attribute that is made from the root of the line."""
+
+    def __init__(self, make: Callable[[str], T]) -> None:
+        self._make = make
+
+    def __get__(self, line: "Topics", _: type) -> T:
+        return self._make(line.root)
+
+
+def _one(name: str) -> _Below[Topic]:
+    return _Below(lambda root: Topic(f"{root}/{name}"))
+
+
+def _each(name: str) -> _Below[Callable[[str], Topic]]:
+    return _Below(lambda root: lambda leaf: Topic(f"{root}/{name}/{leaf}"))
+
+
+def _all(pattern: str) -> _Below[TopicFilter]:
+    return _Below(lambda root: TopicFilter(f"{root}/{pattern}"))
+
+
 @dataclass(frozen=True, slots=True)
 class Topics:
     """Every topic of one line. A second line is a second root.
+
+    `frame` and the like take the side, the node or the requester: `topics.frame("left")`.
 
     Raises:
         ValueError: the root has wildcards, or empty levels.
@@ -51,88 +83,29 @@ class Topics:
         if not all(Topic(self.root).name.split("/")) or self.root.startswith("$"):
             raise ValueError(f"not a topic root: {self.root!r}")
 
-    def _topic(self, *levels: str) -> Topic:
-        return Topic("/".join((self.root, *levels)))
+    trigger = _one("trigger")
+    verdict = _one("verdict")
+    recorded = _one("recorded")
+    actuation = _one("actuation")
+    unreported = _one("unreported")
+    resend_verdict = _one("resend/verdict")
+    resend_actuation = _one("resend/actuation")
+    resend_trigger = _one("resend/trigger")
+    config = _one("config")
 
-    def _filter(self, *levels: str) -> TopicFilter:
-        return TopicFilter("/".join((self.root, *levels)))
+    frame = _each("frame")
+    preview = _each("preview")
+    evidence = _each("evidence")
+    status = _each("status")
+    event = _each("event")
+    command = _each("command")
+    reply = _each("reply")
 
-    @property
-    def trigger(self) -> Topic:
-        return self._topic("trigger")
-
-    @property
-    def verdict(self) -> Topic:
-        return self._topic("verdict")
-
-    @property
-    def recorded(self) -> Topic:
-        return self._topic("recorded")
-
-    @property
-    def actuation(self) -> Topic:
-        return self._topic("actuation")
-
-    @property
-    def unreported(self) -> Topic:
-        return self._topic("unreported")
-
-    @property
-    def resend_verdict(self) -> Topic:
-        return self._topic("resend", "verdict")
-
-    @property
-    def resend_actuation(self) -> Topic:
-        return self._topic("resend", "actuation")
-
-    @property
-    def resend_trigger(self) -> Topic:
-        return self._topic("resend", "trigger")
-
-    @property
-    def config(self) -> Topic:
-        return self._topic("config")
-
-    def frame(self, side: str) -> Topic:
-        return self._topic("frame", side)
-
-    def preview(self, side: str) -> Topic:
-        return self._topic("preview", side)
-
-    def evidence(self, side: str) -> Topic:
-        return self._topic("evidence", side)
-
-    def status(self, node: str) -> Topic:
-        return self._topic("status", node)
-
-    def event(self, node: str) -> Topic:
-        return self._topic("event", node)
-
-    def command(self, node: str) -> Topic:
-        return self._topic("command", node)
-
-    def reply(self, requester: str) -> Topic:
-        return self._topic("reply", requester)
-
-    @property
-    def frames(self) -> TopicFilter:
-        return self._filter("frame", "+")
-
-    @property
-    def all_evidence(self) -> TopicFilter:
-        return self._filter("evidence", "+")
-
-    @property
-    def all_status(self) -> TopicFilter:
-        return self._filter("status", "+")
-
-    @property
-    def all_events(self) -> TopicFilter:
-        return self._filter("event", "+")
-
-    @property
-    def everything(self) -> TopicFilter:
-        return self._filter("#")
+    frames = _all("frame/+")
+    all_evidence = _all("evidence/+")
+    all_status = _all("status/+")
+    all_events = _all("event/+")
+    everything = _all("#")
 
 
 def exactly(topic: Topic) -> TopicFilter:

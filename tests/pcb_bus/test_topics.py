@@ -1,4 +1,10 @@
+import subprocess
+import sys
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from paho.mqtt.client import topic_matches_sub
 
 from pcb_bus.contract.topics import Topic, TopicFilter, Topics, exactly
 
@@ -35,6 +41,22 @@ def test_filters_match_as_in_mqtt() -> None:
     assert Topics().everything.matches(Topics().verdict)
     assert exactly(Topics().verdict) == TopicFilter("pcb/verdict")
     assert not exactly(Topics().verdict).matches(Topics().resend_verdict)
+
+
+_LEVELS = st.sampled_from(["", "a", "b", "$SYS", "$"])
+_NAMES = st.lists(_LEVELS, min_size=1, max_size=4).map("/".join)
+_PATTERNS = st.lists(_LEVELS | st.sampled_from(["+", "#"]), min_size=1, max_size=4).map("/".join)
+
+
+@given(_PATTERNS, _NAMES)
+@settings(max_examples=500)
+def test_filters_match_what_the_broker_matches(pattern: str, name: str) -> None:
+    assert TopicFilter(pattern).matches(name) == topic_matches_sub(pattern, name)
+
+
+def test_the_contract_knows_no_mqtt() -> None:
+    code = "import sys; import pcb_bus.contract.codec, pcb_bus.contract.topics; sys.exit('paho' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_topics_are_values() -> None:
