@@ -20,8 +20,8 @@ from benchmarks.machine import rss_mib
 from pcb_bus.contract.codec import decode_json
 from pcb_bus.contract.messages import Verdict
 from pcb_bus.contract.times import now_ns
-from pcb_bus.runtime.node import Identity, Node
 from pcb_bus.runtime.queues import Inbox
+from pcb_bus.runtime.service import Service
 from pcb_bus.runtime.settings import BrokerSettings
 from recorder.arrival import Arrival, Delivered
 from recorder.database import bring_up_to_date, make_engine
@@ -34,6 +34,7 @@ from recorder.store import Store
 from recorder.worker import Worker, take_short_turns
 
 _ROUND_S = 120.0
+_STOP_S = 1.0
 _AHEAD = 4  # batches that wait in the inbox
 
 
@@ -97,19 +98,19 @@ def recorder(
     take_short_turns()
     chosen = RecorderSettings(batch_size=batch, spool=SpoolSettings(path=folder / "spool.db"))
     settings = RecorderLine(broker=broker, recorder=chosen)
-    node = Node(Identity("recorder", "recorder"), settings)
+    service = Service("recorder", "recorder", settings)
     inbox: Inbox[Delivered] = Inbox(100 * batch)
     reader = Reader(ImageStore(folder / "images"), settings.sides, settings.root)
     store = Store(engine, Calendar(chosen.time_zone))
-    worker = Worker(node, inbox, reader, store, lambda: None, chosen, lambda: None)
-    worker.start()
-    node.start()
-    node.session.wait_connected(10)
+    worker = Worker(service, inbox, reader, store, lambda: None, chosen, lambda: None)
+    service.start()
+    service.session.wait_connected(10)
     try:
         yield partial(_feed, inbox, batch)
     finally:
-        worker.stop()
-        node.stop()
+        worker.stop(_STOP_S)
+        service.stop()
+        worker.spool.close()
 
 
 def _feed(inbox: Inbox[Delivered], batch: int, given: Sequence[bytes]) -> float:

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 from pcb_bus.contract.codec import encode_json
 from pcb_bus.errors import ConfigError, MessageRejected
-from pcb_bus.runtime.node import Node
-from recorder import metrics
+from pcb_bus.runtime.service import Service
+from recorder import faults, metrics
 from recorder.arrival import Arrival
 from recorder.batch import Record, group, recorded_messages
 from recorder.errors import DatabaseDown, RowRefused
-from recorder.health import Health
 from recorder.reading import Reader
 from recorder.rejection import rejected_record
 from recorder.store import Store
@@ -33,11 +32,10 @@ class Committer:
             it cannot.
     """
 
-    def __init__(self, node: Node, reader: Reader, store: Store, health: Health, prepare: Callable[[], None]) -> None:
-        self._node = node
+    def __init__(self, service: Service, reader: Reader, store: Store, prepare: Callable[[], None]) -> None:
+        self._service = service
         self._reader = reader
         self._store = store
-        self._health = health
         self._prepare = prepare
         self._prepared = False
 
@@ -69,14 +67,14 @@ class Committer:
         entries = self._write([entry for entry in read if entry is not None])
         for entry in entries:
             if entry.rejection is not None:
-                self._node.reject(entry.arrival.kind, entry.rejection)
+                self._service.session.reject(entry.arrival.kind, entry.rejection)
         metrics.COMMITTED.inc(len(entries))
         return [entry.record for entry in entries]
 
     def announce(self, records: Sequence[Record]) -> None:
         """Tell the senders that these are in the database."""
         for message in recorded_messages(records):
-            self._node.session.publish(self._node.topics.recorded, encode_json(message))
+            self._service.session.publish(self._service.topics.recorded, encode_json(message))
 
     def _read(self, arrival: Arrival) -> Entry | None:
         """None for a picture that the disk does not take."""
@@ -86,14 +84,14 @@ class Committer:
             return self._rejected(arrival, rejection)
         except OSError as error:
             metrics.IMAGES_LOST.inc()
-            self._health.fault("images", str(error))
+            faults.show(self._service, "images", str(error))
             return None
         if arrival.kind == "evidence":
-            self._health.clear("images")
+            faults.show(self._service, "images", "")
         return Entry(arrival, record)
 
     def _rejected(self, arrival: Arrival, rejection: MessageRejected) -> Entry:
-        return Entry(arrival, rejected_record(arrival, rejection, self._node.topics.root), rejection)
+        return Entry(arrival, rejected_record(arrival, rejection, self._service.topics.root), rejection)
 
     def _write(self, entries: Sequence[Entry]) -> list[Entry]:
         """Those that are committed. A row that the database refuses is found by halving."""
@@ -114,5 +112,5 @@ class Committer:
         rejection = MessageRejected("refused_by_database", str(error))
         if entry.rejection is None:
             return self._write([self._rejected(entry.arrival, rejection)])
-        self._node.reject(entry.arrival.kind, rejection)  # not even that it was rejected can be written down
+        self._service.session.reject(entry.arrival.kind, rejection)  # not even that it was rejected can be written down
         return []

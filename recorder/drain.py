@@ -1,20 +1,20 @@
 """The thread that writes: what comes straight, and what waits in the spool, oldest first."""
 
 import queue
-import random
 import threading
 from collections.abc import Callable, Sequence
 
 from pcb_bus.contract.messages import Level
-from recorder import metrics
+from pcb_bus.runtime.backoff import Backoff
+from pcb_bus.runtime.service import Service
+from recorder import faults, metrics
 from recorder.arrival import Arrival, Delivered
 from recorder.committer import Committer, Entry
 from recorder.errors import DatabaseDown, SpoolFault
-from recorder.health import Health
 from recorder.route import Route
 from recorder.spool import Spool
 
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
+_PAUSE_S = 0.1, 5.0
 
 
 class Attempt:
@@ -53,26 +53,21 @@ class Attempt:
 class Writer:
     """Owns the database: one batch after the other, so that two never race for the same rows."""
 
-    def __init__(self, committer: Committer, spool: Spool, route: Route, health: Health, batch_size: int) -> None:
+    def __init__(self, service: Service, committer: Committer, spool: Spool, route: Route, batch_size: int) -> None:
+        self._service = service
         self._committer = committer
         self._spool = spool
         self._route = route
-        self._health = health
         self._batch_size = batch_size
         self._stopping = threading.Event()
         self._work: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="recorder-writer", daemon=True)
         self.room = threading.Event()
         """Set whenever the spool has got smaller."""
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self, timeout: float) -> None:
-        """What waits in the spool waits for the next start."""
+    def stop(self) -> None:
+        """End soon: what waits in the spool waits for the next start."""
         self._stopping.set()
         self._work.put(None)
-        self._thread.join(timeout)
 
     def submit(self, attempt: Attempt) -> None:
         self._work.put(attempt)
@@ -81,7 +76,8 @@ class Writer:
         """There is something in the spool."""
         self._work.put(None)
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """What its thread does, until `stop`."""
         self._drain()
         while not self._stopping.is_set():
             attempt = self._work.get()
@@ -97,7 +93,7 @@ class Writer:
             self._failed(failure)
             attempt.settle(failure)
         else:
-            self._health.clear("database")
+            faults.show(self._service, "database", "")
             attempt.settle()
             self._committer.announce(records)
 
@@ -118,7 +114,7 @@ class Writer:
 
     def _patiently(self, action: Callable[[], None]) -> bool:
         """True once `action` is done; False if asked to stop before."""
-        pause = _FIRST_PAUSE_S
+        backoff = Backoff(*_PAUSE_S)
         while not self._stopping.is_set():
             try:
                 action()
@@ -127,11 +123,10 @@ class Writer:
             except SpoolFault as fault:
                 self._tell("spool file", fault, "critical")
             else:
-                self._health.clear("database")
-                self._health.clear("spool file")
+                faults.show(self._service, "database", "")
+                faults.show(self._service, "spool file", "")
                 return True
-            self._stopping.wait(pause * random.uniform(0.5, 1.0))
-            pause = min(2 * pause, _LONGEST_PAUSE_S)
+            self._stopping.wait(backoff.next_s())
         return False
 
     def _failed(self, failure: DatabaseDown) -> None:
@@ -140,4 +135,4 @@ class Writer:
 
     def _tell(self, part: str, failure: Exception, level: Level) -> None:
         if not self._stopping.is_set():  # what fails because we stop is no news
-            self._health.fault(part, str(failure), level)
+            faults.show(self._service, part, str(failure), level)

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pcb_bus.runtime.queues import Inbox
+from pcb_bus.runtime.service import Service
+from recorder import faults
 from recorder.arrival import Arrival, Delivered
 from recorder.committer import Committer
 from recorder.drain import Attempt, Writer
 from recorder.errors import DatabaseDown, SpoolFault
-from recorder.health import Health
 from recorder.route import Route
 from recorder.spool import Spool
 
@@ -36,48 +37,46 @@ class Intake:
 
     def __init__(
         self,
+        service: Service,
         inbox: Inbox[Delivered],
         spool: Spool,
         route: Route,
         committer: Committer,
         writer: Writer,
-        health: Health,
         batching: Batching,
         on_idle: Callable[[], None],
     ) -> None:
+        self._service = service
         self._inbox = inbox
         self._spool = spool
         self._route = route
         self._committer = committer
         self._writer = writer
-        self._health = health
         self._batching = batching
         self._on_idle = on_idle
         self._under_way: Attempt | None = None
         self._give_up_at = 0.0
         self._hurried = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="recorder-intake", daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self, commit_s: float, spool_s: float) -> None:
-        """Take the rest of the inbox in: for `commit_s` as ever, then into the spool for `spool_s`."""
+    def stop(self) -> None:
+        """Take the rest of the inbox in, and end."""
         self._inbox.close()
-        self._thread.join(commit_s)
+
+    def hurry(self) -> None:
+        """All that is not in the database yet goes into the spool; what that does not take, the broker keeps."""
         self._hurried.set()
         self._writer.room.set()
         under_way = self._under_way
         if under_way is not None:
             under_way.settle(DatabaseDown("asked to stop"))
-        self._thread.join(spool_s)
 
     @property
     def idle(self) -> bool:
         """Whether no more than a batch waits."""
         return len(self._inbox) <= self._batching.size
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """What its thread does, until `stop`."""
         while batch := self._gather():
             if not self._bring_on(batch):
                 return
@@ -125,7 +124,7 @@ class Intake:
             attempt.wait(self._patience_s() or 0)
         except DatabaseDown as failure:
             if not self._hurried.is_set():
-                self._health.fault("database", str(failure))
+                faults.show(self._service, "database", str(failure))
             return False
         finally:
             self._under_way = None
@@ -151,7 +150,7 @@ class Intake:
         try:
             was_open = self._route.divert(arrivals)
         except SpoolFault as fault:
-            self._health.fault("spool", str(fault), "critical")
+            faults.show(self._service, "spool", str(fault), "critical")
             return False
         if was_open:
             self._writer.wake()
@@ -159,6 +158,6 @@ class Intake:
 
     def _look_around(self) -> None:
         if self._spool.fill < _ROOMY:
-            self._health.clear("spool")
+            faults.show(self._service, "spool", "")
         if self.idle:
             self._on_idle()

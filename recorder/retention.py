@@ -12,12 +12,12 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import Field
 from sqlalchemy import Engine, delete, func, select, update
 
+from pcb_bus.runtime.service import Service
 from pcb_bus.runtime.settings import Section
 from recorder.database import for_reading
+from recorder.faults import every
 from recorder.images.base import Images
 from recorder.images.forms import SUFFIXES
-from recorder.images.watch import ImageWatch
-from recorder.oversight.rounds import Chore, Complain, Rounds
 from recorder.tables import DefectImage, Inspection, RejectedMessage, SystemLog
 
 _CHUNK = 200
@@ -52,7 +52,7 @@ class _Picture(NamedTuple):
 
 
 class Retention:
-    """The thread that removes. Every transaction touches 200 rows at most.
+    """Removes; each call does a bounded part of the work. Every transaction touches 200 rows at most.
 
     Args:
         days: the live value of `retention_days`; None where the settings hold.
@@ -64,8 +64,6 @@ class Retention:
         engine: Engine,
         images: Images,
         settings: RetentionSettings,
-        watch: ImageWatch,
-        complain: Complain,
         days: Callable[[], float | None] = lambda: None,
         min_free_mb: float = 0,
     ) -> None:
@@ -77,20 +75,12 @@ class Retention:
         self._base: int | None = None  # total less what this process wrote
         self._futile_until = 0.0
         self._shard = 0
-        chores = [
-            Chore("images", 2.0, watch.look),
-            Chore("retention", 10.0, lambda: self.look(datetime.now(UTC))),
-            Chore("sweep", 300.0, self._sweep),
-            Chore("old logs", 60.0, lambda: self.remove_old_logs(datetime.now(UTC))),
-        ]
-        self._rounds = Rounds("recorder-retention", chores, complain)
 
-    def start(self) -> None:
-        self._rounds.start()
-
-    def stop(self, timeout: float = 0.5) -> None:
-        self._rounds.ask_to_stop()
-        self._rounds.join(timeout)
+    def declare(self, service: Service) -> None:
+        """Have the thread `retention` do all of it."""
+        every(service, "retention", 10.0, "retention", lambda: self.look(datetime.now(UTC)))
+        every(service, "retention", 300.0, "sweep", lambda: self.sweep_next(time.time()))
+        every(service, "retention", 60.0, "old logs", lambda: self.remove_old_logs(datetime.now(UTC)))
 
     def look(self, now: datetime) -> None:
         """Remove what is too old, too much, or in the way; 4,000 pictures a call at most.
@@ -103,9 +93,6 @@ class Retention:
         for _ in range(_CHUNKS_A_ROUND):
             if not (self._remove_oldest(now, before=oldest) or self._remove_excess(now) or self._make_room(now)):
                 return
-
-    def _sweep(self) -> None:
-        self.sweep_next(time.time())
 
     def sweep_next(self, now: float) -> int:
         """Remove files of the next of 256 shards that no row has known for a day; `now` in seconds. How many went."""

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from functools import partial
 from pathlib import Path
 
@@ -9,11 +10,12 @@ from sqlalchemy import URL
 
 from pcb_bus.contract.taxonomy import load_taxonomy
 from pcb_bus.contract.topics import TopicFilter, Topics, exactly
-from pcb_bus.mqtt.session import QUEUED_AT_BROKER, Delivery, SessionOptions, Subscription
+from pcb_bus.mqtt.session import QUEUED_AT_BROKER, Delivery, SessionOptions
 from pcb_bus.runtime.metrics import DROPPED
-from pcb_bus.runtime.node import Identity, Node
 from pcb_bus.runtime.queues import Inbox
+from pcb_bus.runtime.service import Service
 from pcb_bus.runtime.settings import DEFAULT_TAXONOMY
+from recorder import faults
 from recorder.arrival import Arrival, Delivered, Kind
 from recorder.database import bring_up_to_date, database_url, make_engine
 from recorder.errors import DatabaseDown
@@ -33,6 +35,8 @@ from recorder.worker import Worker, take_short_turns
 log = logging.getLogger(__name__)
 
 NODE = "recorder"
+_STOP_S = 1.0  # the session takes up to 3.5 s more to say goodbye
+_INTAKE_S = 0.8
 
 
 class RecorderService:
@@ -46,14 +50,15 @@ class RecorderService:
     def __init__(self, settings: RecorderLine, url: URL) -> None:
         images = open_images(settings.recorder.images, settings.recorder.image_options)
         ahead = 2 * settings.recorder.batch_size
-        self._node = Node(Identity("recorder", NODE), settings, SessionOptions(durable=True, receive_maximum=ahead))
+        options = SessionOptions(durable=True, receive_maximum=ahead)
+        self._service = service = Service("recorder", NODE, settings, options)
         self._inbox: Inbox[Delivered] = Inbox(2 * (ahead + QUEUED_AT_BROKER), self._dropped)
         self._missed = threading.Event()
         self._engine = make_engine(url)
         calendar = Calendar(settings.recorder.time_zone)
         self._store = Store(self._engine, calendar, _unjudged_label(settings.taxonomy))
         self._worker = Worker(
-            self._node,
+            service,
             self._inbox,
             Reader(images, settings.sides, settings.root, WantedImages(self._engine)),
             self._store,
@@ -62,9 +67,9 @@ class RecorderService:
             self._fetch_missed,
         )
         for topic_filter, kind in _interests(settings.topics):
-            self._node.session.subscribe(Subscription(topic_filter, partial(self._receive, kind), manual_ack=True))
+            service.on(topic_filter, None, partial(self._receive, kind), thread=None, manual_ack=True)
         self._oversight = Oversight(
-            self._node,
+            service,
             Watched(
                 url,
                 _places(settings),
@@ -82,11 +87,12 @@ class RecorderService:
             self._engine,
             images,
             settings.recorder.retention,
-            ImageWatch(images, self._oversight.desk, lambda: self._worker.health.clear("images")),
-            self._node.session.complain,
             lambda: self._oversight.live.get("retention_days"),
             settings.recorder.alerts.min_free_mb,
         )
+        watch = ImageWatch(images, self._oversight.desk, lambda: faults.show(service, "images", ""))
+        faults.every(service, "retention", 2.0, "images", watch.look)
+        self._retention.declare(service)
 
     @property
     def spool(self) -> Spool:
@@ -96,21 +102,19 @@ class RecorderService:
     @property
     def caught_up(self) -> bool:
         """Whether what was published is in the database, as far as anybody can know."""
-        return self._node.session.connected and not self._missed.is_set() and self._worker.caught_up
+        return self._service.session.connected and not self._missed.is_set() and self._worker.caught_up
 
     def start(self) -> None:
-        self._worker.start()
-        self._node.start()
-        self._oversight.start()
-        self._retention.start()
+        self._service.start()
 
     def stop(self) -> None:
-        self._oversight.ask_to_stop()
-        self._retention.stop()
-        self._worker.stop()
+        end = time.monotonic() + _STOP_S
         self._oversight.stop()
-        self._node.stop()
+        self._worker.stop(_INTAKE_S)
+        self._service.stop(end - time.monotonic())
+        self._oversight.close()
         self._engine.dispose()
+        self.spool.close()
 
     def _receive(self, kind: Kind, delivery: Delivery) -> None:
         if not self._inbox.closed:
@@ -122,12 +126,12 @@ class RecorderService:
         self._missed.set()
         kind = delivered.arrival.kind
         DROPPED.labels(kind, "inbox_full").inc()
-        self._node.session.complain("inbox_full", f"the inbox is full; a {kind} comes again when there is room")
+        self._service.session.complain("inbox_full", f"the inbox is full; a {kind} comes again when there is room")
 
     def _fetch_missed(self) -> None:
         if self._missed.is_set():
             self._missed.clear()
-            self._node.session.reconnect()
+            self._service.session.reconnect()
 
 
 def build(settings: RecorderLine) -> RecorderService:

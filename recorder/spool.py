@@ -7,17 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pcb_bus.durable.files import transaction
-from pcb_bus.errors import ConfigError
+from pcb_bus.durable.files import open_file, transaction
 from recorder import metrics
 from recorder.arrival import Arrival
 from recorder.errors import SpoolFault
 
 KEY = "recorder.spool.path"
 _SCHEMA = """
-PRAGMA locking_mode = EXCLUSIVE;
-PRAGMA journal_mode = WAL;
-PRAGMA synchronous = FULL;
 CREATE TABLE IF NOT EXISTS spool (
     place INTEGER PRIMARY KEY AUTOINCREMENT,
     kind TEXT NOT NULL,
@@ -58,15 +54,9 @@ class Spool:
         self._bounds = bounds
         self._lock = threading.Lock()
         self._fault: str | None = None
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
-            self._db.executescript(_SCHEMA)
-            self._rows, self._bytes = map(
-                int, self._db.execute("SELECT count(*), total(length(payload)) FROM spool").fetchone()
-            )
-        except (OSError, sqlite3.Error) as error:
-            raise ConfigError(f"{KEY}: cannot use {path}: {error}") from None
+        self._db = open_file(path, _SCHEMA, KEY)
+        totals = self._db.execute("SELECT count(*), total(length(payload)) FROM spool")
+        self._rows, self._bytes = map(int, totals.fetchone())
         self._show()
 
     def close(self) -> None:

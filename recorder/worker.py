@@ -1,14 +1,14 @@
 """From the inbox to the database: two threads, and a spool between them while the database is down."""
 
 import sys
+import time
 from collections.abc import Callable
 
-from pcb_bus.runtime.node import Node
 from pcb_bus.runtime.queues import Inbox
+from pcb_bus.runtime.service import Service
 from recorder.arrival import Delivered
 from recorder.committer import Committer
 from recorder.drain import Writer
-from recorder.health import Health
 from recorder.intake import Batching, Intake
 from recorder.reading import Reader
 from recorder.route import Route
@@ -16,8 +16,7 @@ from recorder.settings import RecorderSettings
 from recorder.spool import Bounds, Spool
 from recorder.store import Store
 
-# Of the 5 s that a service has to stop; the session takes up to 3.5 s to say goodbye.
-_COMMIT_S, _SPOOL_S, _WRITER_S = 0.7, 0.6, 0.2
+_INTAKE, _WRITER = "recorder-intake", "recorder-writer"
 _TURN_S = 0.0005
 
 
@@ -42,7 +41,7 @@ class Worker:
 
     def __init__(
         self,
-        node: Node,
+        service: Service,
         inbox: Inbox[Delivered],
         reader: Reader,
         store: Store,
@@ -51,25 +50,26 @@ class Worker:
         on_idle: Callable[[], None],
     ) -> None:
         bounds = Bounds(settings.spool.rows, settings.spool.megabytes * 2**20)
-        self.health = Health(node)
+        self._service = service
         self.spool = Spool(settings.spool.path, bounds)
         self._route = Route(self.spool)
-        committer = Committer(node, reader, store, self.health, prepare)
-        self._writer = Writer(committer, self.spool, self._route, self.health, settings.batch_size)
+        committer = Committer(service, reader, store, prepare)
+        self._writer = Writer(service, committer, self.spool, self._route, settings.batch_size)
         batching = Batching(settings.batch_size, settings.batch_ms / 1000)
-        self._intake = Intake(inbox, self.spool, self._route, committer, self._writer, self.health, batching, on_idle)
+        self._intake = Intake(service, inbox, self.spool, self._route, committer, self._writer, batching, on_idle)
+        service.run(_WRITER, self._writer.run)
+        service.run(_INTAKE, self._intake.run)
 
     @property
     def caught_up(self) -> bool:
         """Whether what arrived is in the database, but for what arrived just now."""
         return self._route.direct and self._intake.idle
 
-    def start(self) -> None:
-        self._writer.start()
-        self._intake.start()
-
-    def stop(self) -> None:
-        """Commit what is in the inbox, or spool it; what no disk takes in 1.5 s the broker delivers again."""
-        self._intake.stop(_COMMIT_S, _SPOOL_S)
-        self._writer.stop(_WRITER_S)
-        self.spool.close()
+    def stop(self, timeout: float) -> None:
+        """Commit what is in the inbox, or spool it; what no disk takes in that time (s) the broker delivers again."""
+        end = time.monotonic() + timeout
+        self._intake.stop()
+        self._service.join(_INTAKE, timeout=timeout / 2)
+        self._intake.hurry()
+        self._service.join(_INTAKE, timeout=end - time.monotonic())
+        self._writer.stop()

@@ -11,7 +11,6 @@ from pcb_bus.contract.codec import decode_json
 from pcb_bus.contract.messages import NodeStatus
 from pcb_bus.errors import MessageRejected
 from pcb_bus.mqtt.session import Delivery
-from pcb_bus.runtime.queues import Inbox
 from recorder.alert_desk import AlertDesk
 from recorder.oversight.defect_rate import latest_rate
 from recorder.oversight.disks import MEGABYTE, disks_of, level_of
@@ -22,7 +21,7 @@ _SPOOL_ALERT, _SPOOL_FINE = 0.5, 0.4
 
 
 class NodeCheck:
-    """Nodes that are away. `receive` may be called on any thread, the rest on one."""
+    """Nodes that are away. `is_online` may be called on any thread, the rest on one."""
 
     KIND = "node_offline"
 
@@ -31,17 +30,11 @@ class NodeCheck:
         self._watch = NodeWatch(settings.offline_grace_s, settings.silence_s)
         self._own_node = own_node
         self._connected = connected
-        self._inbox: Inbox[Delivery] = Inbox(1000)
-
-    def receive(self, delivery: Delivery) -> None:
-        self._inbox.put(delivery)
 
     def is_online(self, node: str) -> bool:
         return self._watch.is_online(node)
 
     def look(self) -> None:
-        for delivery in self._inbox.take_many(1000, timeout=0):
-            self._see(delivery)
         now = time.monotonic_ns()
         if not self._connected():
             self._watch.deaf_until(now)
@@ -51,7 +44,8 @@ class NodeCheck:
         for node in self._watch.present(now):
             self._desk.resolve(self.KIND, node)
 
-    def _see(self, delivery: Delivery) -> None:
+    def see(self, delivery: Delivery) -> None:
+        """A status came."""
         node = delivery.topic.rsplit("/", 1)[-1]
         if node == self._own_node:
             return

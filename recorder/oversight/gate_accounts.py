@@ -1,4 +1,4 @@
-"""Which verdicts have no report of the gates, and when the actuator is asked for one. Pure: `now` is monotonic ns."""
+"""Which verdicts have no report of the gates, and when they are named to the actuator. Pure: `now` is monotonic ns."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ _MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Unreported:
+class Missing:
     """A recorded pass without a report; not `judged` as long as its verdict is not there either."""
 
     verdict_id: str
@@ -26,7 +26,7 @@ class _Account:
 
 
 class GateAccounts:
-    """Verdicts that wait for a report, each asked for at growing intervals, and not for ever.
+    """Verdicts that wait for a report, each named at growing intervals, and not for ever.
 
     Args:
         first_wait_s: from when a verdict is noted, whatever the wall clock says of it: a clock that was set forward
@@ -56,10 +56,10 @@ class GateAccounts:
         ready = sorted((each.next_at, verdict_id) for verdict_id, each in self._waiting.items() if each.next_at <= now)
         return [verdict_id for _, verdict_id in ready[:limit]]
 
-    def settle(self, looked_at: Iterable[str], found: Collection[Unreported], now: int) -> list[Unreported]:
-        """Takes what the database says of those looked at; returns those to ask the actuator for.
+    def settle(self, looked_at: Iterable[str], found: Collection[Missing], now: int) -> list[Missing]:
+        """Takes what the database says of those looked at; returns those to name.
 
-        What is not in `found` has its report. A pass without a verdict is looked at again, but nobody is asked.
+        What is not in `found` has its report. A pass without a verdict is looked at again, but not named.
         """
         missing = {each.verdict_id for each in found}
         for verdict_id in looked_at:

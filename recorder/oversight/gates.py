@@ -2,20 +2,18 @@
 
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, exists, func, select
 
-from pcb_bus.errors import CommandFailed
-from pcb_bus.mqtt.requests import Requester
+from pcb_bus.contract.messages import Unreported, UnreportedVerdict
 from recorder.database import for_reading
-from recorder.oversight.gate_accounts import GateAccounts, Unreported
+from recorder.oversight.gate_accounts import GateAccounts, Missing
 from recorder.tables import Actuation, Inspection
 
 log = logging.getLogger(__name__)
 
-ACTUATOR = "actuator"
 _ROWS_A_LOOK = 1000
 _NAMED_AT_ONCE = 100
 _MOST_AT_START = 100_000
@@ -27,13 +25,13 @@ class Gates:
 
     Args:
         engine: the database.
-        requester: asks the actuator.
+        publish: names verdicts to the actuator, which answers with their reports.
         report_after_s: a verdict may be without a report for so long before it is noted, and as long again after.
     """
 
-    def __init__(self, engine: Engine, requester: Requester, report_after_s: float) -> None:
+    def __init__(self, engine: Engine, publish: Callable[[Unreported], None], report_after_s: float) -> None:
         self._engine = for_reading(engine)
-        self._requester = requester
+        self._publish = publish
         self._report_after = timedelta(seconds=report_after_s)
         self._accounts = GateAccounts(report_after_s)
         self._seen_to: int | None = None
@@ -47,8 +45,7 @@ class Gates:
         self._find_new(now)
         due = self._accounts.due(time.monotonic_ns(), _NAMED_AT_ONCE)
         if due:
-            to_ask = self._accounts.settle(due, self._unreported(due), time.monotonic_ns())
-            self._ask(to_ask)
+            self._name(self._accounts.settle(due, self._missing(due), time.monotonic_ns()))
 
     def _find_new(self, now: datetime) -> None:
         with self._engine.connect() as connection:
@@ -61,25 +58,23 @@ class Gates:
         recent = [row for row in old_enough if row.received_at >= now - _RECENT]
         self._accounts.note((row.verdict_id for row in recent if not row.reported), time.monotonic_ns())
 
-    def _unreported(self, verdict_ids: Collection[str]) -> list[Unreported]:
+    def _missing(self, verdict_ids: Collection[str]) -> list[Missing]:
         columns = (Inspection.verdict_id, Inspection.board_id, Inspection.category, Inspection.judged_at)
         without = select(*columns).where(Inspection.verdict_id.in_(verdict_ids), ~reported())
         with self._engine.connect() as connection:
             return [
-                Unreported(row.verdict_id, row.board_id, row.category, row.judged_at is not None)
+                Missing(row.verdict_id, row.board_id, row.category, row.judged_at is not None)
                 for row in connection.execute(without)
             ]
 
-    def _ask(self, verdicts: list[Unreported]) -> None:
-        if not verdicts:
-            return
-        named = [{"verdict_id": v.verdict_id, "board_id": v.board_id, "category": v.category} for v in verdicts]
-        try:
-            result = self._requester.ask(ACTUATOR, "account", verdicts=named)
-        except CommandFailed as error:
-            log.warning("%d verdicts have no report, and the actuator does not account for them: %s", len(named), error)
-        else:
-            log.info("%d verdicts had no report; the actuator reported %s of them", len(named), result.get("reported"))
+    def _name(self, verdicts: list[Missing]) -> None:
+        if verdicts:
+            log.info("%d verdicts have no report: they are named to the actuator", len(verdicts))
+            self._publish(Unreported(verdicts=tuple(map(_named, verdicts))))
+
+
+def _named(missing: Missing) -> UnreportedVerdict:
+    return UnreportedVerdict(verdict_id=missing.verdict_id, board_id=missing.board_id, category=missing.category)
 
 
 def reported() -> ColumnElement[bool]:

@@ -1,39 +1,40 @@
 """The oversight of a line: three threads beside the recording, none of which it waits for.
 
-One looks at nodes and disks, one at the database, and one does what takes long: asking the actuator, and counting at
-night. A database that hangs holds up neither the first nor the recording.
+One looks at nodes and disks, one at the database, and one does what takes long: looking for verdicts without a report,
+and counting at night. A database that hangs holds up neither the first nor the recording.
 """
 
-import logging
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import URL
 
-from pcb_bus.mqtt.requests import Requester
+from pcb_bus.contract.codec import encode_json
+from pcb_bus.contract.messages import Unreported
 from pcb_bus.mqtt.session import Subscription
-from pcb_bus.runtime.node import Node
+from pcb_bus.runtime.service import Service
+from recorder import faults
 from recorder.alert_desk import AlertDesk
 from recorder.database import make_engine
 from recorder.live_config import LiveValues
 from recorder.oversight.boards import BoardCheck, CloseOverdue
 from recorder.oversight.checks import DefectRateCheck, DiskCheck, NodeCheck, SpoolCheck
 from recorder.oversight.disks import database_place
-from recorder.oversight.gates import ACTUATOR, Gates
+from recorder.oversight.gates import Gates
 from recorder.oversight.nightly import Nightly, nightly_span
-from recorder.oversight.rounds import Chore, Rounds
 from recorder.oversight.settings import AlertSettings, OversightSettings
 from recorder.reconcile.findings import Reconciliation
 from recorder.reconcile.run import Scope, StatisticsGaps, reconcile
 
-log = logging.getLogger(__name__)
-
 RECONCILIATION = "reconciliation"
 _GAPS_IN_AN_ALERT = 20
+_ACTUATOR = "actuator"
+_AT_HAND, _DATABASE, _AT_LENGTH = "oversight", "oversight-database", "oversight-slow"
+_WAITING_STATUSES = 1000
 _STATUS_QOS = 0  # statuses must not fill the queue that the broker keeps for a recorder that is away
 
 
@@ -65,86 +66,72 @@ class Watched:
 class Oversight:
     """Alerts, live values, and the loop with the gates. `desk` takes the alerts of the recorder's other parts.
 
-    Build it before the node starts: it subscribes.
+    Build it before the service starts: it subscribes.
     """
 
-    def __init__(self, node: Node, watched: Watched, alerts: AlertSettings, settings: OversightSettings) -> None:
-        self._node = node
+    def __init__(self, service: Service, watched: Watched, alerts: AlertSettings, settings: OversightSettings) -> None:
+        self._service = service
         self._watched = watched
         self._settings = settings
         self._engine = make_engine(watched.url)
-        self.desk = AlertDesk(self._engine, node.event)
-        self.live = LiveValues(self._engine, self._publish_config, node.event)
-        self._nodes = NodeCheck(self.desk, alerts, node.identity.node, lambda: node.session.connected)
+        self.desk = AlertDesk(self._engine, service.event)
+        self.live = LiveValues(self._engine, self._publish_config, service.event)
+        self._nodes = NodeCheck(self.desk, alerts, service.node, lambda: service.session.connected)
         self._nightly = Nightly(settings.reconcile_at, watched.zone, datetime.now(UTC))
-        self._gates = Gates(
-            self._engine,
-            Requester(node.session, node.topics, node.identity.node),
-            settings.report_after_s,
-        )
-        subscription = Subscription(node.topics.all_status, self._nodes.receive, qos=_STATUS_QOS, retained=True)
-        node.session.subscribe(subscription)
-        node.session.on_up(self.live.connected)
-        self._rounds = self._plan(alerts)
+        self._gates = Gates(self._engine, self._publish_unreported, settings.report_after_s)
+        # Past `Service.on`: an empty status says that a node has left the line.
+        see = service.worker(_AT_HAND).lane(_WAITING_STATUSES, self._nodes.see, lambda _: None)
+        service.session.subscribe(Subscription(service.topics.all_status, see, qos=_STATUS_QOS, retained=True))
+        service.session.on_up(self.live.connected)
+        self._declare(alerts)
 
-    def start(self) -> None:
-        for rounds in self._rounds:
-            rounds.start()
+    def stop(self) -> None:
+        """Begin to stop; alerts that are not written yet are, if the database takes them in time."""
+        self._service.worker(_DATABASE).do(faults.careful(self._service, "writing alerts", self.desk.write))
+        self._service.join(_AT_HAND, _DATABASE, _AT_LENGTH, timeout=0)
 
-    def ask_to_stop(self) -> None:
-        """Begin to stop: what is not written yet is written, if the database takes it."""
-        for rounds in self._rounds:
-            rounds.ask_to_stop()
-
-    def stop(self, timeout: float = 0.5) -> None:
-        """Wait for that, up to `timeout` seconds for all of it."""
-        self.ask_to_stop()
-        end = time.monotonic() + timeout
-        for rounds in self._rounds:
-            rounds.join(max(0.0, end - time.monotonic()))
+    def close(self) -> None:
+        """Once the service has ended."""
         self._engine.dispose()
 
-    def _plan(self, alerts: AlertSettings) -> tuple[Rounds, ...]:
+    def _declare(self, alerts: AlertSettings) -> None:
         watched = self._watched
         places = {**watched.places, **database_place(watched.url)}
         disks = DiskCheck(self.desk, places, alerts.min_free_mb)
         rate = DefectRateCheck(
-            self.desk, self._engine, alerts, self._node.topics.root, lambda: self.live.get("alert_defect_rate")
+            self.desk, self._engine, alerts, self._service.topics.root, lambda: self.live.get("alert_defect_rate")
         )
         boards = BoardCheck(
             self.desk, self._engine, watched.close_overdue, watched.caught_up, watched.verdict_deadline_ms
         )
-        at_hand = [
-            Chore("nodes", 0.5, self._nodes.look),
-            Chore("disks", 10.0, disks.look),
-            Chore("the spool", 2.0, SpoolCheck(self.desk, watched.spool_fill).look),
-            Chore("alerts", 1.0, self.desk.tick),
-        ]
-        in_the_database = [
-            Chore("writing alerts", 0.5, self.desk.write, at_end=True),
-            Chore("live values", 2.0, self.live.look),
-            Chore("boards without a verdict", 1.0, boards.look),
-            Chore("alerts that were not raised", 5.0, boards.find_untold),
-            Chore("late verdicts", 2.0, boards.look_for_late_verdicts),
-            Chore("the defect rate", 2.0, rate.look),
-        ]
-        at_length = [
-            Chore("reports of the gates", 2.0, self._ask_the_gates),
-            Chore("nightly", 1.0, self._count_at_night),
-        ]
-        complain = self._node.session.complain
-        return (
-            Rounds("oversight", at_hand, complain),
-            Rounds("oversight-database", in_the_database, complain),
-            Rounds("oversight-slow", at_length, complain),
-        )
+        at_hand = partial(faults.every, self._service, _AT_HAND)
+        at_hand(0.5, "nodes", self._nodes.look)
+        at_hand(10.0, "disks", disks.look)
+        at_hand(2.0, "the spool", SpoolCheck(self.desk, watched.spool_fill).look)
+        at_hand(1.0, "alerts", self.desk.tick)
+        in_the_database = partial(faults.every, self._service, _DATABASE)
+        in_the_database(0.5, "writing alerts", self.desk.write)
+        in_the_database(2.0, "live values", self.live.look)
+        in_the_database(1.0, "boards without a verdict", boards.look)
+        in_the_database(5.0, "alerts that were not raised", boards.find_untold)
+        in_the_database(2.0, "late verdicts", boards.look_for_late_verdicts)
+        in_the_database(2.0, "the defect rate", rate.look)
+        at_length = partial(faults.every, self._service, _AT_LENGTH)
+        at_length(2.0, "reports of the gates", self._look_for_unreported)
+        at_length(1.0, "nightly", self._count_at_night)
 
     def _publish_config(self, payload: bytes) -> bool:
-        return self._node.session.publish(self._node.topics.config, payload, retain=True)
+        return self._service.session.publish(self._service.topics.config, payload, retain=True)
 
-    def _ask_the_gates(self) -> None:
-        if self._settings.gates and self._node.session.connected and self._nodes.is_online(ACTUATOR):
+    def _look_for_unreported(self) -> None:
+        # Whoever is away would never hear of them, and each is named a few times only.
+        if self._settings.gates and self._service.session.connected and self._nodes.is_online(_ACTUATOR):
             self._gates.look(datetime.now(UTC))
+
+    def _publish_unreported(self, unreported: Unreported) -> None:
+        session = self._service.session
+        if session.connected:  # kept through an outage, it would name verdicts that have their reports by then
+            session.publish(self._service.topics.unreported, encode_json(unreported))
 
     def _count_at_night(self) -> None:
         now = datetime.now(UTC)
@@ -159,9 +146,9 @@ class Oversight:
 
     def report(self, result: Reconciliation) -> None:
         """Tell the outcome of a reconciliation: an event, and an alert as long as there are gaps."""
-        root, total = self._node.topics.root, result.total
+        root, total = self._service.topics.root, result.total
         counts = {kind: number for kind, number in result.gap_counts.items() if number}
-        self._node.event(
+        self._service.event(
             "warning" if counts else "info",
             "reconciliation: there are gaps" if counts else "reconciliation: no gap",
             triggers=total.triggers,

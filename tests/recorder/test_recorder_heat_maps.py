@@ -21,7 +21,6 @@ from recorder.arrival import Arrival
 from recorder.batch import group
 from recorder.images import ImageStore
 from recorder.images.wanted import WantedImages
-from recorder.images.watch import ImageWatch
 from recorder.reading import Reader
 from recorder.retention import Retention, RetentionSettings
 from recorder.store import Store
@@ -56,10 +55,7 @@ class Desk:
         Store(self.engine).write(group(map(reader.read, arrivals)))
 
     def retention(self) -> Retention:
-        images = ImageStore(self.folder)
-        alarms: Any = None  # nothing fails here
-        watch = ImageWatch(images, alarms, lambda: None)
-        return Retention(self.engine, images, RetentionSettings(), watch, lambda *_: None)
+        return Retention(self.engine, ImageStore(self.folder), RetentionSettings())
 
     def rows(self) -> list[Any]:
         with self.engine.connect() as connection:

@@ -21,8 +21,7 @@ from pcb_bus.contract.codec import encode_json, encode_msgpack
 from pcb_bus.contract.identity import verdict_id
 from pcb_bus.contract.messages import Actuation, Evidence, NodeState, NodeStatus, Trigger, Verdict
 from pcb_bus.contract.times import now_ns
-from pcb_bus.runtime.node import Identity, Node
-from pcb_bus.runtime.settings import BrokerSettings, LineSettings
+from pcb_bus.runtime.settings import BrokerSettings
 from recorder.__main__ import main
 from recorder.alert_desk import AlertDesk
 from recorder.batch import TriggerRecord, group

@@ -78,8 +78,7 @@ class Line:
         free = settings.pop("min_free_mb", 0)
         store = images or ImageStore(self.folder)
         kept = RetentionSettings(**settings)
-        watch = ImageWatch(store, self.alerts, lambda: None)
-        return Retention(self.engine, store, kept, watch, lambda *_: None, lambda: live, free)
+        return Retention(self.engine, store, kept, lambda: live, free)
 
     def kept(self) -> set[str]:
         return {f"{path.parent.name}/{path.name}" for path in self.folder.rglob("*") if path.is_file()}

@@ -135,15 +135,36 @@ def test_a_disk_that_takes_no_more_is_a_fault_and_harms_nothing_that_is_there(op
 
 def test_a_file_that_another_process_holds_names_the_key(open_spool: OpenSpool, path: Path) -> None:
     open_spool()
-    with pytest.raises(ConfigError, match=r"^recorder\.spool\.path: cannot use .*locked"):
+    with pytest.raises(ConfigError, match=r"^recorder\.spool\.path: cannot use .*another process"):
         Spool(path, Bounds(1, 1))
 
 
-def test_a_file_that_is_no_spool_names_the_key(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("no database, but long enough that its header is read")
-    for path in (tmp_path / "file", tmp_path / "file" / "spool.db", tmp_path):
+def test_a_place_where_no_file_can_be_names_the_key(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file" / "spool.db", tmp_path):
         with pytest.raises(ConfigError, match=r"^recorder\.spool\.path: "):
             Spool(path, Bounds(1, 1))
+
+
+@pytest.mark.parametrize("place", [0, 4096], ids=["header", "pages"])
+def test_a_damaged_file_is_set_aside_loudly_for_a_new_one(
+    open_spool: OpenSpool, path: Path, place: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool = open_spool()
+    spool.append(arrivals(1, 2, 3))
+    spool.close()
+    with path.open("r+b") as file:
+        file.seek(place)
+        file.write(b"\xff" * 4096)
+    damaged = path.read_bytes()
+    again = open_spool()
+    again.append(arrivals(4))
+    assert content(again) == [4]
+    (aside,) = path.parent.glob("spool.db.damaged-*")
+    assert aside.read_bytes() == damaged
+    (said,) = (each.getMessage() for each in caplog.records if each.levelname == "CRITICAL")
+    assert said.startswith("recorder.spool.path: ")
+    assert str(aside) in said
 
 
 def test_every_append_is_synchronous(open_spool: OpenSpool) -> None:

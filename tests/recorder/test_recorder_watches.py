@@ -15,7 +15,7 @@ from pcb_bus.contract.times import NS_PER_S
 from recorder.alerts import Alert, Key
 from recorder.oversight.defect_rate import Rate
 from recorder.oversight.disks import disks_of, level_of
-from recorder.oversight.gate_accounts import GateAccounts, Unreported
+from recorder.oversight.gate_accounts import GateAccounts, Missing
 from recorder.oversight.nightly import Nightly, next_run, nightly_span
 from recorder.oversight.nodes import NodeWatch
 from recorder.oversight.patience import HeldFor, WallClock
@@ -135,34 +135,34 @@ def test_a_wall_clock_that_was_set_is_noticed_once() -> None:
     assert seen == [True, True, False, True, False, True]
 
 
-def unreported(verdict_id: str, *, judged: bool = True) -> Unreported:
-    return Unreported(verdict_id, f"board of {verdict_id}", "solder", judged)
+def missing(verdict_id: str, *, judged: bool = True) -> Missing:
+    return Missing(verdict_id, f"board of {verdict_id}", "solder", judged)
 
 
-def test_the_gates_are_asked_at_growing_intervals_and_not_for_ever() -> None:
+def test_a_verdict_without_a_report_is_named_at_growing_intervals_and_not_for_ever() -> None:
     accounts = GateAccounts(first_wait_s=10)
     accounts.note(["a"], 0)
-    asked = []
+    named = []
     for second in range(10_000):
         due = accounts.due(second * NS_PER_S, 100)
         if due:
-            asked += [second for _ in accounts.settle(due, [unreported("a")], second * NS_PER_S)]
-    assert asked == [10, 20, 40, 80, 160, 320, 640]
+            named += [second for _ in accounts.settle(due, [missing("a")], second * NS_PER_S)]
+    assert named == [10, 20, 40, 80, 160, 320, 640]
     assert len(accounts) == 0
 
 
-def test_a_verdict_that_has_its_report_is_not_asked_for() -> None:
+def test_a_verdict_that_has_its_report_is_not_named() -> None:
     accounts = GateAccounts(first_wait_s=0)
     accounts.note(["a", "b"], 0)
-    assert accounts.settle(["a", "b"], [unreported("b")], 0) == [unreported("b")]
+    assert accounts.settle(["a", "b"], [missing("b")], 0) == [missing("b")]
     assert accounts.due(10**15, 100) == ["b"]
 
 
-def test_a_pass_without_a_verdict_waits_and_nobody_is_asked() -> None:
+def test_a_pass_without_a_verdict_waits_and_is_not_named() -> None:
     accounts = GateAccounts(first_wait_s=0)
     accounts.note(["a"], 0)
-    assert accounts.settle(["a"], [unreported("a", judged=False)], 0) == []
-    assert accounts.settle(["a"], [unreported("a")], 10) == [unreported("a")]
+    assert accounts.settle(["a"], [missing("a", judged=False)], 0) == []
+    assert accounts.settle(["a"], [missing("a")], 10) == [missing("a")]
 
 
 @given(st.lists(st.integers(0, 30_000)))
