@@ -6,8 +6,8 @@ The second is for systemd's ExecStopPost: it also runs after a kill -9, which le
 import gc
 import sys
 
-from actuator.gates import GateFault
-from actuator.service import ActuatorService, build, open_gates
+from actuator.gates import GateFault, all_off, close_all
+from actuator.service import ActuatorService, build, open_all_gates
 from actuator.settings import NODE, ActuatorLineSettings
 from pcb_bus.errors import ConfigError
 from pcb_bus.runtime.process import EXIT_CONFIG, EXIT_FAULT, EXIT_OK, run_service
@@ -36,16 +36,16 @@ def build_for_good(settings: ActuatorLineSettings) -> ActuatorService:
 def switch_off(argv: list[str]) -> int:
     """Every configured gate off; returns the exit code."""
     try:
-        bank = open_gates(load_settings(ActuatorLineSettings, argv, program=f"{_PROGRAM} off"))
-        bank.off()
+        gates = open_all_gates(load_settings(ActuatorLineSettings, argv, program=f"{_PROGRAM} off"))
+        all_off(gates)
     except ConfigError as error:
         print(f"{_PROGRAM} off: {error}", file=sys.stderr)
         return EXIT_CONFIG
     except GateFault as fault:
         print(f"{_PROGRAM} off: {fault}", file=sys.stderr)
         return EXIT_FAULT
-    print(f"off: pins {', '.join(map(str, bank.by_pin))}")
-    bank.close()
+    print(f"off: pins {', '.join(map(str, gates))}")
+    close_all(gates)
     return EXIT_OK
 
 

@@ -1,22 +1,17 @@
-"""What a person, or the recorder, may ask of the gates. The handlers run on the node's thread."""
+"""What a person may ask of the gates. `disarm` is obeyed where it arrives, always; the rest waits for its turn."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from actuator.accounts import Account, Accounts
-from actuator.decision import GatePlan
-from actuator.driver import PulseDriver
-from actuator.worker import Worker
+from actuator.decide import GatePlan
+from actuator.ledger import Ledger
+from actuator.pulses import Pulses
 from pcb_bus.contract.messages import Id, WireModel
 from pcb_bus.contract.times import NS_PER_MS
-from pcb_bus.errors import CommandFailed
-from pcb_bus.runtime.node import Node
-
-_WRITTEN_S = 1.0
-_ACCOUNTED_S = 1.5
+from pcb_bus.errors import CommandFailed, OutboxFault
+from pcb_bus.runtime.service import Request, Service
 
 
 class TestPulse(WireModel):
@@ -28,60 +23,61 @@ class TestPulse(WireModel):
     duration_ms: Annotated[int, Field(gt=0)] | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class Commands:
-    """Every command of the actuator.
+    """`arm`, `disarm` and `test_pulse`. Make it before the service starts.
 
     Args:
-        remember_armed: writes down, on the worker's thread, whether the gates are armed; False when it could not.
+        plans: the gates, by category.
+        thread: the one that may use the ledger.
     """
 
-    node: Node
-    driver: PulseDriver
-    worker: Worker
-    plans: Mapping[str, GatePlan]
-    accounts: Accounts
-    remember_armed: Callable[[], bool]
+    def __init__(
+        self, service: Service, pulses: Pulses, ledger: Ledger, plans: Mapping[str, GatePlan], thread: str
+    ) -> None:
+        self._service = service
+        self._pulses = pulses
+        self._ledger = ledger
+        self._plans = plans
+        self._written: bool | None = None
+        self._worker = service.worker(thread)
+        service.command("arm", self._arm, thread=thread)
+        service.command("disarm", self._disarm, urgent=True)
+        service.command("test_pulse", self._test_pulse)
 
-    def declare(self) -> None:
-        self.node.on_command("arm", self._arm)
-        self.node.on_command("disarm", self._disarm)
-        self.node.on_command("test_pulse", self._test_pulse)
-        self.node.on_command("account", self._account)
+    def _arm(self, request: Request) -> dict[str, Any]:
+        """On disk first: an answer that says it failed must be true for ever."""
+        self._ledger.remember_armed(True)
+        self._written = None  # until the gates are armed, `keep_armed` takes it back
+        request.check()
+        self._pulses.arm(request.received_at)
+        self._service.event("warning", "gates armed by command")
+        return {"armed": True}
 
-    def _arm(self, _: dict[str, Any]) -> dict[str, Any]:
-        self.driver.arm()
-        return self._armed("gates armed by command")
+    def _disarm(self, _: Request) -> dict[str, Any]:
+        self._pulses.disarm()
+        self._worker.do(self.keep_armed)
+        self._service.event("warning", "gates disarmed by command")
+        return {"armed": False}
 
-    def _disarm(self, _: dict[str, Any]) -> dict[str, Any]:
-        self.driver.disarm()
-        return self._armed("gates disarmed by command")
+    def keep_armed(self) -> None:
+        """On the ledger's thread, write down whether the gates are armed: at each change, until the disk takes it."""
+        armed = self._pulses.armed
+        if self._written != armed:
+            try:
+                self._ledger.remember_armed(armed)
+            except OutboxFault as fault:
+                self._service.health["arming"] = f"a restart may forget that the gates are disarmed: {fault}"
+                return
+            self._written = armed
+            self._service.health["arming"] = ""
 
-    def _armed(self, message: str) -> dict[str, Any]:
-        self.node.event("warning", message)
-        try:
-            written = self.worker.call(self.remember_armed, _WRITTEN_S)
-        except TimeoutError:
-            written = False
-        if not written:
-            raise CommandFailed("done, but it is not in the ledger yet: it may not outlive a restart")
-        return {"armed": self.driver.armed}
-
-    def _test_pulse(self, params: dict[str, Any]) -> dict[str, Any]:
-        wanted = TestPulse.model_validate(params)
-        plan = self.plans.get(wanted.category)
+    def _test_pulse(self, request: Request) -> dict[str, Any]:
+        wanted = request.read(TestPulse)
+        plan = self._plans.get(wanted.category)
         if plan is None:
             raise CommandFailed(f"no gate for the category {wanted.category}")
-        duration_ms = plan.duration_ns // NS_PER_MS
-        if wanted.duration_ms is not None:
-            duration_ms = min(duration_ms, wanted.duration_ms)
-        self.driver.test(plan.pin, duration_ms * NS_PER_MS)
-        self.node.event("warning", "test pulse", category=wanted.category, pin=plan.pin, duration_ms=duration_ms)
+        longest_ms = plan.duration_ns // NS_PER_MS
+        duration_ms = min(longest_ms, wanted.duration_ms or longest_ms)
+        self._pulses.test(plan.pin, duration_ms * NS_PER_MS, request.received_at)
+        self._service.event("warning", "test pulse", category=wanted.category, pin=plan.pin, duration_ms=duration_ms)
         return {"pin": plan.pin, "duration_ms": duration_ms}
-
-    def _account(self, params: dict[str, Any]) -> dict[str, Any]:
-        account = Account.model_validate(params)
-        try:
-            return {"reported": self.worker.call(lambda: self.accounts.settle(account), _ACCOUNTED_S)}
-        except TimeoutError:
-            raise CommandFailed("busy: they are accounted for later") from None

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import MappingProxyType
 
 from gpiozero import Device, OutputDevice
 from gpiozero.pins import Factory
@@ -65,43 +64,40 @@ class GpioGate(Gate):
                 self._device.close()
 
 
-class GateBank:
-    """Every gate of the station, by BCM pin. All are off once it is made.
+def open_gates(pins: Iterable[int], factory: Factory, *, active_low: bool) -> Mapping[int, Gate]:
+    """The gates by BCM pin, all of them off.
 
     Raises:
         ConfigError: a pin cannot be used.
     """
+    gates: dict[int, Gate] = {}
+    for pin in sorted(set(pins)):
+        try:
+            gates[pin] = GpioGate(pin, factory, active_low=active_low)
+        except GateFault as fault:
+            close_all(gates)
+            raise ConfigError(f"categories: the gate's pin {pin} cannot be used: {fault}") from None
+    return gates
 
-    def __init__(self, pins: Iterable[int], factory: Factory, *, active_low: bool) -> None:
-        self._gates: dict[int, Gate] = {}
-        for pin in sorted(set(pins)):
-            try:
-                self._gates[pin] = GpioGate(pin, factory, active_low=active_low)
-            except GateFault as fault:
-                self.close()
-                raise ConfigError(f"actuator.gates: pin {pin} cannot be used: {fault}") from None
 
-    @property
-    def by_pin(self) -> Mapping[int, Gate]:
-        return MappingProxyType(self._gates)
+def all_off(gates: Mapping[int, Gate]) -> None:
+    """Every gate, even if one of them fails.
 
-    def off(self) -> None:
-        """Every gate, even if one of them fails.
+    Raises:
+        GateFault: one of them did.
+    """
+    with ExitStack() as stack:
+        for gate in gates.values():
+            stack.callback(gate.off)
 
-        Raises:
-            GateFault: one of them did.
-        """
-        with ExitStack() as stack:
-            for gate in self._gates.values():
-                stack.callback(gate.off)
 
-    def close(self) -> None:
-        """Every gate off and given back, as far as they obey."""
-        for pin, gate in self._gates.items():
-            try:
-                gate.close()
-            except GateFault as fault:
-                log.critical("pin %d may still be high: %s", pin, fault)
+def close_all(gates: Mapping[int, Gate]) -> None:
+    """Every gate off and given back, as far as they obey."""
+    for pin, gate in gates.items():
+        try:
+            gate.close()
+        except GateFault as fault:
+            log.critical("pin %d may still be high: %s", pin, fault)
 
 
 def pin_factory(model: Path = _MODEL) -> Factory:
@@ -110,7 +106,8 @@ def pin_factory(model: Path = _MODEL) -> Factory:
     Raises:
         ConfigError: not a Raspberry Pi and no factory is named (nothing is simulated silently), or it cannot be used.
     """
-    if FACTORY_VARIABLE not in os.environ and not _is_raspberry_pi(model):
+    is_raspberry_pi = model.exists() and model.read_bytes().startswith(b"Raspberry Pi")
+    if FACTORY_VARIABLE not in os.environ and not is_raspberry_pi:
         raise ConfigError(f"{FACTORY_VARIABLE}: this is not a Raspberry Pi; set it to mock to simulate the pins")
     try:
         with pin_faults():
@@ -126,8 +123,6 @@ def pin_faults() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise GateFault(str(error) or type(error).__name__) from error
-
-
-def _is_raspberry_pi(model: Path) -> bool:
-    return model.exists() and model.read_bytes().startswith(b"Raspberry Pi")
+        denied = "permission" in str(error).lower() or isinstance(error, PermissionError)
+        hint = "; is this user in the group gpio? (sudo usermod -aG gpio $USER, then log in again)" if denied else ""
+        raise GateFault(f"{str(error) or type(error).__name__}{hint}") from error

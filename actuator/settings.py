@@ -1,45 +1,27 @@
-"""What can be configured about the gates."""
+"""What can be configured about the gates, beside their pins and durations: those are in the taxonomy file."""
 
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from actuator.decision import GatePlan, Rules
-from actuator.interlock import Level, Pull
-from actuator.ledger import Memory
-from pcb_bus.contract.messages import Category, Name
+from actuator.decide import GatePlan, Rules
+from actuator.pulses import SafeState
+from actuator.safety import Level, Pull
+from pcb_bus.contract.messages import Category
 from pcb_bus.contract.taxonomy import Taxonomy
 from pcb_bus.contract.times import NS_PER_MS, ms_to_ns
+from pcb_bus.durable.outbox import Bounds
 from pcb_bus.errors import ConfigError
 from pcb_bus.runtime.settings import LineSettings, Section
 
 NODE = "actuator"
-Pin = Annotated[int, Field(ge=0, le=27)]
-
-
-class GateSettings(Section):
-    """The gate of one category."""
-
-    pin: Pin
-    """BCM number of the relay's pin."""
-    duration_ms: Annotated[int, Field(gt=0, le=60_000)]
-    """How long the pin is high."""
-    gate_delay_ms: Annotated[float, Field(ge=0, le=600_000)] | None = None
-    """For a gate downstream: fire this long after the frame was captured; none: at once."""
-    exclusive: Name | None = None
-    """Gates with the same word here are never high together: what is due meanwhile waits, or is reported late."""
-
-    @property
-    def plan(self) -> GatePlan:
-        delay = None if self.gate_delay_ms is None else ms_to_ns(self.gate_delay_ms)
-        return GatePlan(self.pin, self.duration_ms * NS_PER_MS, delay, self.exclusive)
 
 
 class InterlockSettings(Section):
     """A contact that has to be closed for gates to fire. When it opens, every gate goes off and is disarmed."""
 
-    pin: Pin
+    pin: Annotated[int, Field(ge=0, le=27)]
     """BCM number of the contact's pin."""
     pull: Pull = "up"
     """The Pi's own resistor; none if there is one on the board."""
@@ -56,7 +38,7 @@ class InterlockSettings(Section):
 
 
 class SafeStateSettings(Section):
-    """What the gates do while the broker or inference is away."""
+    """What the gates do while the broker or inference is away, or this station's disk hangs."""
 
     mode: Literal["finish", "stop", "divert"] = "finish"
     """finish: what was decided runs to its end; stop: every gate off; divert: one gate on until they are back."""
@@ -75,82 +57,68 @@ class SafeStateSettings(Section):
 class ActuatorSettings(Section):
     """The gates of one station."""
 
-    gates: dict[Category, GateSettings] | None = None
-    """The gate of each category; none: pins and durations of the taxonomy file."""
     active_low: bool = False
     """The relay board pulls when its pin is low."""
     armed: bool = True
     """Whether gates may fire after a start; a `disarm` command outlives a restart all the same."""
     ledger: Path = Path("var/actuator/ledger.db")
-    """What was decided, so that a crash never fires twice; reports, until the recorder names them; `--ledger FILE`."""
-    memory_days: Annotated[int, Field(ge=1, le=365)] = 7
-    """How long decided verdicts are remembered."""
-    memory_rows: Annotated[int, Field(ge=1000, le=10_000_000)] = 100_000
-    """How many at most; and how many reports may wait until the recorder names them."""
+    """What is about to fire, so that a crash never fires twice; `--ledger FILE`."""
+    outbox: Path = Path("var/actuator/outbox.db")
+    """Reports that the recorder has not named yet; they go out again until it does."""
+    outbox_rows: Annotated[int, Field(ge=100, le=10_000_000)] = 100_000
+    """So many reports at most; half of them waiting raises an alert."""
     max_future_ms: Annotated[float, Field(gt=0)] = 60_000
     """A deadline further than this after the judgement is refused as nonsense."""
     clock_tolerance_ms: Annotated[float, Field(ge=0)] = 500
     """How far the clocks of two nodes may differ."""
     max_lag_ms: Annotated[float, Field(ge=0)] = 20
-    """How late a pulse may begin at a gate downstream."""
+    """How late a pulse may begin at a gate downstream, and a trigger may be beside others of its sender."""
     max_waiting: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """Pulses under way at once; verdicts beyond are rejected."""
     interlock: InterlockSettings | None = None
     """A door contact or emergency stop; none: there is none."""
     safe_state: SafeStateSettings = SafeStateSettings()
 
-    @field_validator("gates")
-    @classmethod
-    def _never_on_doubt(cls, gates: dict[Category, GateSettings] | None) -> dict[Category, GateSettings] | None:
-        if gates is not None and "unjudged" in gates:
-            raise ValueError("no gate fires for a board that could not be inspected (unjudged)")
-        return gates
-
-    @field_validator("gates")
-    @classmethod
-    def _one_group_a_pin(cls, gates: dict[Category, GateSettings] | None) -> dict[Category, GateSettings] | None:
-        groups: dict[int, str | None] = {}
-        for gate in (gates or {}).values():
-            if groups.setdefault(gate.pin, gate.exclusive) != gate.exclusive:
-                raise ValueError(f"pin {gate.pin} is exclusive in two ways")
-        return gates
-
     @property
-    def memory(self) -> Memory:
-        return Memory(self.memory_days * 86_400, self.memory_rows)
+    def bounds(self) -> Bounds:
+        return Bounds(rows=self.outbox_rows)
 
     def rules(self, taxonomy: Taxonomy) -> Rules:
         """How this station decides.
 
         Raises:
-            ConfigError: the safe state or the interlock does not fit the gates.
+            ConfigError: the interlock's pin is that of a gate.
         """
-        plans = self._plans(taxonomy)
-        self._check(plans)
+        gates: dict[str, GatePlan] = {
+            category: GatePlan(
+                rule.pin,
+                rule.duration_ms * NS_PER_MS,
+                None if rule.gate_delay_ms is None else ms_to_ns(rule.gate_delay_ms),
+                rule.exclusive,
+            )
+            for category, rule in taxonomy.categories.items()
+            if rule.pin is not None and rule.duration_ms is not None
+        }
+        if self.interlock is not None and self.interlock.pin in {plan.pin for plan in gates.values()}:
+            raise ConfigError(f"actuator.interlock.pin: {self.interlock.pin} is the pin of a gate")
         return Rules(
-            plans,
+            gates,
             max_future_ns=ms_to_ns(self.max_future_ms),
             clock_tolerance_ns=ms_to_ns(self.clock_tolerance_ms),
             max_lag_ns=ms_to_ns(self.max_lag_ms),
             max_waiting=self.max_waiting,
         )
 
-    def _check(self, plans: dict[str, GatePlan]) -> None:
-        category = self.safe_state.category
-        if category is not None and category not in plans:
-            raise ConfigError(f"actuator.safe_state.category: no gate for {category}")
-        if self.interlock is not None and self.interlock.pin in {plan.pin for plan in plans.values()}:
-            raise ConfigError(f"actuator.interlock.pin: {self.interlock.pin} is the pin of a gate")
+    def safe(self, rules: Rules) -> SafeState:
+        """What the gates do while the line is away.
 
-    def _plans(self, taxonomy: Taxonomy) -> dict[str, GatePlan]:
-        if self.gates is not None:
-            return {category: gate.plan for category, gate in self.gates.items()}
-        rules = taxonomy.categories.items()
-        return {
-            category: GatePlan(rule.pin, rule.duration_ms * NS_PER_MS)
-            for category, rule in rules
-            if rule.pin is not None and rule.duration_ms is not None
-        }
+        Raises:
+            ConfigError: the category has no gate.
+        """
+        category = self.safe_state.category
+        if category is not None and category not in rules.gates:
+            raise ConfigError(f"actuator.safe_state.category: no gate for {category}")
+        return SafeState(self.safe_state.mode == "stop", None if category is None else rules.gates[category].pin)
 
 
 class ActuatorLineSettings(LineSettings):

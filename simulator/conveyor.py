@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 
 from pcb_bus.contract.messages import Trigger
-from pcb_bus.contract.times import NS_PER_S, now_ns
+from pcb_bus.contract.times import NS_PER_S, now_ns, ns_to_ms
 from simulator.schedule import Schedule
 
 
@@ -54,8 +54,12 @@ class Conveyor:
 
     def _publish(self, index: int) -> None:
         schedule = self._schedule
+        triggered_at = schedule.trigger_time(index)
         trigger = Trigger(
-            board_id=schedule.board_id(index), triggered_at=schedule.trigger_time(index), source="simulator"
+            board_id=schedule.board_id(index),
+            triggered_at=triggered_at,
+            source="simulator",
+            age_ms=max(0.0, ns_to_ms(now_ns() - triggered_at)),
         )
         self._announce(index, trigger)
         self._send(trigger)

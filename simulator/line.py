@@ -142,7 +142,10 @@ class VirtualLine:
             },
             "log": {"directory": str(folder / "log")},
             "edge": {"trigger": "mqtt", "fps": max(_FPS, math.ceil(_FPS_PER_RATE * self._schedule.rate))},
-            "actuator": {"ledger": str(folder / "actuator" / "ledger.db")},
+            "actuator": {
+                "ledger": str(folder / "actuator" / "ledger.db"),
+                "outbox": str(folder / "actuator" / "outbox.db"),
+            },
             "inference": {"outbox": str(folder / "inference" / "outbox.db"), **_thresholds(self._schedule.look)},
             "recorder": {
                 "database_url": self.database_url,

@@ -6,14 +6,16 @@ Never act on doubt: everything but a fresh, first-seen, unretained verdict with 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from actuator.pulses import Pulse
 from pcb_bus.contract.messages import Outcome, Verdict
 
 TOO_MANY = "too many pulses wait"
+NO_TRIGGER = "its trigger was not heard in time, so nobody knows when the board is at the gate"
 
 
 @dataclass(frozen=True, slots=True)
 class GatePlan:
-    """What one category does: BCM `pin`, and how long. With `delay_ns` the gate stands that far downstream.
+    """What one category does: BCM `pin`, and how long. With `delay_ns` the gate is that far downstream of the cameras.
 
     Gates of the same `group` are never high together.
     """
@@ -50,56 +52,54 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What is known besides the verdict itself. `now` is ns since the epoch; `full`: no more pulses may wait."""
+    """What is known besides the verdict itself.
+
+    Args:
+        now: ns since the epoch.
+        monotonic: the same moment on this Pi's own clock, ns.
+        triggered: when the board stood before the cameras, on the same clock; None: nobody knows.
+        full: no more pulses may wait.
+    """
 
     now: int
-    retained: bool
-    seen: bool
-    armed: bool
+    monotonic: int
+    retained: bool = False
+    seen: bool = False
+    armed: bool = True
     full: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """A pulse to come: not before `due`, and never begun after `expires` (ns since the epoch)."""
-
-    gate: GatePlan
-    due: int
-    expires: int
+    triggered: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of a verdict; `shot` is there only when it may fire."""
+    """What becomes of a verdict; `pulse` is there only when it may fire."""
 
     outcome: Outcome
     reason: str = ""
-    shot: Shot | None = None
+    pulse: Pulse | None = None
 
 
 def decide(verdict: Verdict, at: Circumstances, rules: Rules) -> Decision:
-    """What a verdict that the gate session has just delivered may do."""
-    refusal = next(_refusals(verdict, at, rules), None)
-    return refusal or Decision("fired", shot=_shot(verdict, rules.gates[verdict.category], at.now, rules))
+    """What a verdict that has just come may do."""
+    return next(_refusals(verdict, at, rules), None) or Decision("fired", pulse=_pulse(verdict, at, rules))
 
 
-def decide_missed(verdict: Verdict, *, retained: bool) -> Decision:
-    """What a verdict is called that never reached the gate session: fired it is not."""
-    if retained:
-        return Decision("retained", "published as retained")
-    return Decision(missed_outcome(verdict.category), "the gates did not hear of it")
-
-
-def missed_outcome(category: str) -> Outcome:
-    """What a verdict of that category is called if the gates never heard of it."""
+def outcome_unheard(category: str) -> Outcome:
+    """What a verdict is called that the gates never heard of."""
     return "unjudged" if category == "unjudged" else "late"
 
 
-def _shot(verdict: Verdict, gate: GatePlan, now: int, rules: Rules) -> Shot:
+def _pulse(verdict: Verdict, at: Circumstances, rules: Rules) -> Pulse | None:
+    """None: nobody knows when."""
+    gate = rules.gates[verdict.category]
     if gate.delay_ns is None:
-        return Shot(gate, due=now, expires=verdict.deadline_at)
-    due = verdict.captured_at + gate.delay_ns
-    return Shot(gate, due=due, expires=due + rules.max_lag_ns)
+        due, expires = at.monotonic, at.monotonic + verdict.deadline_at - at.now
+    elif at.triggered is not None:
+        due = at.triggered + gate.delay_ns
+        expires = due + rules.max_lag_ns
+    else:
+        return None
+    return Pulse(due, expires, verdict.verdict_id, gate.pin, gate.duration_ns)
 
 
 def _refusals(verdict: Verdict, at: Circumstances, rules: Rules) -> Iterator[Decision]:
@@ -110,13 +110,16 @@ def _refusals(verdict: Verdict, at: Circumstances, rules: Rules) -> Iterator[Dec
         yield Decision("retained", "published as retained")
     if verdict.category == "unjudged":
         yield Decision("unjudged", "the board could not be inspected")
+    if verdict.category not in rules.gates:
+        yield Decision("no_gate", f"no gate for the category {verdict.category}")
+        return
     yield from (Decision("rejected", doubt) for doubt in _doubts(verdict, at.now, rules))
     if at.now > verdict.deadline_at:
         yield Decision("late", "past its deadline")
-    gate = rules.gates.get(verdict.category)
-    if gate is None:
-        yield Decision("rejected", f"no gate for the category {verdict.category}")
-    elif at.now > _shot(verdict, gate, at.now, rules).expires:
+    pulse = _pulse(verdict, at, rules)
+    if pulse is None:
+        yield Decision("rejected", NO_TRIGGER)
+    elif at.monotonic > pulse.expires:
         yield Decision("late", "the board has passed the gate")
     if not at.armed:
         yield Decision("disarmed", "the gates are disarmed")
@@ -125,11 +128,8 @@ def _refusals(verdict: Verdict, at: Circumstances, rules: Rules) -> Iterator[Dec
 
 
 def _doubts(verdict: Verdict, now: int, rules: Rules) -> Iterator[str]:
-    latest = now + rules.clock_tolerance_ns
-    if verdict.judged_at > latest:
-        yield "judged in the future: clocks differ, or it is forged"
-    if verdict.captured_at > latest:
-        yield "captured in the future: clocks differ, or it is forged"
+    if verdict.judged_at > now + rules.clock_tolerance_ns:
+        yield "judged in the future: the clocks of inference and actuator differ, or it is forged"
     if verdict.deadline_at - verdict.judged_at > rules.max_future_ns:
         yield "its deadline is absurdly far off"
     if verdict.category == "normal" and verdict.status == "incomplete":

@@ -1,0 +1,62 @@
+"""When each board stood before the cameras, by this Pi's own clock. Pure: `now` is monotonic ns.
+
+A gate downstream counts from that moment, so that the clock of no other machine can move a pulse.
+"""
+
+from collections import OrderedDict, deque
+
+from pcb_bus.contract.identity import verdict_id
+from pcb_bus.contract.messages import Trigger
+from pcb_bus.contract.times import NS_PER_S, ms_to_ns
+
+_BOARDS = 2000
+_MEMORY_NS = 60 * NS_PER_S
+_WINDOW = 32
+_AGREE = 3  # so many in a row that are as late as each other: the way is longer now, or a clock was set
+
+
+class BoardMoments:
+    """Remembers the last boards.
+
+    A trigger says by its sender's monotonic clock how old it is (`age_ms`). One that was held up on its way looks late
+    beside the others of its sender, and its moment is not used: nobody knows how late it is.
+
+    Args:
+        root: of the line's topics.
+        tolerance_ns: how much later than the quickest one a trigger may come.
+    """
+
+    def __init__(self, root: str, tolerance_ns: int) -> None:
+        self._root = root
+        self._tolerance_ns = tolerance_ns
+        self._moments: OrderedDict[str, int] = OrderedDict()
+        self._ways: dict[str, deque[tuple[int, int]]] = {}
+
+    def of(self, verdict: str) -> int | None:
+        """When the board of this verdict id was triggered; None: nobody knows."""
+        return self._moments.get(verdict)
+
+    def note(self, trigger: Trigger, now: int) -> bool:
+        """A trigger came at `now`; whether its moment is known. The first word on a board stands."""
+        age = ms_to_ns(trigger.age_ms or 0)
+        late = self._lateness(trigger.source, now - (trigger.triggered_at + age), now)
+        if late > self._tolerance_ns:
+            return False
+        self._moments.setdefault(verdict_id(self._root, trigger.board_id, trigger.triggered_at), now - age - late)
+        if len(self._moments) > _BOARDS:
+            self._moments.popitem(last=False)
+        return True
+
+    def _lateness(self, source: str, way: int, now: int) -> int:
+        """How much longer it took than the quickest. `way`: our clock less the sender's, with the time on its way."""
+        ways = self._ways.setdefault(source, deque(maxlen=_WINDOW))
+        while ways and now - ways[0][0] > _MEMORY_NS:
+            ways.popleft()
+        ways.append((now, way))
+        latest = [each for _, each in list(ways)[-_AGREE:]]
+        if len(latest) == _AGREE and max(latest) - min(latest) <= self._tolerance_ns:
+            ways.clear()
+            ways.extend((now, each) for each in latest)
+        if len(self._ways) > _WINDOW:
+            self._ways.pop(next(iter(self._ways)))
+        return way - min(each for _, each in ways)
