@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from inference_subscriber import metrics
@@ -21,14 +22,25 @@ from pcb_bus.mqtt.session import MqttSession
 log = logging.getLogger(__name__)
 
 _RETRY_NS = NS_PER_S
-_WRONG_TIMES = frozenset({"too_old", "from_the_future"})
 
 
 class Boards:
-    """One lock around the joiner and what follows from it, so that actions happen in the order they were decided."""
+    """One lock around the joiner and what follows from it, so that actions happen in the order they were decided.
+
+    Args:
+        evidence: share of the normal boards whose frames are published as well.
+        on_clock: told of a side whose frames have wrong times, and why; of nothing once one has a right time.
+    """
 
     def __init__(
-        self, joiner: Joiner, judge: Judge, sender: VerdictSender, session: MqttSession, topics: Topics, evidence: float
+        self,
+        joiner: Joiner,
+        judge: Judge,
+        sender: VerdictSender,
+        session: MqttSession,
+        topics: Topics,
+        evidence: float,
+        on_clock: Callable[[str, str], None] = lambda side, fault: None,
     ) -> None:
         self._joiner = joiner
         self._judge = judge
@@ -36,6 +48,8 @@ class Boards:
         self._session = session
         self._topics = topics
         self._evidence_share = evidence
+        self._on_clock = on_clock
+        self._wrong_times: dict[str, str | None] = {}
         self._busy = BusyLog()
         self._changed = threading.Condition()
         self._wakes_at = 0
@@ -61,7 +75,8 @@ class Boards:
             reason = self._joiner.offer(frame, received_at=received_at, now=time.monotonic_ns())
             self._act()
         if reason is not None:
-            self._dropped(frame, reason, received_at)
+            metrics.FRAMES_DROPPED.labels(reason).inc()
+        self._check_clock(frame, received_at)
         return reason is None
 
     def deliver(self, results: list[tuple[Frame, Inspected]], started_at: int, ended_at: int) -> None:
@@ -93,12 +108,14 @@ class Boards:
             self._stopped = True
             self._changed.notify_all()
 
-    def _dropped(self, frame: Frame, reason: str, received_at: int) -> None:
-        metrics.FRAMES_DROPPED.labels(reason).inc()
-        if reason in _WRONG_TIMES:
-            seconds = (received_at - frame.captured_at) / NS_PER_S
-            said = f"dropped a frame of {frame.side}, by its own time captured {seconds:.1f} s before it came"
-            self._session.complain(f"frame {reason}", f"{said}: a slow network, or the clocks of the two nodes differ")
+    def _check_clock(self, frame: Frame, received_at: int) -> None:
+        wrong = self._joiner.wrong_time(frame, received_at)
+        fault = "" if wrong is None else _clock_fault(frame, received_at)
+        if fault:
+            self._session.complain(f"frame {wrong}", fault)
+        if wrong != self._wrong_times.get(frame.side):
+            self._wrong_times[frame.side] = wrong
+            self._on_clock(frame.side, fault)
 
     # Inside, with the lock held
 
@@ -126,7 +143,7 @@ class Boards:
 
     def _conclude(self, board: Board) -> None:
         judged_at = now_ns()
-        verdict = self._judge.verdict(board, Judged(judged_at, ns_to_ms(self._inference_ns(board, judged_at))))
+        verdict = self._verdict(board, Judged(judged_at, ns_to_ms(self._inference_ns(board, judged_at))))
         if not self._sender.send(verdict, board.receipts):
             log.info("board %s was judged before", verdict.board_id)  # a crash or a long absence lies in between
             return
@@ -137,6 +154,15 @@ class Boards:
         )
         if wants_evidence(verdict, self._evidence_share):
             self._publish_evidence(verdict, board)
+
+    def _verdict(self, board: Board, judged: Judged) -> Verdict:
+        try:
+            return self._judge.verdict(board, judged)
+        except ValueError:
+            log.exception("what was found on a board breaks the contract: it is unjudged")
+            for sighting in board.sightings.values():
+                sighting.inspected = None
+            return self._judge.verdict(board, judged)
 
     def _inference_ns(self, board: Board, judged_at: int) -> int:
         """Since the board was ready: one side's inference while the other was not yet captured delays nothing."""
@@ -153,4 +179,12 @@ class Boards:
     def _ask(self, ask: AskResend) -> None:
         metrics.RESENDS.labels(ask.side).inc()
         command = Command(command="resend", params={"board_id": ask.board_id, "triggered_at": ask.triggered_at})
-        self._session.publish(self._topics.command(f"edge-{ask.side}"), encode_json(command))
+        self._session.publish(self._topics.command(f"edge-{ask.side}"), encode_json(command), qos=0)
+
+
+def _clock_fault(frame: Frame, received_at: int) -> str:
+    camera, seconds = f"edge-{frame.side}", (received_at - frame.captured_at) / NS_PER_S
+    if seconds < 0:
+        return f"the clock of {camera} is {-seconds:.1f} s ahead of this machine's: set up NTP on both"
+    behind = f"the clock of {camera} is behind this machine's (set up NTP on both)"
+    return f"a frame of {frame.side} came {seconds:.1f} s after its capture: {behind}, or the network is slow"

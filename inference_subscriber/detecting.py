@@ -23,7 +23,7 @@ class DetectStage:
     """Takes waiting pictures as one micro-batch. One that the network fails on does not take the others with it.
 
     Raises (from `run`):
-        EngineFault: twenty images in a row failed: a broken device only heals in a fresh process.
+        Exception: twenty images in a row failed: a broken device only heals in a fresh process.
     """
 
     def __init__(self, inspector: Inspector, inbox: Inbox[Picture], boards: Boards, max_batch: int) -> None:
@@ -54,17 +54,18 @@ class DetectStage:
     def _detect(self, pictures: Sequence[Picture]) -> Sequence[Findings | None]:
         try:
             found = self._inspector.inspect([(picture.frame.side, picture.image) for picture in pictures])
-        except EngineFault as fault:
+        except Exception as fault:
+            # Whatever a strange picture does to the network or to OpenCV costs its own board, never the line.
             if len(pictures) > 1:
                 return [one for picture in pictures for one in self._detect([picture])]
+            log.error("a picture could not be inspected: %s", fault, exc_info=not isinstance(fault, EngineFault))
             self._count_failure(fault)
             return [None]
         self._failures = 0
         return found
 
-    def _count_failure(self, fault: EngineFault) -> None:
+    def _count_failure(self, fault: Exception) -> None:
         metrics.IMAGES_FAILED.inc()
         self._failures += 1
-        log.error("the network failed on an image: %s", fault)
         if self._failures >= _FATAL_FAILURES:
             raise fault

@@ -86,13 +86,11 @@ class Joiner:
         """A frame came. None lets it in; otherwise the reason why it is dropped: a short word for metrics."""
         key = None if frame.board_id is None else BoardKey.of(frame.board_id, frame.triggered_at)
         board = self._partner(frame) if key is None else self._find(key)
-        age = received_at - frame.captured_at
         if board is None and self._finished.find(key or _free_key(frame), now) is not None:
             return "late"
-        if age > self._options.max_frame_age_ns and (board is None or frame.side not in board.asked):
-            return "too_old"
-        if age < -self._options.max_frame_age_ns:
-            return "from_the_future"
+        wrong = self.wrong_time(frame, received_at)
+        if wrong == "from_the_future" or (wrong and (board is None or frame.side not in board.asked)):
+            return wrong
         if board is not None and frame.side in board.sightings:
             return "repeated"
         board = board or self._open_board(key, now)
@@ -100,6 +98,13 @@ class Joiner:
         if board.triggered_at is None and frame.triggered_at is not None:
             board.key, board.triggered_at = key, frame.triggered_at
         return None
+
+    def wrong_time(self, frame: Frame, received_at: int) -> str | None:
+        """`too_old` or `from_the_future`, where the clocks of its camera and of this machine must differ."""
+        age = received_at - frame.captured_at
+        if age > self._options.max_frame_age_ns:
+            return "too_old"
+        return "from_the_future" if age < -self._options.max_frame_age_ns else None
 
     def inspected(self, frame: Frame, result: Inspected) -> bool:
         """The engine is done with a frame that was let in; False if its board did not wait for it."""

@@ -10,6 +10,9 @@ from pcb_bus.contract.messages import Category, Frame, GpioSignal, ModelRef, Sid
 from pcb_bus.contract.taxonomy import Taxonomy
 from pcb_bus.contract.times import ms_to_ns, ns_to_ms
 
+_MAX_MS = 1e9
+"""The most that the contract holds. A trigger of 1970 waited for longer, by its clock."""
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -61,7 +64,7 @@ class Judge:
             captured_at=captured_at,
             judged_at=judged.at,
             deadline_at=ready_at + self.deadline_ns,
-            latency_ms=round(ns_to_ms(max(0, judged.at - captured_at)), 3),
+            latency_ms=round(min(ns_to_ms(max(0, judged.at - captured_at)), _MAX_MS), 3),
             model=self.model,
             timing=Timing(ready_at=ready_at, inference_ms=round(judged.inference_ms, 3)),
         )
@@ -71,7 +74,7 @@ class Judge:
         if board.key is not None:
             return board.key.board_id, self.verdict_id(board.key)
         frame_ids = [board.sightings[side].frame.frame_id for side in self.sides if side in board.sightings]
-        return f"free-{frame_ids[0]}"[:128], free_run_verdict_id(self.root, frame_ids)
+        return f"free-{frame_ids[0]}"[:128].rstrip(), free_run_verdict_id(self.root, frame_ids)
 
     def verdict_id(self, key: BoardKey) -> str:
         triggered_at = None if key.triggered_ms is None else ms_to_ns(key.triggered_ms)

@@ -128,13 +128,17 @@ class InferenceService:
         fault = f"{side} not compared with its golden board: {reason}" if reason else ""
         self._service.health[f"golden {side}"] = fault
 
+    def _clock_trouble(self, side: str, fault: str) -> None:
+        self._service.health[f"clock {side}"] = fault
+
     def _make_boards(self, settings: InferenceLine, engine: FeatureEngine, taxonomy: Taxonomy) -> Boards:
         joiner = Joiner(settings.sides, settings.join_options)
         deadline_ns = ms_to_ns(settings.inference.deadline_ms)
         odd = settings.inference.anomaly_threshold
         judge = Judge(settings.root, settings.sides, taxonomy, engine.model, deadline_ns, odd)
         service = self._service
-        return Boards(joiner, judge, self._sender, service.session, service.topics, settings.inference.evidence_share)
+        share, topics = settings.inference.evidence_share, service.topics
+        return Boards(joiner, judge, self._sender, service.session, topics, share, self._clock_trouble)
 
     def _publish_verdict(self, payload: bytes, on_done: Callable[[bool], None]) -> bool:
         return self._service.session.publish(self._service.topics.verdict, payload, on_done=on_done)

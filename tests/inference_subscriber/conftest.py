@@ -26,7 +26,7 @@ from pcb_bus.contract.messages import Frame, ModelRef
 from pcb_bus.contract.taxonomy import Taxonomy, load_taxonomy
 from pcb_bus.contract.times import NS_PER_MS, now_ns, to_rfc3339
 from pcb_bus.durable.outbox import Outbox
-from pcb_bus.durable.resends import Pace
+from pcb_bus.durable.resending import Pace
 from pcb_bus.runtime.settings import BrokerSettings
 
 MakeFrame = Callable[..., Frame]

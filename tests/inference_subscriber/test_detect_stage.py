@@ -27,6 +27,8 @@ from pcb_bus.runtime.settings import BrokerSettings
 MakeFrame = Callable[..., Frame]
 GOOD = np.full((48, 64, 3), 100, np.uint8)
 BLACK = np.zeros((48, 64, 3), np.uint8)
+STRANGE = np.zeros((0, 64, 3), np.uint8)
+"""NumPy finds no brightest pixel in it: a ValueError, which the engine does not know as a fault of its own."""
 
 
 class Bench:
@@ -70,6 +72,11 @@ def test_one_bad_image_does_not_take_its_batch_with_it(bench: Bench) -> None:
 def test_an_engine_that_always_fails_ends_the_service(bench: Bench) -> None:
     with pytest.raises(EngineFault):
         bench.run(*[BLACK] * 20)
+
+
+def test_whatever_a_strange_picture_breaks_costs_its_own_board_only(bench: Bench) -> None:
+    bench.run(GOOD, STRANGE, GOOD)
+    assert [verdict.board_id for verdict in bench.verdicts] == ["free-f0", "free-f2"]
 
 
 def test_a_good_image_in_between_forgives(bench: Bench) -> None:

@@ -20,7 +20,7 @@ from pcb_bus.contract.taxonomy import UNKNOWN_ANOMALY, Taxonomy
 from pcb_bus.contract.times import NS_PER_S, now_ns
 from pcb_bus.contract.topics import Topics
 from pcb_bus.durable.outbox import Outbox
-from pcb_bus.runtime.node import Identity, Node
+from pcb_bus.runtime.service import Service
 from pcb_bus.runtime.settings import BrokerSettings, LineSettings
 
 SIDES = ("left", "right")
@@ -29,9 +29,9 @@ MakeFrame = Callable[..., Frame]
 
 
 @pytest.fixture
-def node(broker: Broker) -> Iterator[Node]:
+def node(broker: Broker) -> Iterator[Service]:
     login = BrokerSettings(port=broker.port, credentials=broker.credentials_folder)
-    node = Node(Identity("inference", "inference"), LineSettings(broker=login))
+    node = Service("inference", "inference", LineSettings(broker=login))
     node.start()
     assert node.session.wait_connected(10)
     yield node
@@ -39,7 +39,7 @@ def node(broker: Broker) -> Iterator[Node]:
 
 
 @pytest.fixture
-def boards(node: Node, taxonomy: Taxonomy, outbox: Outbox) -> Boards:
+def boards(node: Service, taxonomy: Taxonomy, outbox: Outbox) -> Boards:
     judge = Judge("pcb", SIDES, taxonomy, ModelRef(name="m", sha256="0" * 64), NS_PER_S)
     topic = Topics().verdict
     sender = VerdictSender(lambda payload, done: node.session.publish(topic, payload, on_done=done), outbox)
@@ -92,3 +92,12 @@ def test_a_known_defect_carries_the_heat_map_as_well(boards: Boards, reader: Pro
     verdict = decode_json(Verdict, reader.wait_for("pcb/verdict").payload)
     assert (verdict.category, verdict.confidence) == ("solder", 0.9)
     assert kept(reader)["left"].heat_map is not None
+
+
+def test_findings_that_break_the_contract_make_an_unjudged_board(
+    boards: Boards, reader: Probe, make_frame: MakeFrame
+) -> None:
+    """A network of a stranger's may be surer than sure; its boards have a verdict all the same."""
+    show(boards, make_frame, left=Findings((Detection(1, 2, 3, 4, 1.5, "short"),)), right=Findings())
+    verdict = decode_json(Verdict, reader.wait_for("pcb/verdict").payload)
+    assert (verdict.board_id, verdict.category, verdict.status) == ("b", "unjudged", "incomplete")

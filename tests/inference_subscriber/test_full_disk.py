@@ -14,7 +14,7 @@ from inference_subscriber.service import InferenceService
 from pcb_bus.contract.codec import encode_json
 from pcb_bus.contract.messages import Recorded
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns
-from pcb_bus.durable.resends import Pace
+from pcb_bus.durable.resending import Pace
 
 Line = Any  # see conftest
 StartService = Callable[..., InferenceService]

@@ -18,7 +18,7 @@ from pcb_bus.contract.identity import verdict_id
 from pcb_bus.contract.messages import Recorded
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns
 from pcb_bus.durable.outbox import Outbox
-from pcb_bus.durable.resends import Pace
+from pcb_bus.durable.resending import Pace
 from recorder.tables import Inspection
 
 Line = Any  # see conftest

@@ -49,7 +49,10 @@ def rejected(reason: str, kind: str = "frame") -> float:
 
 
 def overload_drops() -> float:
-    return REGISTRY.get_sample_value("boardline_inference_frames_dropped_total", {"reason": "overload"}) or 0.0
+    """Of frames that waited to be read, and of pictures that waited for the engine."""
+    frames = REGISTRY.get_sample_value("boardline_messages_dropped_total", {"kind": "frame", "reason": "queue_full"})
+    pictures = REGISTRY.get_sample_value("boardline_inference_frames_dropped_total", {"reason": "overload"})
+    return (frames or 0.0) + (pictures or 0.0)
 
 
 def show_both(line: Line, board_id: str, at: int, left: bytes, right: bytes) -> None:
@@ -298,18 +301,88 @@ def test_all_triggers_of_a_long_absence_have_room(
         broker=BrokerSettings(port=broker.port), inference=InferenceSettings(outbox=tmp_path / "outbox.db")
     )
     service = InferenceService(settings, red_spots, taxonomy)
-    waiting = Delivery("pcb/trigger", b"{}", False, 0, None, None, ack=lambda: None)
-    for _ in range(QUEUED_AT_BROKER + 1000):
-        service._triggers.put(waiting)
-    assert len(service._triggers) == QUEUED_AT_BROKER + 1000
+    triggers = next(each for each in service._service.session._subscriptions if each.filter.matches("pcb/trigger"))
+    dropped = {"kind": "trigger", "reason": "queue_full"}
+    before = REGISTRY.get_sample_value("boardline_messages_dropped_total", dropped)
+    for _ in range(QUEUED_AT_BROKER + 1000):  # its threads are not started: all of them wait
+        triggers.handler(Delivery("pcb/trigger", b"{}", False, 0, None, None, ack=lambda: None))
+    assert REGISTRY.get_sample_value("boardline_messages_dropped_total", dropped) == before
 
 
-def test_a_frame_of_another_time_is_dropped_and_said_so(
-    running: Line, good_jpeg: bytes, caplog: pytest.LogCaptureFixture
+def status_detail(line: Line, state: str, words: str = "") -> str:
+    """The detail of the first status of this state that has these words in it, once it is there."""
+
+    def fits(received: Any) -> bool:
+        status = json.loads(received.payload)
+        return bool(status["state"] == state and words in status["detail"])
+
+    return str(json.loads(line.viewer.wait_for("pcb/status/inference", fits).payload)["detail"])
+
+
+@pytest.mark.parametrize(
+    ("offset_s", "words"),
+    [
+        (3600, "the clock of edge-left is 3600.0 s ahead of this machine's: set up NTP on both"),
+        (-35, "a frame of left came 35.0 s after its capture: the clock of edge-left is behind"),
+    ],
+)
+def test_a_wrong_clock_makes_the_node_degraded_until_it_is_right(
+    running: Line, good_jpeg: bytes, caplog: pytest.LogCaptureFixture, offset_s: int, words: str
 ) -> None:
-    running.show("left", good_jpeg, captured_at=now_ns() - 35 * NS_PER_S)
-    running.show("left", good_jpeg, captured_at=now_ns() - 35 * NS_PER_S)
+    for _ in range(3):
+        running.show("left", good_jpeg, captured_at=now_ns() + offset_s * NS_PER_S)
+    assert status_detail(running, "degraded").startswith(words)
     running.trigger("after-them")
-    running.verdict_on("after-them")
-    (said,) = [record.message for record in caplog.records if "dropped a frame" in record.message]
-    assert "left, by its own time captured 35.0 s before it came" in said
+    assert running.verdict_on("after-them")["category"] == "unjudged"
+    running.show("right", good_jpeg)
+    running.verdicts(2)
+    latest = json.loads(running.viewer.received("pcb/status/inference")[-1].payload)
+    assert latest["state"] == "degraded", "the other camera's clock says nothing of this one's"
+    running.show("left", good_jpeg)
+    until(lambda: json.loads(running.viewer.received("pcb/status/inference")[-1].payload)["state"] == "online")
+    assert sum(words in record.message for record in caplog.records) == 1
+
+
+def test_a_retained_trigger_is_refused_and_counted(line: Line, start_service: StartService, broker: Broker) -> None:
+    """What was retained before, and what is published to be retained while the node listens."""
+    before = rejected("retained", "trigger")
+    trigger = json.dumps({"v": 1, "board_id": "old", "triggered_at": "2026-01-01T00:00:00Z", "source": "photo-eye"})
+    line.photo_eye.publish("pcb/trigger", trigger, retain=True)
+    start_service()
+    wait_online(line)
+    line.photo_eye.publish("pcb/trigger", trigger, retain=True)
+    line.photo_eye.publish("pcb/trigger", b"", retain=True)
+    line.trigger("fresh")
+    assert line.verdict_on("fresh")["category"] == "unjudged"
+    assert [verdict["board_id"] for verdict in line.verdicts(1)] == ["fresh"]
+    assert rejected("retained", "trigger") == before + 1
+
+
+HOSTILE_IDS = (
+    "../../etc/passwd",
+    "'; DROP TABLE boards; --",
+    "%s%n{0}",
+    "<script>",
+    "보드 \u202e17\u0301",
+    "\U0001f984" * 128,
+)
+
+
+def test_ids_and_times_of_strangers_harm_nothing(running: Line, good_jpeg: bytes) -> None:
+    for number, board_id in enumerate(HOSTILE_IDS):
+        show_both(running, board_id, running.trigger(board_id), good_jpeg, good_jpeg)
+        assert running.verdict_on(board_id)["category"] == "normal"
+        running.show("left", good_jpeg, frame_id=board_id, captured_at=(0, 2**62)[number % 2])
+    for board_id, at in (("of-1970", 0), ("of-2199", 7_258_000_000 * NS_PER_S)):
+        running.trigger(board_id, at)
+        running.verdict_on(board_id)
+    show_both(running, "last", running.trigger("last"), good_jpeg, good_jpeg)
+    assert running.verdict_on("last")["category"] == "normal"
+
+
+def test_a_picture_of_one_line_is_inspected(line: Line, start_service: StartService) -> None:
+    start_service(sides=("left",))
+    wait_online(line)
+    thin = cv2.imencode(".jpg", np.full((1, 65_000, 3), 80, np.uint8))[1].tobytes()
+    line.show("left", thin, width=65_000, height=1, board_id="thin")
+    assert line.verdict_on("thin")["category"] == "normal"

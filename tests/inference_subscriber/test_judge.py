@@ -4,6 +4,8 @@ import uuid
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from inference_subscriber.board import Board, BoardKey, Inspected, Sighting
 from inference_subscriber.engines.base import Detection, Findings
@@ -128,6 +130,41 @@ def test_in_free_run_the_frames_name_the_board(judge_board: JudgeBoard) -> None:
 def test_a_verdict_survives_the_wire(judge_board: JudgeBoard) -> None:
     verdict = judge_board(left={"short": 0.9}, right={})
     assert decode_json(Verdict, encode_json(verdict)).sides == verdict.sides
+
+
+IDS = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=128).filter(
+    lambda text: text == text.strip()
+)
+TIMES = st.integers(0, 4_000_000_000 * NS_PER_S) | st.sampled_from([0, 7_258_118_399 * NS_PER_S])
+FRAMES = st.dictionaries(st.sampled_from(SIDES), st.tuples(IDS, TIMES), min_size=1)
+
+
+@given(IDS, st.none() | TIMES, FRAMES, st.booleans())
+def test_whatever_ids_and_times_strangers_send_there_is_a_verdict(
+    taxonomy: Taxonomy,
+    make_frame: MakeFrame,
+    board_id: str,
+    triggered_at: int | None,
+    frames: dict[str, tuple[str, int]],
+    free_run: bool,
+) -> None:
+    board = Board(None if free_run else BoardKey.of(board_id, triggered_at), 0, None, 0, triggered_at)
+    for side, (frame_id, captured_at) in frames.items():
+        frame = make_frame(side, None if free_run else board_id, triggered_at, captured_at, frame_id)
+        board.sightings[side] = Sighting(frame, 0, Inspected(Findings(), 20.0))
+    judge = Judge("pcb", SIDES, taxonomy, ModelRef(name="m", sha256="0" * 64), deadline_ns=NS_PER_S)
+    verdict = judge.verdict(board, Judged(JUDGED_AT, inference_ms=40.0))
+    assert decode_json(Verdict, encode_json(verdict)).verdict_id == verdict.verdict_id
+
+
+def test_a_frame_id_that_is_cut_leaves_an_id(judge: Judge, make_frame: MakeFrame) -> None:
+    frame = make_frame("left", None, None, TRIGGERED_AT, "f" * 122 + " " + "g" * 5)
+    board = Board(None, 0, None, 0, None, {"left": Sighting(frame, 0, Inspected(Findings(), 20.0))})
+    assert judge.verdict(board, Judged(JUDGED_AT, 0.0)).board_id == "free-" + "f" * 122
+
+
+def test_a_trigger_of_1970_has_the_longest_latency_that_there_is(judge_board: JudgeBoard) -> None:
+    assert judge_board(triggered_at=1).latency_ms == 1e9
 
 
 def test_evidence_of_every_bad_board_and_a_share_of_the_good(judge_board: JudgeBoard) -> None:
