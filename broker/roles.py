@@ -67,7 +67,10 @@ def _actuator(topics: Topics) -> Role:
         topics,
         "actuator",
         writes=(str(topics.actuation), str(topics.resend_actuation)),
-        reads=(str(topics.verdict), str(topics.recorded), str(topics.status("inference"))),
+        reads=(
+            *map(str, (topics.verdict, topics.recorded, topics.unreported, topics.trigger)),
+            str(topics.status("inference")),
+        ),
     )
 
 
@@ -75,7 +78,7 @@ def _recorder(topics: Topics) -> Role:
     return _node(
         topics,
         "recorder",
-        writes=(str(topics.recorded), str(topics.config), str(topics.command("actuator"))),
+        writes=(str(topics.recorded), str(topics.config), str(topics.unreported)),
         reads=(
             str(topics.trigger),
             str(topics.verdict),
