@@ -112,7 +112,8 @@ class Pulses:
             self._changed.notify_all()
         if self._thread.is_alive():
             self._thread.join(timeout=0.5)
-        self._drop_all()
+        with self._changed:
+            self._drop_all()
 
     # What may begin
 

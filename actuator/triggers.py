@@ -7,10 +7,11 @@ from collections import OrderedDict, deque
 
 from pcb_bus.contract.identity import verdict_id
 from pcb_bus.contract.messages import Trigger
-from pcb_bus.contract.times import NS_PER_S, ms_to_ns
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, ms_to_ns
 
 _BOARDS = 2000
-_MEMORY_NS = 60 * NS_PER_S
+_MEMORY_NS = 15 * NS_PER_S  # a clock that NTP slews runs up to 0.5 ms a second too fast or slow
+_HELD_UP_NS = 250 * NS_PER_MS
 _WINDOW = 32
 _AGREE = 3  # so many in a row that are as late as each other: the way is longer now, or a clock was set
 
@@ -18,12 +19,12 @@ _AGREE = 3  # so many in a row that are as late as each other: the way is longer
 class BoardMoments:
     """Remembers the last boards.
 
-    A trigger says by its sender's monotonic clock how old it is (`age_ms`). One that was held up on its way looks late
-    beside the others of its sender, and its moment is not used: nobody knows how late it is.
+    A trigger says by its sender's monotonic clock how old it is (`age_ms`). How long one was held up on its way shows
+    beside the others of its sender. If that is too long, its moment is not used: perhaps a clock was set.
 
     Args:
         root: of the line's topics.
-        tolerance_ns: how much later than the quickest one a trigger may come.
+        tolerance_ns: how much the way of triggers may vary.
     """
 
     def __init__(self, root: str, tolerance_ns: int) -> None:
@@ -40,7 +41,7 @@ class BoardMoments:
         """A trigger came at `now`; whether its moment is known. The first word on a board stands."""
         age = ms_to_ns(trigger.age_ms or 0)
         late = self._lateness(trigger.source, now - (trigger.triggered_at + age), now)
-        if late > self._tolerance_ns:
+        if late > _HELD_UP_NS:
             return False
         self._moments.setdefault(verdict_id(self._root, trigger.board_id, trigger.triggered_at), now - age - late)
         if len(self._moments) > _BOARDS:

@@ -1,8 +1,9 @@
 """Verdict to pin: `python -m benchmarks.actuator [--verdicts N] [--rate R] [--busy N] [--json FILE]`.
 
 A real broker, the real service with its ledger on this disk, gpiozero's mock pins, whose states carry their times.
-First verdicts that fire at once, then as many for a gate downstream, many boards on their way to it at a time. Exit
-code 1 when a figure that was promised is missed; `--busy` lets so many processes compute meanwhile.
+First verdicts that fire at once, then as many for a gate downstream, many boards on their way to it at a time, each
+announced by a trigger from a camera whose clock is wrong by `--off` hours. Exit code 1 when a figure that was promised
+is missed; `--busy` lets so many processes compute meanwhile.
 """
 
 import argparse
@@ -11,9 +12,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,9 +28,10 @@ from benchmarks.bus import TOPICS, session
 from benchmarks.machine import machine
 from broker import Broker
 from pcb_bus.contract.codec import decode_json, encode_json
-from pcb_bus.contract.messages import Actuation, Category, ModelRef, NodeStatus, Verdict
-from pcb_bus.contract.times import NS_PER_S, now_ns
-from pcb_bus.contract.topics import exactly
+from pcb_bus.contract.identity import verdict_id
+from pcb_bus.contract.messages import Actuation, Category, ModelRef, NodeStatus, Trigger, Verdict
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns
+from pcb_bus.contract.topics import Topic, exactly
 from pcb_bus.mqtt.session import Delivery, MqttSession, Subscription
 from pcb_bus.runtime.settings import BrokerSettings
 from simulator.workplace import free_ports
@@ -36,15 +39,15 @@ from simulator.workplace import free_ports
 _PAGE = 4096
 DELAY_MS, AT_ONCE_MS, DOWNSTREAM_MS = 1000, 10, 15
 AT_ONCE_PIN, DOWNSTREAM_PIN = 22, 27
-GATES = {
+GATES: dict[str, dict[str, object]] = {
     "scrap": {"pin": AT_ONCE_PIN, "duration_ms": AT_ONCE_MS},
     "solder": {"pin": DOWNSTREAM_PIN, "duration_ms": DOWNSTREAM_MS, "gate_delay_ms": DELAY_MS},
 }
 # Figure: percentile -> most ms, or none where it is for information.
 LIMITS: dict[str, dict[str, float | None]] = {
-    "verdict received to pin high": {"p50": 1.0, "p99": 5.0, "max": None},
+    "verdict received to pin high": {"p50": 2.0, "p99": 4.0, "max": None},
     "verdict published to pin high": {"p50": None, "p99": None, "max": None},
-    "scheduled pulse, after its time": {"p50": None, "p99": 2.0, "max": None},
+    "pulse downstream, after its time by the trigger": {"p50": None, "p99": 5.0, "max": None},
     "pulse length, beyond what was asked": {"p50": None, "p99": None, "max": None},
     "one synced write of 4 KB in place": {"p50": None, "p99": None, "max": None},
 }
@@ -55,7 +58,7 @@ def main() -> int:
     given = _arguments()
     with tempfile.TemporaryDirectory(prefix="boardline-", dir=given.folder) as folder, busy(given.busy):
         disk = measure_disk(Path(folder) / "disk", 200)
-        times = measure(Path(folder), given.verdicts, given.rate)
+        times = measure(Path(folder), given.verdicts, given.rate, round(given.off * 3600 * NS_PER_S))
     figures = figures_of(times, disk)
     kept = {f"{name}, {which}": ok for name, which, ok in promises(figures)}
     show(figures, given)
@@ -71,6 +74,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--verdicts", type=int, default=1000, help="of each kind")
     parser.add_argument("--rate", type=float, default=40.0, help="verdicts a second, up to 50")
     parser.add_argument("--busy", type=int, default=0, help="processes that compute meanwhile")
+    parser.add_argument("--off", type=float, default=1.0, help="hours by which the camera's clock is ahead")
     parser.add_argument("--folder", type=Path, help="on the disk to measure (default: the system's temporary folder)")
     parser.add_argument("--json", type=Path, help="write the figures there")
     given = parser.parse_args()
@@ -79,7 +83,7 @@ def _arguments() -> argparse.Namespace:
     return given
 
 
-def measure(folder: Path, count: int, rate: float) -> dict[str, Any]:
+def measure(folder: Path, count: int, rate: float, off: int) -> dict[str, Any]:
     """Every time in seconds, by what was measured, and how many verdicts had which outcome."""
     watcher = Watcher()
     (port,) = free_ports(1)
@@ -88,24 +92,41 @@ def measure(folder: Path, count: int, rate: float) -> dict[str, Any]:
         settings = BrokerSettings(port=port, credentials=broker.credentials_folder)
         stack.enter_context(session("viewer", settings, *watcher.subscriptions))
         inference = stack.enter_context(session("inference", settings))
+        eye = stack.enter_context(session("trigger", settings))
         times = folder / "times.json"
         with station(folder, settings, times):
             watcher.wait_for_birth()
-            for category in ("scrap", "solder"):
-                send(inference, category, count, rate)
+            send(lambda number: (inference, TOPICS.verdict, verdict("scrap", now_ns())), count, rate)
+            due: list[float] = []
+
+            def announce(number: int) -> tuple[MqttSession, Topic, bytes]:
+                due.append(time.monotonic() + DELAY_MS / 1000)
+                return eye, TOPICS.trigger, trigger(number, now_ns() + off)
+
+            # Half a period between a trigger and the verdict on its board.
+            judge = threading.Timer(0.5 / rate, send, (lambda number: judged(inference, number, off), count, rate))
+            judge.start()
+            send(announce, count, rate)
+            judge.join()
             outcomes = watcher.wait_for(2 * count)
-        return {**json.loads(times.read_text(encoding="utf-8")), "outcomes": outcomes}
+        found = json.loads(times.read_text(encoding="utf-8"))
+        after = [at - moment for at, moment in zip(found["ROSE"][str(DOWNSTREAM_PIN)], due, strict=True)]
+        return {**found, "DOWNSTREAM": after, "outcomes": outcomes}
 
 
 @contextmanager
 def station(folder: Path, broker: BrokerSettings, times: Path) -> Iterator[None]:
     """The actuator; it has written its times when this ends."""
     config = folder / "line.yaml"
+    taxonomy = yaml.safe_load(Path("config/pcb_defects.yaml").read_text(encoding="utf-8"))
+    labels = {name: {"label": rule["label"]} for name, rule in taxonomy["categories"].items()}
+    taxonomy["categories"] = {name: {**rule, **GATES.get(name, {})} for name, rule in labels.items()}
+    (folder / "defects.yaml").write_text(yaml.safe_dump(taxonomy, sort_keys=False), encoding="utf-8")
     line = {
-        "taxonomy": str(Path("config/pcb_defects.yaml").resolve()),
+        "taxonomy": str(folder / "defects.yaml"),
         "broker": {"port": broker.port, "credentials": str(broker.credentials)},
         "log": {"directory": str(folder / "log"), "level": "warning"},
-        "actuator": {"ledger": str(folder / "ledger.db"), "gates": GATES},
+        "actuator": {"ledger": str(folder / "ledger.db"), "outbox": str(folder / "outbox.db")},
     }
     config.write_text(yaml.safe_dump(line), encoding="utf-8")
     command = [sys.executable, "-m", "benchmarks.actuator_station", str(times), "--config", str(config)]
@@ -117,26 +138,42 @@ def station(folder: Path, broker: BrokerSettings, times: Path) -> Iterator[None]
         process.wait()
 
 
-def send(inference: MqttSession, category: Category, count: int, rate: float) -> None:
+def send(make: Callable[[int], tuple[MqttSession, Topic, bytes]], count: int, rate: float) -> None:
     begin = time.monotonic()
     for number in range(count):
         time.sleep(max(0.0, begin + number / rate - time.monotonic()))
-        if not inference.publish(TOPICS.verdict, verdict(category, now_ns())):
+        sender, topic, payload = make(number)
+        if not sender.publish(topic, payload):
             raise ConnectionError("the broker is gone")
 
 
-def verdict(category: Category, now: int) -> bytes:
+_TRIGGERED: dict[int, int] = {}
+
+
+def trigger(number: int, triggered_at: int) -> bytes:
+    """Of a photo-eye whose wall clock says `triggered_at`, seen just now."""
+    _TRIGGERED[number] = triggered_at = triggered_at // NS_PER_MS * NS_PER_MS
+    return encode_json(Trigger(board_id=f"board-{number}", triggered_at=triggered_at, source="eye", age_ms=0.0))
+
+
+def judged(inference: MqttSession, number: int, off: int) -> tuple[MqttSession, Topic, bytes]:
+    board = f"board-{number}"
+    identity = verdict_id(TOPICS.root, board, _TRIGGERED[number])
+    return inference, TOPICS.verdict, verdict("solder", now_ns(), board, identity, off)
+
+
+def verdict(category: Category, now: int, board_id: str = "board", identity: str = "", off: int = 0) -> bytes:
     return encode_json(
         Verdict(
-            verdict_id=str(uuid.uuid4()),
-            board_id="board",
+            verdict_id=identity or str(uuid.uuid4()),
+            board_id=board_id,
             status="ok",
             final_defect_type="폐기",
             category=category,
             confidence=0.9,
             gpio_signal=None,
             sides={},
-            captured_at=now,
+            captured_at=now + off,
             judged_at=now,
             deadline_at=now + 2 * NS_PER_S,
             latency_ms=0.0,
@@ -191,7 +228,7 @@ def busy(count: int) -> Iterator[None]:
 
 
 def measure_disk(path: Path, count: int) -> list[float]:
-    """Seconds of one small durable write in place: what no intent can be faster than."""
+    """Seconds of one small durable write in place: what no synced verdict can be faster than."""
     path.write_bytes(bytes(_PAGE))
     file = os.open(path, os.O_WRONLY | os.O_DSYNC)
     os.fsync(file)
@@ -211,7 +248,7 @@ def figures_of(times: Mapping[str, Any], disk: Sequence[float]) -> Figures:
     asked = ((AT_ONCE_PIN, AT_ONCE_MS), (DOWNSTREAM_PIN, DOWNSTREAM_MS))
     beyond = [length - ms / 1000 for pin, ms in asked for length in high[str(pin)]]
     published = times["CAPTURED_TO_HIGH"][: len(times["RECEIVED_TO_HIGH"])]
-    samples = (times["RECEIVED_TO_HIGH"], published, times["PULSE_LAG"], beyond, disk)
+    samples = (times["RECEIVED_TO_HIGH"], published, times["DOWNSTREAM"], beyond, disk)
     return {name: _percentiles(values) for name, values in zip(LIMITS, samples, strict=True)}
 
 

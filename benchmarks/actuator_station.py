@@ -5,6 +5,7 @@
 
 import json
 import sys
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,16 +28,32 @@ class Times:
         self.values.append(seconds)
 
 
+class TimedPin(MockPin):  # type: ignore[misc]
+    """Keeps the monotonic seconds at which it went high."""
+
+    def __init__(self, factory: MockFactory, info: object) -> None:
+        self.rose: list[float] = []
+        super().__init__(factory, info)
+
+    def _change_state(self, value: bool) -> bool:
+        changed = bool(super()._change_state(value))
+        if changed and value:
+            self.rose.append(time.monotonic())
+        return changed
+
+
 def main(argv: list[str]) -> int:
     file, *arguments = argv
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    Device.pin_factory = pins = MockFactory()
+    Device.pin_factory = pins = MockFactory(pin_class=TimedPin)
     times = {name: Times() for name in ("RECEIVED_TO_HIGH", "CAPTURED_TO_HIGH", "PULSE_LAG")}
     for name, each in times.items():
         setattr(metrics, name, each)
     code = run_service(ActuatorLineSettings, build_for_good, lambda _: NODE, arguments, program="actuator_station")
     measured: dict[str, object] = {name: each.values for name, each in times.items()}
-    measured["HIGH"] = {info.name.removeprefix("GPIO"): _high(pin) for info, pin in pins.pins.items()}
+    names = {info.name.removeprefix("GPIO"): pin for info, pin in pins.pins.items()}
+    measured["HIGH"] = {name: _high(pin) for name, pin in names.items()}
+    measured["ROSE"] = {name: pin.rose for name, pin in names.items()}
     Path(file).write_text(json.dumps(measured), encoding="utf-8")
     return code
 

@@ -15,8 +15,7 @@ from pcb_bus.contract.codec import decode_json
 from pcb_bus.contract.messages import Recorded
 from pcb_bus.contract.topics import Topics, exactly
 from pcb_bus.mqtt.session import Delivery, MqttSession, Subscription
-from pcb_bus.runtime.settings import with_credentials
-from pcb_bus.runtime.settings import BrokerSettings
+from pcb_bus.runtime.settings import BrokerSettings, with_credentials
 
 TOPICS = Topics()
 _READY_S = 10.0

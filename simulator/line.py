@@ -13,8 +13,7 @@ from pcb_bus.contract.topics import Topics
 from pcb_bus.durable.outbox import Outbox
 from pcb_bus.durable.trigger_source import TriggerSource
 from pcb_bus.mqtt.session import MqttSession, SessionOptions
-from pcb_bus.runtime.settings import with_credentials
-from pcb_bus.runtime.settings import BrokerSettings
+from pcb_bus.runtime.settings import BrokerSettings, with_credentials
 from simulator.lessons import LessonOptions
 from simulator.processes import ProcessSpec, Supervisor
 from simulator.schedule import BARE, Schedule
