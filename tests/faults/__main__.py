@@ -1,12 +1,14 @@
-"""`python -m faults [--boards N] [--seed N] [--only NAME,…]`: every fault, and what it cost.
+"""`python -m faults [--boards N] [--seed N] [--seeds N] [--only NAME,…]`: every fault, and what it cost.
 
-Exit code 0 only if nothing was lost, doubled or fired late.
+Exit code 0 only if nothing was lost, doubled, fired late or done for a command that had failed.
+`python -m faults --stops N` stops each service N times instead, with bursts of signals.
 """
 
 import argparse
 import signal
 import sys
 
+from faults.stops import run_stops
 from faults.suite import Choice, list_faults, run_suite
 
 _ENDED = 128 + signal.SIGTERM
@@ -16,7 +18,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="faults", description=__doc__)
     parser.add_argument("--boards", type=int, default=15, help="boards that pass during each fault (default: 15)")
     parser.add_argument("--rate", type=float, default=5.0, help="boards a second (default: 5)")
-    parser.add_argument("--seed", type=int, default=1, help="of order, moments and boards (default: 1)")
+    parser.add_argument("--seed", type=_seed, default=1, help="of order, moments and boards, or `random` (default: 1)")
+    parser.add_argument("--seeds", type=int, default=1, help="so many runs, each with the next seed (default: 1)")
+    parser.add_argument("--stops", type=int, help="stop each service so often instead, with bursts of signals")
     parser.add_argument("--only", default="", help="names of faults, or parts of them, with commas between")
     parser.add_argument("--recovery", type=float, default=40.0, help="seconds that the line may take (default: 40)")
     parser.add_argument("--list", action="store_true", help="name the faults, and end")
@@ -27,9 +31,23 @@ def main(argv: list[str] | None = None) -> int:
         return list_faults()
     only = tuple(part.strip() for part in options.only.split(",") if part.strip())
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_ENDED))  # so that everything is undone then, too
-    return run_suite(
-        Choice(options.boards, options.rate, options.seed, only, options.recovery, options.json, options.keep)
+    if options.stops is not None:
+        return run_stops(options.stops, options.seed, only)
+    choice = Choice(
+        boards=options.boards,
+        rate=options.rate,
+        seed=options.seed,
+        seeds=options.seeds,
+        only=only,
+        recovery_s=options.recovery,
+        json=options.json,
+        keep=options.keep,
     )
+    return run_suite(choice)
+
+
+def _seed(text: str) -> int | None:
+    return None if text == "random" else int(text)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,19 @@
 """Is every board accounted for, once? Pure: what passed, and what is on record, go in; what is wrong comes out."""
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
 
-from pcb_bus.contract.times import NS_PER_MS, ns_to_ms
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, ns_to_ms
 
 NO_VERDICT = "missing"
 _OF_REJECTED = ("rejected", "duplicate")
 _TOLERANCE_NS = 2 * NS_PER_MS  # times on record are cut to whole milliseconds
+_SAME_NS = 300 * NS_PER_MS  # a pulse and its report are this near to each other, on a machine however busy
+_EARLY_NS, _LATE_NS = 10 * NS_PER_MS, 50 * NS_PER_MS  # of a pulse downstream: `max_lag_ms`, and the trigger's own way
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,49 @@ class ReportRow:
 
     verdict_id: str
     outcome: str
+    pin: int | None
     fired_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """A pin was made high: `at` by the true clock, `own` by that of the process which did it (both ns)."""
+
+    pin: int
+    at: int
+    own: int
+
+    def __str__(self) -> str:
+        return f"pin {self.pin} went high at {datetime.fromtimestamp(self.at / NS_PER_S, UTC):%H:%M:%S.%f}"
+
+
+@dataclass(frozen=True, slots=True)
+class TestPulse:
+    """A `test_pulse` was asked for: until it is answered, or given up (ns), its pin may go high, once."""
+
+    __test__ = False  # no test, whatever pytest thinks of the name
+
+    pin: int
+    asked_at: int
+    answered_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """From `since` until `until` (ns) no gate may fire, but for a test pulse."""
+
+    since: int
+    until: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Slowness:
+    """From `since` until `until` (ns) a message took up to `by` (ns) longer on its way."""
+
+    since: int
+    until: int
+    by: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,31 +90,46 @@ class Evidence:
 
     Args:
         triggers: number of rows of each verdict id.
-        pulses: how often a pin went high for each verdict id, by the driver's own word.
+        pulses: each time that a pin was made high, as the relays saw it.
         deadlines: until when (ns) a gate might act on a verdict, where that was heard.
+        delays: how long (ns) after its trigger a board reaches the gate of a pin downstream.
         offsets: by how much (ns) wall clocks were ahead, some time or other.
+        foreign: ids of verdicts and boards that a fault made up.
     """
 
     triggers: Mapping[str, int] = field(default_factory=dict)
     inspections: tuple[InspectionRow, ...] = ()
     reports: tuple[ReportRow, ...] = ()
-    pulses: Mapping[str, int] = field(default_factory=dict)
+    pulses: tuple[Pulse, ...] = ()
     deadlines: Mapping[str, int] = field(default_factory=dict)
+    delays: Mapping[int, int] = field(default_factory=dict)
     offsets: tuple[int, ...] = (0,)
+    slowness: tuple[Slowness, ...] = ()
+    silences: tuple[Silence, ...] = ()
+    tests: tuple[TestPulse, ...] = ()
+    foreign: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What is wrong, one line a board; `unjudged`: boards on record without a judgement, which is no fault."""
+    """What is wrong, one line a board or pulse.
+
+    Args:
+        commands: pulses that only a command can have brought about which was refused, expired or never answered.
+        unjudged: boards on record without a judgement, which is no fault.
+        downstream_ms: how far from its time each pulse of a gate downstream began.
+    """
 
     lost: tuple[str, ...] = ()
     doubled: tuple[str, ...] = ()
     late: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
     unjudged: int = 0
+    downstream_ms: tuple[float, ...] = ()
 
     @property
     def balanced(self) -> bool:
-        return not (self.lost or self.doubled or self.late)
+        return not (self.lost or self.doubled or self.late or self.commands)
 
 
 def audit(passes: Iterable[Pass], evidence: Evidence) -> Audit:
@@ -79,6 +141,7 @@ def audit(passes: Iterable[Pass], evidence: Evidence) -> Audit:
         doubled=tuple(line for each in accounts for line in each.doubled()),
         late=tuple(line for each in accounts for line in each.late()),
         unjudged=sum(1 for each in accounts if each.unjudged),
+        downstream_ms=tuple(ns_to_ms(by) for each in accounts for by in each.downstream()),
     )
 
 
@@ -87,14 +150,73 @@ def strangers(known: Iterable[Pass], evidence: Evidence) -> tuple[str, ...]:
 
     That a malformed verdict was rejected is reported under the id that it bears, as it should be.
     """
-    ours = {each.verdict_id for each in known}
+    ours = {each.verdict_id for each in known} | evidence.foreign
     kinds = {
         "trigger": evidence.triggers.keys(),
-        "inspection": {row.verdict_id for row in evidence.inspections},
+        "inspection": {row.verdict_id for row in evidence.inspections if row.board_id not in evidence.foreign},
         "report": {row.verdict_id for row in evidence.reports if row.outcome not in _OF_REJECTED},
-        "pulse": evidence.pulses.keys(),
     }
-    return tuple(f"{kind} {key}: no board asked for it" for kind, keys in kinds.items() for key in sorted(keys - ours))
+    named = [f"{kind} {key}: no board asked for it" for kind, keys in kinds.items() for key in sorted(keys - ours)]
+    return (*named, *(f"{pulse}, and no report says so" for pulse in unexplained(evidence)))
+
+
+def unexplained(evidence: Evidence) -> tuple[Pulse, ...]:
+    """Pulses of which no report speaks, that no test was, and that broke no silence."""
+    silent = {pulse for pulse, _ in _broken_silences(evidence)}
+    return tuple(pulse for pulse in _Explanation(evidence).left if pulse not in silent)
+
+
+def commands_carried_out(evidence: Evidence) -> tuple[str, ...]:
+    """Pulses within a silence, for which somebody must have obeyed a command that was as good as refused."""
+    return tuple(f"{pulse}, although {silence.why}" for pulse, silence in _broken_silences(evidence))
+
+
+def _broken_silences(evidence: Evidence) -> list[tuple[Pulse, Silence]]:
+    tests = _Explanation(evidence).tests
+    return [
+        (pulse, silence)
+        for silence in evidence.silences
+        for pulse in evidence.pulses
+        if silence.since < pulse.at < silence.until and pulse not in tests
+    ]
+
+
+class _Explanation:
+    """Which pulse each report of a gate that fired speaks of, which were tests, and what is left."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.left = sorted(evidence.pulses, key=lambda pulse: pulse.own)
+        self.tests = {pulse for test in evidence.tests for pulse in self._take(partial(_is, test))}
+        self.of_verdict: dict[str, list[Pulse]] = {}
+        for row in evidence.reports:
+            if row.outcome == "fired" and row.fired_at is not None:
+                self.of_verdict.setdefault(row.verdict_id, []).extend(self._take_fired(row.pin, row.fired_at))
+        for row in evidence.reports:
+            if row.outcome == "unknown":  # a crash came in the middle: perhaps the pin went high
+                self._take(partial(_is_of, row.pin))
+
+    def _take(self, fits: Callable[[Pulse], bool]) -> list[Pulse]:
+        """The first that fits, or none."""
+        found = [pulse for pulse in self.left if fits(pulse)][:1]
+        for pulse in found:
+            self.left.remove(pulse)
+        return found
+
+    def _take_fired(self, pin: int | None, fired_at: int) -> list[Pulse]:
+        """The one nearest to that time, by the clock of the process that reports it."""
+        since = bisect_left(self.left, fired_at - _SAME_NS, key=lambda pulse: pulse.own)
+        until = bisect_left(self.left, fired_at + _SAME_NS, key=lambda pulse: pulse.own)
+        near = [pulse for pulse in self.left[since:until] if pulse.pin == pin]
+        best = min(near, key=lambda pulse: abs(pulse.own - fired_at), default=None)
+        return self._take(lambda pulse: pulse is best)
+
+
+def _is(test: TestPulse, pulse: Pulse) -> bool:
+    return pulse.pin == test.pin and test.asked_at <= pulse.at <= test.answered_at
+
+
+def _is_of(pin: int | None, pulse: Pulse) -> bool:
+    return pin in {None, pulse.pin}
 
 
 class _View:
@@ -102,6 +224,7 @@ class _View:
 
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence
+        self.pulses = _Explanation(evidence).of_verdict
         self.inspections: dict[str, list[InspectionRow]] = {}
         self.reports: dict[str, list[ReportRow]] = {}
         for row in evidence.inspections:
@@ -117,10 +240,9 @@ class _Account:
     def __init__(self, board: Pass, view: _View) -> None:
         key = board.verdict_id
         self._board = board
+        self._evidence = view.evidence
         self._triggers = view.evidence.triggers.get(key, 0)
-        self._pulses = view.evidence.pulses.get(key, 0)
-        self._deadline = view.evidence.deadlines.get(key)
-        self._offsets = view.evidence.offsets
+        self._pulses = view.pulses.get(key, [])
         self._rows = view.inspections.get(board.board_id, [])
         self._reports = view.reports.get(key, [])
 
@@ -140,7 +262,7 @@ class _Account:
             lines.append("no inspection on record")
         if self._judged and not self._reports:
             lines.append("a verdict, but no report of the gates")
-        if self._fired and not self._pulses:
+        if any(row.outcome == "fired" for row in self._reports) and not self._pulses:
             lines.append("reported as fired, but no pin went high")
         return self._named(lines)
 
@@ -150,26 +272,38 @@ class _Account:
                 "triggers": self._triggers,
                 "inspections": len(self._rows),
                 "reports": len(self._reports),
-                "pulses": self._pulses,
+                "pulses": len(self._pulses),
             }
         )
         return self._named(f"{count} {kind}" for kind, count in counts.items() if count > 1)
 
     def late(self) -> list[str]:
-        if self._deadline is None:
-            return []
-        deadline = self._true(self._deadline)
-        fired = [self._true(row.fired_at) for row in self._fired if row.fired_at is not None]
-        late = [at - deadline for at in fired if at > deadline + _TOLERANCE_NS]
-        return self._named(f"fired {ns_to_ms(by):.0f} ms after its deadline" for by in late)
+        deadline = self._evidence.deadlines.get(self._board.verdict_id)
+        at_once = [pulse.at for pulse in self._pulses if pulse.pin not in self._evidence.delays]
+        lines = []
+        if deadline is not None:
+            over = [at - self._true(deadline) for at in at_once]
+            lines += [f"fired {ns_to_ms(by):.0f} ms after its deadline" for by in over if by > _TOLERANCE_NS]
+        for by in self.downstream():
+            if not -_EARLY_NS <= by <= _LATE_NS + self._slowness:
+                lines.append(f"downstream it fired {ns_to_ms(by):+.0f} ms from its time")
+        return self._named(lines)
+
+    def downstream(self) -> list[int]:
+        """How far (ns) from its time each pulse of a gate downstream began."""
+        delays, begun = self._evidence.delays, self._board.triggered_at
+        return [pulse.at - begun - delays[pulse.pin] for pulse in self._pulses if pulse.pin in delays]
+
+    @property
+    def _slowness(self) -> int:
+        """By how much more its trigger may have been late on its way, at most."""
+        at, held = self._board.triggered_at, self._evidence.slowness
+        return max((each.by for each in held if each.since - each.by <= at <= each.until + each.by), default=0)
 
     def _true(self, moment: int) -> int:
         """`moment` by the true clock: the one that brings it nearest to its trigger."""
-        return min((moment - each for each in self._offsets), key=lambda at: abs(at - self._board.triggered_at))
-
-    @property
-    def _fired(self) -> list[ReportRow]:
-        return [row for row in self._reports if row.outcome == "fired"]
+        offsets = self._evidence.offsets
+        return min((moment - each for each in offsets), key=lambda at: abs(at - self._board.triggered_at))
 
     def _named(self, complaints: Iterable[str]) -> list[str]:
         """One line a board, or none."""

@@ -4,14 +4,15 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 import pymysql
 
-from faults.books import Audit, Evidence, Pass, audit, strangers
+from faults.books import Audit, Evidence, Pass, audit, commands_carried_out, strangers
 from faults.catalogue import Fault
 from faults.line import FaultLine, wait
+from faults.operator import NotAsPromised
 from pcb_bus.contract.identity import verdict_id
 from pcb_bus.contract.messages import Trigger
 from pcb_bus.contract.times import NS_PER_S
@@ -84,6 +85,9 @@ class Campaign:
             with fault.inject(self._line, self._rng):
                 log.info("%s: is there", fault.name)
                 wait(self._rng.uniform(*fault.lasts))
+        except NotAsPromised as broken:
+            log.error("%s: %s", fault.name, broken)
+            return [str(broken)]
         except (OSError, BoardlineError, pymysql.err.Error) as error:
             log.exception("%s: was not done as it should be", fault.name)
             return [f"the fault itself failed: {error}"]
@@ -99,20 +103,21 @@ class Campaign:
 
     def _balanced(self, passes: Sequence[Pass]) -> bool:
         try:
-            found = audit(passes, self._evidence())
+            evidence = self._evidence()
         except (OSError, pymysql.err.Error):
             return False
-        return not found.lost
+        unknown = set(strangers(self._passed, evidence)) - self._complained
+        return not audit(passes, evidence).lost and not unknown  # a report may still be on its way
 
     def _audit(self, passes: Sequence[Pass]) -> Audit:
         """Of these boards; and what was doubled or fired for others since the last look."""
         evidence = self._evidence()
         own, all_of_them = audit(passes, evidence), audit(self._passed, evidence)
-        return Audit(
-            own.lost,
-            self._news((*all_of_them.doubled, *strangers(self._passed, evidence))),
-            self._news(all_of_them.late),
-            own.unjudged,
+        return replace(
+            own,
+            doubled=self._news((*all_of_them.doubled, *strangers(self._passed, evidence))),
+            late=self._news(all_of_them.late),
+            commands=self._news(commands_carried_out(evidence)),
         )
 
     def _news(self, lines: Sequence[str]) -> tuple[str, ...]:

@@ -2,51 +2,67 @@
 
 import signal
 import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from os import geteuid, kill
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from support.cable import Cable, read_packet
+import yaml
+from support import block_disk
+from support.block_disk import BlockDisk
+from support.cable import Cable, Condition, read_packet
 from support.mariadb import MariaDb
 from support.netns import FarNetwork
 from support.tmpfs import SmallDisk
 
 from broker.server import Broker
-from faults.books import Evidence
+from faults.books import Evidence, Slowness
 from faults.launch import write_offset
+from faults.operator import LOGIN as OPERATOR
+from faults.operator import Operator
 from faults.records import Records
 from faults.witness import Witness
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
 from pcb_bus.contract.topics import Topics
 from pcb_bus.durable.outbox import Outbox
 from pcb_bus.durable.trigger_source import TriggerSource
 from pcb_bus.mqtt.session import MqttSession, SessionOptions
-from pcb_bus.runtime.settings import with_credentials
-from pcb_bus.runtime.settings import BrokerSettings
+from pcb_bus.runtime.settings import DEFAULT_TAXONOMY, BrokerSettings, with_credentials
 from simulator.processes import ProcessSpec, Supervisor
 from simulator.schedule import Schedule
-from simulator.workplace import Workplace, free_ports
+from simulator.workplace import Workplace, free_ports, merged
 
 SIDES = ("left", "right")
 EDGES = tuple(f"edge-{side}" for side in SIDES)
 DATABASE, LOGIN, NEIGHBOUR, PASSWORD = "line", "recorder", "neighbour", "for-tests-only"
 DISKS_MB = {"images": 16, "outbox": 16, "ledger": 16, "spool": 16, "database": 320}
+THAT_HANG = {"outbox": "inference", "ledger": "actuator", "spool": "recorder"}
+"""Disks that can hang, and whose they are: their logs are on them, too."""
+SAFE_AFTER_S = 0.7
+GATES: Mapping[str, Mapping[str, Any]] = {
+    "scrap": {"exclusive": "arm"},
+    "solder": {"duration_ms": 60, "gate_delay_ms": 1500},  # downstream: decided long before it fires
+    "component": {"exclusive": "arm"},
+}
+"""What this line's taxonomy says otherwise."""
 _PROJECT = Path(__file__).parents[2]
 _UP_S = 40.0
 
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What this machine lets us do. `root`: namespaces and mounts."""
+    """What this machine lets us do. `root`: namespaces and mounts; `loop`: disks that hang."""
 
     root: bool
+    loop: bool
 
     @classmethod
     def of_this_machine(cls) -> "Means":
-        return cls(root=geteuid() == 0)
+        return cls(root=geteuid() == 0, loop=block_disk.available())
 
 
 class FaultLine:
@@ -66,19 +82,23 @@ class FaultLine:
         self.topics = Topics()
         self.given_up: list[str] = []
         self.offsets = [0]
+        self.slowness: list[Slowness] = []
+        self.foreign: set[str] = set()
         self._resources = ExitStack()
         self.workplace = Workplace(folder)
         broker_port, database_port = free_ports(2)
         self.broker = Broker(folder / "broker", broker_port, sides=SIDES)
         self.mariadb = MariaDb(folder / "mariadb", database_port)
-        self.disks: Mapping[str, SmallDisk] = {
-            name: SmallDisk(self._disk_path(name), size) for name, size in DISKS_MB.items()
-        }
+        self.disks: Mapping[str, SmallDisk] = {name: self._disk(name, size) for name, size in DISKS_MB.items()}
         self.far = FarNetwork() if means.root else None
         self.pi = Cable((self.broker.host, broker_port), self.far.near if self.far else "127.0.0.1", read_packet)
         self.pc = Cable((self.broker.host, broker_port), read=read_packet)
         self.to_database = Cable(("127.0.0.1", database_port))
-        self._records = Records(self.mariadb, DATABASE, folder / "output" / "actuator.out")
+        self.pins = folder / "pins"
+        self._records = Records(self.mariadb, DATABASE, self.pins)
+        self._taxonomy = merged(
+            yaml.safe_load((_PROJECT / DEFAULT_TAXONOMY).read_text(encoding="utf-8")), {"categories": GATES}
+        )
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
@@ -99,7 +119,17 @@ class FaultLine:
         Raises:
             OSError, pymysql.err.Error: the database does not answer.
         """
-        return replace(self._records.read(), deadlines=self.witness.deadlines, offsets=tuple(self.offsets))
+        gates = self._taxonomy["categories"].values()
+        return replace(
+            self._records.read(),
+            deadlines=self.witness.deadlines,
+            delays={gate["pin"]: gate["gate_delay_ms"] * NS_PER_MS for gate in gates if "gate_delay_ms" in gate},
+            offsets=tuple(self.offsets),
+            slowness=tuple(self.slowness),
+            silences=tuple(self.operator.silences),
+            tests=tuple(self.operator.tests),
+            foreign=frozenset(self.foreign),
+        )
 
     @property
     def nodes(self) -> frozenset[str]:
@@ -115,6 +145,21 @@ class FaultLine:
             self._signal(node, signal.SIGKILL)
 
     @contextmanager
+    def broker_down(self) -> Iterator[None]:
+        """Within the block there is no broker."""
+        self.broker.kill()
+        try:
+            yield
+        finally:
+            self.broker.start()
+
+    @property
+    def far_network(self) -> FarNetwork:
+        """Where the Pis are."""
+        assert self.far is not None, "this fault needs root"
+        return self.far
+
+    @contextmanager
     def frozen(self, node: str) -> Iterator[None]:
         """Within the block this service stands still."""
         self._signal(node, signal.SIGSTOP)
@@ -122,6 +167,27 @@ class FaultLine:
             yield
         finally:
             self._signal(node, signal.SIGCONT)
+
+    def ask_to_stop(self, node: str) -> None:
+        """End it as systemd would; the supervisor starts it again."""
+        self._signal(node, signal.SIGTERM)
+
+    def hanging(self, disk: str) -> AbstractContextManager[None]:
+        """Within the block everything that writes to this disk waits."""
+        found = self.disks[disk]
+        assert isinstance(found, BlockDisk), "this fault needs loop devices"
+        return found.hung()
+
+    @contextmanager
+    def slow(self, delay_s: float) -> Iterator[None]:
+        """Within the block the Pis' cable holds everything up, each way."""
+        since = time.time_ns()
+        try:
+            with self.pi.being(Condition(delay_s=delay_s)):
+                yield
+        finally:
+            # A trigger goes from the far end to the broker, and back.
+            self.slowness.append(Slowness(since, time.time_ns(), round(2 * delay_s * NS_PER_S)))
 
     @contextmanager
     def clock_off(self, node: str, offset_ns: int) -> Iterator[None]:
@@ -170,7 +236,12 @@ class FaultLine:
             enter(cable)
         for node in self.nodes:
             write_offset(self.clock(node), 0)
+        self._taxonomy_file.write_text(yaml.safe_dump(self._taxonomy, sort_keys=False), encoding="utf-8")
         self.workplace.write_config(self._settings())
+        pins = {name: gate["pin"] for name, gate in self._taxonomy["categories"].items() if "pin" in gate}
+        self.operator = Operator(self.session(OPERATOR), self.topics, pins)
+        self._resources.callback(self.operator.stop)
+        self.operator.start()
         self.witness = Witness(self.session("viewer", SessionOptions(durable=True)), self.topics)
         self._resources.callback(self.witness.stop)
         self.witness.start()
@@ -211,11 +282,14 @@ class FaultLine:
             for side in SIDES
         ]
         return [
-            self._spec("recorder", "recorder"),
-            self._spec("actuator", "actuator", "--log.level", "debug"),  # that says when a pin goes high
-            self._spec("inference", "inference_subscriber"),
+            self._spec("recorder", "recorder", *self._log_on("spool")),
+            self._spec("actuator", "actuator", *self._log_on("ledger")),
+            self._spec("inference", "inference_subscriber", *self._log_on("outbox")),
             *edges,
         ]
+
+    def _log_on(self, disk: str) -> tuple[str, ...]:
+        return "--log.directory", str(self._disk_path(disk) / "log")
 
     def _spec(self, node: str, module: str, *arguments: str) -> ProcessSpec:
         far = node == "actuator" or node in EDGES
@@ -223,11 +297,21 @@ class FaultLine:
         launch = ["--clock", str(self.clock(node))]
         if far and self.far:
             launch += ["--netns", str(self.far.path)]
+        if node == "actuator":
+            launch += ["--pins", str(self.pins)]
         way = ("--broker.host", cable.host, "--broker.port", str(cable.port))
         return ProcessSpec(node, "faults.launch", (*launch, module, *way, *arguments))
 
     def _way(self, host: str, port: int, login: str) -> BrokerSettings:
         return with_credentials(BrokerSettings(host=host, port=port, credentials=self.broker.credentials_folder), login)
+
+    @property
+    def _taxonomy_file(self) -> Path:
+        return self.folder / "pcb_defects.yaml"
+
+    def _disk(self, name: str, megabytes: int) -> SmallDisk:
+        kind = BlockDisk if self.means.loop and name in THAT_HANG else SmallDisk
+        return kind(self._disk_path(name), megabytes)
 
     def _disk_path(self, name: str) -> Path:
         return self.mariadb.directory / "data" if name == "database" else self.folder / "disks" / name
@@ -237,10 +321,15 @@ class FaultLine:
         database = f"127.0.0.1:{self.to_database.port}/{DATABASE}"
         return {
             "sides": list(SIDES),
+            "taxonomy": str(self._taxonomy_file),
             "broker": {"credentials": str(self.broker.credentials_folder)},
-            "log": {"directory": str(self.folder / "log")},
+            "log": {"directory": str(self.folder / "log"), "max_bytes": 500_000},
             "edge": {"trigger": "mqtt", "preview_fps": 0},
-            "actuator": {"ledger": str(disk("ledger") / "ledger.db")},
+            "actuator": {
+                "ledger": str(disk("ledger") / "ledger.db"),
+                "outbox": str(disk("ledger") / "outbox.db"),
+                "safe_state": {"mode": "stop", "after_ms": round(SAFE_AFTER_S * 1000)},
+            },
             "inference": {"outbox": str(disk("outbox") / "outbox.db"), "threads": 1},
             "recorder": {
                 "database_url": f"mysql://{LOGIN}:{PASSWORD}@{database}?charset=utf8mb4",

@@ -1,7 +1,5 @@
-"""Reads what is on record: the tables, through a door of its own, and the driver's log of the pins."""
+"""Reads what is on record: the tables, through a door of its own, and what the relays saw."""
 
-import re
-from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,13 +7,13 @@ from typing import Any
 
 from support.mariadb import MariaDb
 
-from faults.books import Evidence, InspectionRow, ReportRow
+from faults.books import Evidence, InspectionRow, Pulse, ReportRow
+from faults.launch import read_pins
 from pcb_bus.contract.times import from_datetime
 
-_PULSE = re.compile(r"pin \d+ high for .* ms, verdict (\S+)")
 _TRIGGERS = "SELECT verdict_id, COUNT(*) FROM {}.triggers GROUP BY verdict_id"
 _INSPECTIONS = "SELECT verdict_id, board_id, status, category FROM {}.inspections"
-_REPORTS = "SELECT verdict_id, outcome, fired_at FROM {}.actuations"
+_REPORTS = "SELECT verdict_id, outcome, pin, fired_at FROM {}.actuations"
 
 
 class Records:
@@ -23,13 +21,13 @@ class Records:
 
     Args:
         database: name of its database.
-        actuator_output: where the actuator prints, at level debug.
+        pins: what `faults.launch --pins` writes.
     """
 
-    def __init__(self, mariadb: MariaDb, database: str, actuator_output: Path) -> None:
+    def __init__(self, mariadb: MariaDb, database: str, pins: Path) -> None:
         self._mariadb = mariadb
         self._database = database
-        self._output = actuator_output
+        self._pins = pins
 
     def read(self) -> Evidence:
         """All of it, as of now, but for what only the bus has said.
@@ -46,13 +44,9 @@ class Records:
             return Evidence(
                 triggers={str(key): int(count) for key, count in rows(_TRIGGERS)},
                 inspections=tuple(InspectionRow(*map(str, row)) for row in rows(_INSPECTIONS)),
-                reports=tuple(ReportRow(key, outcome, _ns(at)) for key, outcome, at in rows(_REPORTS)),
-                pulses=self._pulses(),
+                reports=tuple(ReportRow(key, outcome, pin, _ns(at)) for key, outcome, pin, at in rows(_REPORTS)),
+                pulses=tuple(Pulse(each.pin, each.at, each.own) for each in read_pins(self._pins) if each.high),
             )
-
-    def _pulses(self) -> Counter[str]:
-        text = self._output.read_text(encoding="utf-8", errors="replace") if self._output.exists() else ""
-        return Counter(_PULSE.findall(text))
 
 
 def _ns(moment: datetime | None) -> int | None:

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from random import Random
+from random import Random, SystemRandom
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from support import tmpfs
 
+from faults.books import Audit
 from faults.campaign import Campaign, Limits, Outcome
 from faults.catalogue import Fault, all_faults
 from faults.line import FaultLine, Means
@@ -25,26 +26,48 @@ from simulator.schedule import BARE, Schedule
 
 _PREFIX = "boardline-faults-"
 _KEPT = Path("var/faults")
-_LOGS = ("harness.log", "output", "log", "broker/mosquitto.log", "mariadb/log", "line.yaml")
+_LOGS = ("harness.log", "output", "log", "pins", "broker/mosquitto.log", "mariadb/log", "line.yaml")
+_WRONG = ("lost", "doubled", "late", "commands")
 _SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What was asked for; `only`: names, or parts of them; all when empty."""
+    """What was asked for.
+
+    Args:
+        seed: of the first run; None: random ones, which are printed.
+        seeds: how many runs, one after the other.
+        only: names, or parts of them; all when empty.
+    """
 
     boards: int = 15
     rate: float = 5.0
-    seed: int = 1
+    seed: int | None = 1
+    seeds: int = 1
     only: tuple[str, ...] = ()
     recovery_s: float = 40.0
     json: str | None = None
     keep: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What became of one seed; `wanted`: how many faults were to be done."""
+
+    seed: int
+    wanted: int
+    outcomes: list[Outcome]
+
+    @property
+    def clean(self) -> bool:
+        return len(self.outcomes) == self.wanted + 1 and all(each.ok for each in self.outcomes)
+
+
 def list_faults() -> int:
     for each in all_faults().values():
-        print(f"{each.name}{'  (needs root)' if each.root else ''}")
+        needs = each.lacks(Means(root=False, loop=False))
+        print(f"{each.name}{f'  (needs {needs})' if needs else ''}")
     return 0
 
 
@@ -56,12 +79,25 @@ def run_suite(choice: Choice, console: Console | None = None) -> int:
     if not wanted:
         console.print(f"no fault is called {', '.join(choice.only)}; --list names them")
         return 2
-    able = [each for each in wanted if means.root or not each.root]
-    outcomes = _run(choice, able, means, console)
+    able = [each for each in wanted if not each.lacks(means)]
+    runs: list[Run] = []
+    for seed in _seeds(choice):
+        console.print(f"seed {seed}")
+        runs.append(Run(seed, len(able), []))
+        _run(choice, able, means, console, runs[-1])
+        _write_report(choice, runs)
+    if len(runs) > 1:
+        console.print(f"{len(runs)} seeds together", _table(_summed(runs)))
     for each in wanted:
-        if each not in able:
-            console.print(f"skipped: {each.name}: needs root, for namespaces and mounts")
-    return 0 if _clean(outcomes, able) else 1
+        if lacking := each.lacks(means):
+            console.print(f"skipped: {each.name}: needs {lacking}")
+    return 0 if all(each.clean for each in runs) else 1
+
+
+def _seeds(choice: Choice) -> list[int]:
+    if choice.seed is None:
+        return [SystemRandom().randrange(10**6) for _ in range(choice.seeds)]
+    return list(range(choice.seed, choice.seed + choice.seeds))
 
 
 def _wanted(only: Sequence[str]) -> list[Fault]:
@@ -73,18 +109,18 @@ def _means(asked: str, name: str) -> bool:
     return asked == name if asked in all_faults() else asked in name
 
 
-def _run(choice: Choice, faults: Sequence[Fault], means: Means, console: Console) -> list[Outcome]:
+def _run(choice: Choice, faults: Sequence[Fault], means: Means, console: Console, run: Run) -> None:
     tmpfs.remove_leftovers(Path(tempfile.gettempdir()), _PREFIX)
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
-    schedule = Schedule(choice.seed, choice.rate, now_ns(), look=BARE)
-    outcomes: list[Outcome] = []
+    schedule = Schedule(run.seed, choice.rate, now_ns(), look=BARE)
     try:
         with _logging_to(folder / "harness.log"), FaultLine(folder, schedule, means) as line:
-            campaign = Campaign(line, Random(choice.seed), Limits(choice.boards, choice.recovery_s))
-            _show(campaign.run(faults), outcomes, console)
+            campaign = Campaign(line, Random(run.seed), Limits(choice.boards, choice.recovery_s))
+            _show(campaign.run(faults), run.outcomes, console)
     finally:
-        _keep(folder, choice, outcomes, console, needed=choice.keep or not _clean(outcomes, faults))
-    return outcomes
+        if choice.keep or not run.clean:
+            _keep(folder, run, console)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -101,10 +137,6 @@ def _logging_to(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def _clean(outcomes: Sequence[Outcome], faults: Sequence[Fault]) -> bool:
-    return len(outcomes) == len(faults) + 1 and all(each.ok for each in outcomes)
-
-
 def _show(coming: Iterable[Outcome], outcomes: list[Outcome], console: Console) -> None:
     """The table as it grows; where nobody looks on, a line for each fault and the table at the end."""
     with Live(_table(outcomes), console=console, auto_refresh=False) as live:
@@ -119,35 +151,62 @@ def _show(coming: Iterable[Outcome], outcomes: list[Outcome], console: Console) 
 
 
 def _show_complaints(outcome: Outcome, console: Console) -> None:
-    lines = (*outcome.trouble, *outcome.audit.lost, *outcome.audit.doubled, *outcome.audit.late)
+    found = outcome.audit
+    lines = (*outcome.trouble, *found.lost, *found.doubled, *found.late, *found.commands)
     for line in lines[:_SHOWN]:
         console.print(f"{outcome.fault}: {line}", highlight=False, markup=False)
     if len(lines) > _SHOWN:
         console.print(f"{outcome.fault}: and {len(lines) - _SHOWN} more", highlight=False, markup=False)
 
 
-def _table(outcomes: Sequence[Outcome]) -> Table:
+def _table(outcomes: Iterable[Outcome]) -> Table:
     table = Table("fault")
-    for name in ("boards", "lost", "doubled", "late", "unjudged", "recovery, s"):
+    for name in ("boards", *_WRONG, "unjudged", "recovery, s"):
         table.add_column(name, justify="right")
     for each in outcomes:
-        books = each.audit
-        counts = (each.boards, len(books.lost), len(books.doubled), len(books.late), books.unjudged)
+        counts = (each.boards, *(len(getattr(each.audit, name)) for name in _WRONG), each.audit.unjudged)
         style = None if each.ok else "red"
         table.add_row(each.fault, *map(str, counts), f"{each.recovery_s:.1f}", style=style)
     return table
 
 
-def _keep(folder: Path, choice: Choice, outcomes: Sequence[Outcome], console: Console, *, needed: bool) -> None:
-    report = json.dumps([asdict(each) for each in outcomes], ensure_ascii=False, indent=1)
+def _summed(runs: Iterable[Run]) -> list[Outcome]:
+    """Each fault's outcomes as one; its recovery is the longest."""
+    by_fault: dict[str, list[Outcome]] = {}
+    for outcome in (each for run in runs for each in run.outcomes):
+        by_fault.setdefault(outcome.fault, []).append(outcome)
+    return [_one(outcomes) for _, outcomes in sorted(by_fault.items())]
+
+
+def _one(outcomes: Sequence[Outcome]) -> Outcome:
+    audits = [each.audit for each in outcomes]
+    audit = Audit(
+        lost=tuple(line for each in audits for line in each.lost),
+        doubled=tuple(line for each in audits for line in each.doubled),
+        late=tuple(line for each in audits for line in each.late),
+        commands=tuple(line for each in audits for line in each.commands),
+        unjudged=sum(each.unjudged for each in audits),
+    )
+    trouble = tuple(line for each in outcomes for line in each.trouble)
+    boards, longest = sum(each.boards for each in outcomes), max(each.recovery_s for each in outcomes)
+    return Outcome(outcomes[0].fault, boards, audit, longest, trouble)
+
+
+def _report(runs: Iterable[Run]) -> str:
+    outcomes = [{"seed": run.seed, **asdict(each)} for run in runs for each in run.outcomes]
+    return json.dumps(outcomes, ensure_ascii=False, indent=1)
+
+
+def _write_report(choice: Choice, runs: Iterable[Run]) -> None:
     if choice.json:
-        Path(choice.json).write_text(report, encoding="utf-8")
-    if needed:
-        kept = _KEPT / f"seed-{choice.seed}-{os.getpid()}"
-        _copy_logs(folder, kept)
-        (kept / "outcomes.json").write_text(report, encoding="utf-8")
-        console.print(f"the logs of this run are in {kept}")
-    shutil.rmtree(folder, ignore_errors=True)
+        Path(choice.json).write_text(_report(runs), encoding="utf-8")
+
+
+def _keep(folder: Path, run: Run, console: Console) -> None:
+    kept = _KEPT / f"seed-{run.seed}-{os.getpid()}"
+    _copy_logs(folder, kept)
+    (kept / "outcomes.json").write_text(_report([run]), encoding="utf-8")
+    console.print(f"the logs of this run are in {kept}")
 
 
 def _copy_logs(folder: Path, kept: Path) -> None:

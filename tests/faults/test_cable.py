@@ -15,10 +15,9 @@ from support.peer import Peer
 
 from broker import Broker
 from pcb_bus.contract.topics import TopicFilter
-from pcb_bus.mqtt.session import SessionOptions, Subscription
-from pcb_bus.runtime.settings import with_credentials
+from pcb_bus.mqtt.session import Delivery, SessionOptions, Subscription
 from pcb_bus.runtime.queues import Inbox
-from pcb_bus.runtime.settings import BrokerSettings
+from pcb_bus.runtime.settings import BrokerSettings, with_credentials
 
 TOPIC = "pcb/verdict"
 
@@ -34,11 +33,14 @@ class Pair:
 
     def __init__(self, cable: Cable, broker: Broker) -> None:
         self.heard: Inbox[bytes] = Inbox(1000)
-        listen = Subscription(TopicFilter(TOPIC), lambda delivery: self.heard.put(delivery.payload))
+        listen = Subscription(TopicFilter(TOPIC), self._hear)
         self.sender = Peer("inference", _through(cable, broker, "inference"))
         self.listener = Peer("actuator", _through(cable, broker, "actuator"), SessionOptions(durable=True), listen)
         self.sender.wait_up()
         self.listener.wait_up()
+
+    def _hear(self, delivery: Delivery) -> None:
+        self.heard.put(delivery.payload)
 
     def send(self, count: int) -> None:
         for number in range(count):

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from pcb_bus.contract.codec import decode_json
-from pcb_bus.contract.messages import NodeStatus, Verdict
+from pcb_bus.contract.messages import NodeState, NodeStatus, Verdict
 from pcb_bus.contract.topics import Topics, exactly
 from pcb_bus.errors import MessageRejected
 from pcb_bus.mqtt.session import Delivery, MqttSession, Subscription
@@ -44,6 +44,12 @@ class Witness:
         with self._changed:
             there = {name for name, status in self._nodes.items() if status.state != "offline"}
         return nodes - there
+
+    def state(self, node: str) -> NodeState | None:
+        """What it said of itself last; None if it has said nothing yet."""
+        with self._changed:
+            status = self._nodes.get(node)
+        return None if status is None else status.state
 
     def wait_until(self, condition: Callable[[], bool], timeout: float) -> bool:
         """Look at each news, and now and then without; whether it came true within `timeout` seconds."""

@@ -1,16 +1,18 @@
 """A small disk of its own, which can be filled. Needs root."""
 
 import errno
+import fcntl
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 _BALLAST = "ballast"
 _BLOCK = bytes(64 * 1024)
+_THAW = 0xC0045878  # FITHAW of linux/fs.h
 
 
 class SmallDisk:
@@ -50,8 +52,19 @@ class SmallDisk:
 
 
 def unmount(path: Path) -> None:
-    """Take the disk away, also from under a process that still holds it."""
+    """Take the disk away, also from under a process that still holds it, and though it hangs."""
+    thaw(path)
     subprocess.run(["umount", "--lazy", str(path)], capture_output=True, check=False)
+
+
+def thaw(path: Path) -> None:
+    """Let a disk go on that hangs, and with it whoever waits for it."""
+    with suppress(OSError):  # it does not hang, or there is none
+        disk = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.ioctl(disk, _THAW, 0)
+        finally:
+            os.close(disk)
 
 
 def remove_leftovers(folders: Path, prefix: str) -> None:

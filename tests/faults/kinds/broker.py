@@ -11,11 +11,8 @@ from faults.line import FaultLine
 
 @fault("broker killed", lasts=(0.0, 2.0))
 def killed(line: FaultLine, rng: Random) -> Iterator[None]:
-    line.broker.kill()
-    try:
+    with line.broker_down():
         yield
-    finally:
-        line.broker.start()
 
 
 @fault("broker killed and emptied")

@@ -18,6 +18,6 @@ def _stepped(node: str, low_s: float, high_s: float) -> Callable[[FaultLine, Ran
     return step
 
 
-for _node in ("actuator", "inference", "recorder"):
+for _node in ("actuator", "inference", "recorder", "edge-left"):
     for _way, _step in _STEPS_S.items():
         fault(f"clock {_way}: {_node}", lasts=(1.0, 3.0))(_stepped(_node, *_step))

@@ -1,11 +1,19 @@
-"""Disks without one byte left."""
+"""Disks without one byte left, and disks that hang: there nothing fails, and nothing goes on."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from random import Random
 
-from faults.catalogue import fault
-from faults.line import DATABASE, DISKS_MB, FaultLine
+from support.probe import Probe
 
+from faults.catalogue import fault
+from faults.line import DATABASE, DISKS_MB, SAFE_AFTER_S, THAT_HANG, FaultLine, wait
+from faults.operator import LOGIN, NotAsPromised
+from pcb_bus.contract.codec import encode_json
+from pcb_bus.contract.messages import Command
+
+_TOLD_S = 12.0  # that long it may take until a node says that its disk hangs
+_MOMENT_S = 0.5  # that long it may take until gates are off
 _GROW = "ALTER COLUMN filler SET DEFAULT (REPEAT('x', 1000000))"
 
 
@@ -49,3 +57,56 @@ def database(line: FaultLine, rng: Random) -> Iterator[None]:
 def spool_needed(line: FaultLine, rng: Random) -> Iterator[None]:
     with line.disks["spool"].full(), line.to_database.unplugged():
         yield
+
+
+def _hanging(disk: str, node: str) -> Callable[[FaultLine, Random], Iterator[None]]:
+    def hang(line: FaultLine, rng: Random) -> Iterator[None]:
+        with line.hanging(disk):
+            if not line.witness.wait_until(lambda: line.witness.state(node) == "degraded", _TOLD_S):
+                raise NotAsPromised(f"{node} does not say that its disk hangs")
+            yield
+
+    return hang
+
+
+def _hanging_and_killed(disk: str, node: str) -> Callable[[FaultLine, Random], Iterator[None]]:
+    def hang_and_kill(line: FaultLine, rng: Random) -> Iterator[None]:
+        with line.hanging(disk):
+            wait(rng.uniform(0.0, 1.0))
+            line.kill(node)  # it is dead once the disk goes on
+            yield
+
+    return hang_and_kill
+
+
+for _disk, _node in THAT_HANG.items():
+    fault(f"disk hangs: {_disk}", lasts=(0.0, 2.0), loop=True)(_hanging(_disk, _node))
+    fault(f"disk hangs: {_disk} + {_node} killed", lasts=(0.0, 2.0), loop=True)(_hanging_and_killed(_disk, _node))
+
+
+@fault("disk hangs: ledger + gates disarmed", lasts=(1.0, 4.0), loop=True)
+def disarm_at_once(line: FaultLine, rng: Random) -> Iterator[None]:
+    with ExitStack() as hanging, Probe(line.broker, LOGIN) as foreign:
+        hanging.enter_context(line.hanging("ledger"))
+        wait(rng.uniform(0.2, 1.0))
+        for _ in range(5):  # what waits for the disk when the operator wants the gates off, which is the last word
+            foreign.publish(line.operator.topic, encode_json(Command(command="arm")))
+        with line.operator.disarmed("the gates were disarmed while a disk hung", within_s=_MOMENT_S):
+            yield
+            hanging.close()  # what waited for the disk comes now
+
+
+@fault("disk hangs: ledger + Pis cut off", lasts=(2.0, 4.0), loop=True)
+def safe_at_once(line: FaultLine, rng: Random) -> Iterator[None]:
+    silence = line.operator.silence("the broker was cut off while a disk hung", SAFE_AFTER_S + _MOMENT_S)
+    with line.hanging("ledger"), line.pi.unplugged(), silence:
+        yield
+
+
+@fault("disk hangs: ledger + actuator asked to stop", lasts=(1.0, 3.0), loop=True)
+def stop_at_once(line: FaultLine, rng: Random) -> Iterator[None]:
+    with line.hanging("ledger"):
+        wait(rng.uniform(0.0, 1.0))
+        line.ask_to_stop("actuator")
+        with line.operator.silence("the actuator was asked to stop while a disk hung", _MOMENT_S):
+            yield

@@ -27,7 +27,7 @@ def topics_by_login(topics: Topics) -> dict[str, tuple[str, ...]]:
     heard: dict[str, tuple[str, ...]] = {
         "inference": (str(topics.verdict), str(topics.resend_verdict), *(str(topics.evidence(each)) for each in SIDES)),
         "actuator": (str(topics.actuation), str(topics.resend_actuation)),
-        "recorder": (str(topics.recorded), str(topics.config)),
+        "recorder": (str(topics.recorded), str(topics.config), str(topics.unreported)),
         "trigger": (str(topics.trigger), str(topics.resend_trigger)),
         "operator": tuple(str(topics.command(node)) for node in ("recorder", "actuator", "inference", *EDGES)),
     }

@@ -5,7 +5,6 @@ from random import Random
 
 from support.cable import Cable, Condition
 from support.mqtt_tampers import DropAcknowledgements, ReorderPublishes, RepeatPublishes
-from support.netns import FarNetwork
 
 from faults.catalogue import fault
 from faults.line import FaultLine
@@ -13,25 +12,20 @@ from faults.line import FaultLine
 
 @fault("cable unplugged", lasts=(1.0, 4.0), root=True)
 def unplugged(line: FaultLine, rng: Random) -> Iterator[None]:
-    with _far(line).unplugged():
+    with line.far_network.unplugged():
         yield
 
 
 @fault("packets into a black hole", lasts=(1.0, 4.0), root=True)
 def blackhole(line: FaultLine, rng: Random) -> Iterator[None]:
-    with _far(line).blackhole():
+    with line.far_network.blackhole():
         yield
 
 
 @fault("network slow", lasts=(2.0, 4.0))
 def slow(line: FaultLine, rng: Random) -> Iterator[None]:
-    with line.pi.being(Condition(delay_s=0.2)):
+    with line.slow(0.2):
         yield
-
-
-def _far(line: FaultLine) -> FarNetwork:
-    assert line.far is not None, "this fault needs root"
-    return line.far
 
 
 def _on_both_cables(name: str, lasts: tuple[float, float], do: Callable[[Cable, Random], Iterator[None]]) -> None:
