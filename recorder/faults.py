@@ -7,6 +7,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from pcb_bus.contract.messages import Level
 from pcb_bus.errors import BoardlineError
 from pcb_bus.runtime.service import Service
+from pcb_bus.runtime.workers import Action
 from recorder.database import reason
 from recorder.errors import DatabaseDown
 
@@ -20,12 +21,7 @@ def show(service: Service, part: str, fault: str, level: Level = "error") -> Non
         service.event("info", f"the recorder's {part} works again")
 
 
-def every(service: Service, thread: str, seconds: float, name: str, action: Callable[[], object]) -> None:
-    """Have a thread of `service` do it again and again; the failure of a database or a disk is told, seldom."""
-    service.every(seconds, careful(service, name, action), thread=thread)
-
-
-def careful(service: Service, name: str, action: Callable[[], object]) -> Callable[[], None]:
+def careful(service: Service, name: str, action: Callable[[], object]) -> Action:
     """The same, but the failure of a database or a disk is told, seldom, and not raised."""
 
     def act() -> None:

@@ -1,6 +1,5 @@
 """From arrivals to records: decode, check, and put a picture on disk."""
 
-import json
 from collections.abc import Callable, Sequence
 
 from pcb_bus.contract.codec import decode_json, decode_msgpack
@@ -15,8 +14,6 @@ from recorder.rows import actuation_row, heat_row, image_row, inspection_row, lo
 
 Wanted = Callable[[str, str, str, Kind], bool]
 ReadRecord = TriggerRecord | VerdictRecord | ActuationRecord | ImageRecord | LogRecord
-_LARGEST_INTEGER = 2**31 - 1  # of a column
-_DEEPEST_JSON = 30  # MariaDB takes 32 levels in a column of JSON
 
 
 class Reader:
@@ -42,7 +39,7 @@ class Reader:
         """The rows of one message.
 
         Raises:
-            MessageRejected: the payload breaks the contract, or says what no column holds.
+            MessageRejected: the payload breaks the contract, or is a picture of a side that the line does not have.
             OSError: the picture could not be written.
             DatabaseDown: nobody knows whether the picture is wanted.
         """
@@ -55,18 +52,14 @@ class Reader:
 
     def _verdict(self, arrival: Arrival) -> ReadRecord:
         verdict = decode_json(Verdict, arrival.payload)
-        _check_id(verdict.verdict_id)
         return VerdictRecord(inspection_row(verdict, arrival.received_at), side_rows(verdict))
 
     def _actuation(self, arrival: Arrival) -> ReadRecord:
         report = decode_json(Actuation, arrival.payload)
-        _check_id(report.verdict_id)
-        _check_integers(pin=report.pin, duration_ms=report.duration_ms)
         return ActuationRecord(actuation_row(report, arrival.received_at))
 
     def _evidence(self, arrival: Arrival) -> ReadRecord:
         evidence = decode_msgpack(Evidence, arrival.payload)
-        _check_id(evidence.verdict_id)
         if evidence.side not in self._sides:
             raise MessageRejected("unknown_side", f"{evidence.side} is not a side of this line")
         if evidence.heat_map is None:
@@ -84,38 +77,4 @@ class Reader:
 
     def _event(self, arrival: Arrival) -> ReadRecord:
         event = decode_json(Event, arrival.payload)
-        _check_json("details", event.details)
         return LogRecord(log_row(event, arrival.payload))
-
-
-# A row that only the database refuses costs a search through its batch, so what it is sure to refuse is found here.
-
-
-def _check_id(identity: str) -> None:
-    if identity.endswith(" "):
-        # MySQL compares keys without the spaces at their end, and would take it for another verdict.
-        raise MessageRejected("schema", "verdict_id: ends with a space")
-
-
-def _check_integers(**values: int | None) -> None:
-    for name, value in values.items():
-        if value is not None and abs(value) > _LARGEST_INTEGER:
-            raise MessageRejected("schema", f"{name}: too large a number")
-
-
-def _check_json(name: str, value: object) -> None:
-    if _depth(value) > _DEEPEST_JSON:
-        raise MessageRejected("schema", f"{name}: nested deeper than {_DEEPEST_JSON} levels")
-    try:
-        json.dumps(value, allow_nan=False)
-    except ValueError:
-        raise MessageRejected("schema", f"{name}: NaN and Infinity are no JSON") from None
-
-
-def _depth(value: object) -> int:
-    """Levels of maps and lists; one more than is allowed stands for any more."""
-    depth, level = 0, [value]
-    while depth <= _DEEPEST_JSON and (level := [each for each in level if isinstance(each, dict | list)]):
-        depth += 1
-        level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
-    return depth

@@ -14,8 +14,9 @@ from sqlalchemy import Engine, delete, func, select, update
 
 from pcb_bus.runtime.service import Service
 from pcb_bus.runtime.settings import Section
+from pcb_bus.runtime.workers import Worker
 from recorder.database import for_reading
-from recorder.faults import every
+from recorder.faults import careful
 from recorder.images.base import Images
 from recorder.images.forms import SUFFIXES
 from recorder.tables import DefectImage, Inspection, RejectedMessage, SystemLog
@@ -76,11 +77,11 @@ class Retention:
         self._futile_until = 0.0
         self._shard = 0
 
-    def declare(self, service: Service) -> None:
-        """Have the thread `retention` do all of it."""
-        every(service, "retention", 10.0, "retention", lambda: self.look(datetime.now(UTC)))
-        every(service, "retention", 300.0, "sweep", lambda: self.sweep_next(time.time()))
-        every(service, "retention", 60.0, "old logs", lambda: self.remove_old_logs(datetime.now(UTC)))
+    def declare(self, service: Service, worker: Worker) -> None:
+        """Have `worker` do all of it, now and then; failures are told by `service`."""
+        worker.every(10.0, careful(service, "retention", lambda: self.look(datetime.now(UTC))))
+        worker.every(300.0, careful(service, "sweep", lambda: self.sweep_next(time.time())))
+        worker.every(60.0, careful(service, "old logs", lambda: self.remove_old_logs(datetime.now(UTC))))
 
     def look(self, now: datetime) -> None:
         """Remove what is too old, too much, or in the way; 4,000 pictures a call at most.

@@ -11,6 +11,7 @@ from sqlalchemy import URL
 from pcb_bus.contract.taxonomy import load_taxonomy
 from pcb_bus.contract.topics import TopicFilter, Topics, exactly
 from pcb_bus.mqtt.session import QUEUED_AT_BROKER, Delivery, SessionOptions
+from pcb_bus.runtime import workers
 from pcb_bus.runtime.metrics import DROPPED
 from pcb_bus.runtime.queues import Inbox
 from pcb_bus.runtime.service import Service
@@ -35,8 +36,8 @@ from recorder.worker import Worker, take_short_turns
 log = logging.getLogger(__name__)
 
 NODE = "recorder"
-_STOP_S = 1.0  # the session takes up to 3.5 s more to say goodbye
-_INTAKE_S = 0.8
+_STOP_S = 0.8  # the session takes up to 3.5 s more to say goodbye
+_INTAKE_S = 0.6  # of them
 
 
 class RecorderService:
@@ -91,8 +92,10 @@ class RecorderService:
             settings.recorder.alerts.min_free_mb,
         )
         watch = ImageWatch(images, self._oversight.desk, lambda: faults.show(service, "images", ""))
-        faults.every(service, "retention", 2.0, "images", watch.look)
-        self._retention.declare(service)
+        # Its own: to the service, what takes minutes here would be a fault.
+        self._removal = workers.Worker("retention")
+        self._removal.every(2.0, faults.careful(service, "images", watch.look))
+        self._retention.declare(service, self._removal)
 
     @property
     def spool(self) -> Spool:
@@ -106,10 +109,13 @@ class RecorderService:
 
     def start(self) -> None:
         self._service.start()
+        self._oversight.start()
+        self._removal.start()
 
     def stop(self) -> None:
         end = time.monotonic() + _STOP_S
         self._oversight.stop()
+        self._removal.stop()
         self._worker.stop(_INTAKE_S)
         self._service.stop(end - time.monotonic())
         self._oversight.close()

@@ -2,9 +2,10 @@
 
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 
+from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Connection, Engine, Select, exists, func, select
 
 from pcb_bus.contract.messages import Unreported, UnreportedVerdict
@@ -67,14 +68,19 @@ class Gates:
                 for row in connection.execute(without)
             ]
 
-    def _name(self, verdicts: list[Missing]) -> None:
-        if verdicts:
-            log.info("%d verdicts have no report: they are named to the actuator", len(verdicts))
-            self._publish(Unreported(verdicts=tuple(map(_named, verdicts))))
+    def _name(self, missing: Iterable[Missing]) -> None:
+        named = tuple(filter(None, map(_named, missing)))
+        if named:
+            log.info("%d verdicts have no report: they are named to the actuator", len(named))
+            self._publish(Unreported(verdicts=named))
 
 
-def _named(missing: Missing) -> UnreportedVerdict:
-    return UnreportedVerdict(verdict_id=missing.verdict_id, board_id=missing.board_id, category=missing.category)
+def _named(missing: Missing) -> UnreportedVerdict | None:
+    """None for a row that another program wrote, and that has no id or category to the contract."""
+    try:
+        return UnreportedVerdict(verdict_id=missing.verdict_id, board_id=missing.board_id, category=missing.category)
+    except ValidationError:
+        return None
 
 
 def reported() -> ColumnElement[bool]:

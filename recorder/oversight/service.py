@@ -7,7 +7,6 @@ and counting at night. A database that hangs holds up neither the first nor the 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -17,6 +16,7 @@ from pcb_bus.contract.codec import encode_json
 from pcb_bus.contract.messages import Unreported
 from pcb_bus.mqtt.session import Subscription
 from pcb_bus.runtime.service import Service
+from pcb_bus.runtime.workers import Action, Worker
 from recorder import faults
 from recorder.alert_desk import AlertDesk
 from recorder.database import make_engine
@@ -33,7 +33,8 @@ from recorder.reconcile.run import Scope, StatisticsGaps, reconcile
 RECONCILIATION = "reconciliation"
 _GAPS_IN_AN_ALERT = 20
 _ACTUATOR = "actuator"
-_AT_HAND, _DATABASE, _AT_LENGTH = "oversight", "oversight-database", "oversight-slow"
+_AT_HAND, _DATABASE = "oversight", "oversight-database"
+_WRITING = "writing alerts"
 _WAITING_STATUSES = 1000
 _STATUS_QOS = 0  # statuses must not fill the queue that the broker keeps for a recorder that is away
 
@@ -83,12 +84,18 @@ class Oversight:
         see = service.worker(_AT_HAND).lane(_WAITING_STATUSES, self._nodes.see, lambda _: None)
         service.session.subscribe(Subscription(service.topics.all_status, see, qos=_STATUS_QOS, retained=True))
         service.session.on_up(self.live.connected)
+        self._slow = Worker("oversight-slow")  # its own: to the service, what takes so long would be a fault
         self._declare(alerts)
+
+    def start(self) -> None:
+        """Begin what takes long; the rest begins with the service."""
+        self._slow.start()
 
     def stop(self) -> None:
         """Begin to stop; alerts that are not written yet are, if the database takes them in time."""
-        self._service.worker(_DATABASE).do(faults.careful(self._service, "writing alerts", self.desk.write))
-        self._service.join(_AT_HAND, _DATABASE, _AT_LENGTH, timeout=0)
+        self._service.worker(_DATABASE).do(faults.careful(self._service, _WRITING, self.desk.write))
+        self._service.join(_AT_HAND, _DATABASE, timeout=0)
+        self._slow.stop()
 
     def close(self) -> None:
         """Once the service has ended."""
@@ -104,21 +111,23 @@ class Oversight:
         boards = BoardCheck(
             self.desk, self._engine, watched.close_overdue, watched.caught_up, watched.verdict_deadline_ms
         )
-        at_hand = partial(faults.every, self._service, _AT_HAND)
-        at_hand(0.5, "nodes", self._nodes.look)
-        at_hand(10.0, "disks", disks.look)
-        at_hand(2.0, "the spool", SpoolCheck(self.desk, watched.spool_fill).look)
-        at_hand(1.0, "alerts", self.desk.tick)
-        in_the_database = partial(faults.every, self._service, _DATABASE)
-        in_the_database(0.5, "writing alerts", self.desk.write)
-        in_the_database(2.0, "live values", self.live.look)
-        in_the_database(1.0, "boards without a verdict", boards.look)
-        in_the_database(5.0, "alerts that were not raised", boards.find_untold)
-        in_the_database(2.0, "late verdicts", boards.look_for_late_verdicts)
-        in_the_database(2.0, "the defect rate", rate.look)
-        at_length = partial(faults.every, self._service, _AT_LENGTH)
-        at_length(2.0, "reports of the gates", self._look_for_unreported)
-        at_length(1.0, "nightly", self._count_at_night)
+        at_hand, database, slow = self._service.worker(_AT_HAND), self._service.worker(_DATABASE), self._slow
+        plan: list[tuple[Worker, float, str, Action]] = [
+            (at_hand, 0.5, "nodes", self._nodes.look),
+            (at_hand, 10.0, "disks", disks.look),
+            (at_hand, 2.0, "the spool", SpoolCheck(self.desk, watched.spool_fill).look),
+            (at_hand, 1.0, "alerts", self.desk.tick),
+            (database, 0.5, _WRITING, self.desk.write),
+            (database, 2.0, "live values", self.live.look),
+            (database, 1.0, "boards without a verdict", boards.look),
+            (database, 5.0, "alerts that were not raised", boards.find_untold),
+            (database, 2.0, "late verdicts", boards.look_for_late_verdicts),
+            (database, 2.0, "the defect rate", rate.look),
+            (slow, 2.0, "verdicts without a report", self._look_for_unreported),
+            (slow, 1.0, "nightly", self._count_at_night),
+        ]
+        for worker, seconds, name, action in plan:
+            worker.every(seconds, faults.careful(self._service, name, action))
 
     def _publish_config(self, payload: bytes) -> bool:
         return self._service.session.publish(self._service.topics.config, payload, retain=True)

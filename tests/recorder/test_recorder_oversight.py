@@ -6,31 +6,46 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import URL, select
+from sqlalchemy import URL, Engine, select
 from support.mariadb import MariaDb
 from support.peer import until
+from support.ports import free_port
 from support.probe import Probe, Received
 from support.recording import lose_everything, wait_recorded, wait_state
 
 from broker import Broker
-from pcb_bus.contract.codec import encode_json, encode_msgpack
+from pcb_bus.contract.codec import decode_json, encode_json, encode_msgpack
 from pcb_bus.contract.identity import verdict_id
-from pcb_bus.contract.messages import Actuation, Evidence, NodeState, NodeStatus, Trigger, Verdict
+from pcb_bus.contract.messages import (
+    Actuation,
+    Evidence,
+    NodeState,
+    NodeStatus,
+    Outcome,
+    Trigger,
+    Unreported,
+    UnreportedVerdict,
+    Verdict,
+)
 from pcb_bus.contract.times import now_ns
-from pcb_bus.runtime.settings import BrokerSettings
+from pcb_bus.mqtt.session import Delivery, MqttSession
+from pcb_bus.runtime.service import Service
+from pcb_bus.runtime.settings import BrokerSettings, LineSettings
 from recorder.__main__ import main
 from recorder.alert_desk import AlertDesk
-from recorder.batch import TriggerRecord, group
+from recorder.batch import TriggerRecord, VerdictRecord, group
 from recorder.database import bring_up_to_date, database_url, make_engine
 from recorder.oversight.boards import BoardCheck
 from recorder.oversight.checks import SpoolCheck
+from recorder.oversight.gates import Gates
 from recorder.oversight.nightly import Nightly
+from recorder.oversight.service import Oversight, Watched
 from recorder.oversight.settings import AlertSettings, OversightSettings
-from recorder.rows import trigger_row
+from recorder.rows import inspection_row, trigger_row
 from recorder.service import RecorderService, build
 from recorder.settings import RecorderLine, RecorderSettings, SpoolSettings
 from recorder.store import Store
@@ -223,37 +238,71 @@ def test_a_disk_that_is_nearly_full(start: Start, viewer: Probe, url: URL) -> No
     until(lambda: [(kind, is_open) for kind, _, is_open in alerts(url)] == [("disk_nearly_full", True)])
 
 
-def test_the_actuator_is_asked_for_the_report_that_is_missing(
-    broker: Broker,
+def test_verdicts_without_a_report_are_named_to_the_actuator(
     start: Start,
     viewer: Probe,
     mqtt_probe: OpenProbe,
     make_verdict: Callable[..., Verdict],
     make_actuation: Callable[..., Actuation],
 ) -> None:
-    asked: list[dict[str, Any]] = []
-    login = BrokerSettings(host=broker.host, port=broker.port, credentials=broker.credentials_folder)
-    actuator = Node(Identity("actuator", "actuator"), LineSettings(broker=login))
+    start()
+    wait_state(viewer, "online")
+    inference, actuator = mqtt_probe("inference"), mqtt_probe("actuator")
+    actuator.subscribe("pcb/unreported")
+    say_state(actuator, "actuator", "online")
+    verdicts = {name: announced(make_verdict, name)[1] for name in (*get_args(Outcome), "lost")}
+    for outcome in get_args(Outcome):
+        report = make_actuation(verdict_id=verdicts[outcome].verdict_id, board_id=outcome, outcome=outcome)
+        actuator.publish("pcb/actuation", encode_json(report))
+    for verdict in verdicts.values():
+        inference.publish("pcb/verdict", encode_json(verdict))
+    named = actuator.wait_for("pcb/unreported")
+    unreported = Unreported(
+        verdicts=tuple(  # that a verdict came again is no report of it
+            UnreportedVerdict(verdict_id=verdicts[name].verdict_id, board_id=name, category="solder")
+            for name in ("duplicate", "lost")
+        )
+    )
+    found = decode_json(Unreported, named.payload)
+    assert sorted(found.verdicts, key=lambda each: each.board_id) == list(unreported.verdicts)
+    assert (named.qos, named.retain) == (1, False)
 
-    def account(params: dict[str, Any]) -> dict[str, Any]:
-        asked.extend(params["verdicts"])
-        return {"reported": 0}
 
-    actuator.on_command("account", account)
-    actuator.start()
-    try:
-        start()
-        wait_state(viewer, "online")
-        inference = mqtt_probe("inference")
-        lost, fine = (announced(make_verdict, name)[1] for name in ("lost", "fine"))
-        report = make_actuation(verdict_id=fine.verdict_id, board_id="fine")
-        actuator.session.publish("pcb/actuation", encode_json(report))
-        for verdict in (lost, fine):
-            inference.publish("pcb/verdict", encode_json(verdict))
-        until(lambda: bool(asked))
-        assert asked == [{"verdict_id": lost.verdict_id, "board_id": "lost", "category": "solder"}]
-    finally:
-        actuator.stop()
+def test_without_a_connection_nothing_is_named_and_no_try_is_used_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[datetime] = []
+    taken: list[bytes] = []
+    service = Service("recorder", "recorder", LineSettings(broker=BrokerSettings(port=free_port())))
+    url = database_url(f"sqlite:///{tmp_path / 'records.db'}")
+    watched = Watched(url, {}, ZoneInfo("UTC"), 1000, lambda: True, lambda *_: [], lambda: 0)
+    oversight = Oversight(service, watched, AlertSettings(), OversightSettings())
+    monkeypatch.setattr(oversight._gates, "look", looks.append)
+    monkeypatch.setattr(service.session, "publish", lambda topic, payload: taken.append(payload))
+    status = NodeStatus(
+        state="online", service="actuator", node="actuator", version="1", host="pi", started_at=0, updated_at=0
+    )
+    payload = encode_json(status)
+    oversight._nodes.see(Delivery("pcb/status/actuator", payload, True, 0, None, None, lambda: None))
+    oversight._look_for_unreported()
+    oversight._publish_unreported(Unreported(verdicts=()))
+    assert (looks, taken) == ([], [])
+    monkeypatch.setattr(MqttSession, "connected", True)
+    oversight._look_for_unreported()
+    oversight._publish_unreported(Unreported(verdicts=()))
+    assert (len(looks), len(taken)) == (1, 1)
+    oversight.close()
+
+
+def test_a_row_of_another_program_that_is_no_verdict_to_the_contract_hides_no_other(
+    engine: Engine, make_verdict: Callable[..., Verdict]
+) -> None:
+    named: list[Unreported] = []
+    for name in ("a\1b", "fine"):
+        row = inspection_row(announced(make_verdict, "board-1")[1], now_ns()) | {"verdict_id": name}
+        Store(engine).write(group([VerdictRecord(row, [])]))
+    Gates(engine, named.append, report_after_s=0).look(datetime.now(UTC) + timedelta(seconds=1))
+    assert [each.verdict_id for unreported in named for each in unreported.verdicts] == ["fine"]
 
 
 def test_live_values_reach_the_line_and_outlive_the_broker(

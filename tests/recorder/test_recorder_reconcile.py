@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,6 +13,7 @@ from sqlalchemy import URL, Engine, Row, delete, event, update
 from sqlalchemy.orm import DeclarativeBase
 from support.boards import AT, MINUTE, trigger_record, verdict_record
 
+from pcb_bus.contract.messages import Outcome
 from pcb_bus.contract.times import to_datetime
 from pcb_bus.errors import ConfigError
 from recorder.__main__ import main
@@ -126,6 +127,12 @@ def test_a_board_without_a_verdict_is_a_gap_but_needs_no_report(engine: Engine) 
 def test_reports_that_contradict_each_other_are_a_gap_and_repeats_are_none(recorded: Engine) -> None:
     Store(recorded).write(group([report_record(3, outcome="duplicate"), report_record(4, outcome="late")]))
     assert found(check(recorded)) == [("more than one report", "board-4")]
+
+
+@pytest.mark.parametrize("outcome", get_args(Outcome))
+def test_every_outcome_is_a_report_but_that_a_verdict_came_again(engine: Engine, outcome: Outcome) -> None:
+    Store(engine).write(group([verdict_record(1), report_record(1, outcome=outcome), trigger_record(1)]))
+    assert found(check(engine)) == ([("verdict without report", "board-1")] if outcome == "duplicate" else [])
 
 
 def test_in_free_run_no_triggers_are_expected(engine: Engine) -> None:

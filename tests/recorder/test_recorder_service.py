@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from prometheus_client import REGISTRY
 from support.mariadb import MariaDb
+from support.peer import until
 from support.probe import Probe
 from support.recording import count, wait_recorded, wait_state
 
@@ -118,7 +120,8 @@ def test_poison_is_counted_and_gone_and_harms_nothing(
     inference.publish("pcb/evidence/left", b"\xc1")
     inference.publish("pcb/event/inference", b"[]")
     actuator.publish("pcb/actuation", encode_json(make_actuation("fine")))
-    actuator.publish("pcb/actuation", encode_json(make_actuation("huge", duration_ms=10**30)))
+    huge = encode_json(make_actuation("huge")).replace(b'"duration_ms":500', b'"duration_ms":%d' % 10**30)
+    actuator.publish("pcb/actuation", huge)
     actuator.publish("pcb/actuation", encode_json(make_actuation("also-fine")))
     inference.publish("pcb/verdict", encode_json(make_verdict("fine")))
     wait_recorded(viewer, "verdict-fine")
@@ -132,6 +135,35 @@ def test_poison_is_counted_and_gone_and_harms_nothing(
     wait_recorded(viewer, "verdict-next")
     assert rejected() - before == 4
     assert count(database_url(f"sqlite:///{database}"), tables.Actuation) == 2
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite", "mariadb"])
+def test_valid_json_that_no_database_can_hold_is_rejected_and_recording_goes_on(
+    start_recorder: StartRecorder,
+    viewer: Probe,
+    mqtt_probe: OpenProbe,
+    request: pytest.FixtureRequest,
+    database: Path,
+    make_verdict: Callable[..., Verdict],
+    database_kind: str,
+) -> None:
+    url = f"sqlite:///{database}" if database_kind == "sqlite" else request.getfixturevalue("mariadb_url")
+    service = start_recorder(url)
+    wait_state(viewer, "online")
+    until(lambda: service.caught_up)
+    inference = mqtt_probe("inference")
+    fine = encode_json(make_verdict("hostile"))
+    for found, put in (
+        (b'"verdict_id":"verdict-hostile"', b'"verdict_id":"a\\u0000b"'),
+        (b'"verdict_id":"verdict-hostile"', b'"verdict_id":" a"'),
+        (b'"latency_ms":41.3', b'"latency_ms":1.5e308'),
+    ):
+        assert found in fine
+        inference.publish("pcb/verdict", fine.replace(found, put))
+    inference.publish("pcb/verdict", encode_json(make_verdict("good")))
+    wait_recorded(viewer, "verdict-hostile", "verdict-good")
+    assert count(database_url(url), tables.Inspection) == 1
+    assert count(database_url(url), tables.RejectedMessage) == 3
 
 
 def rejected() -> float:
@@ -227,6 +259,29 @@ def test_stops_in_5_s_though_neither_database_nor_broker_answers(broker: Broker,
             before = time.monotonic()
             service.stop()
             assert time.monotonic() - before < 5
+
+
+def test_stops_in_5_s_with_a_batch_that_the_database_does_not_answer_and_a_frozen_broker(
+    broker: Broker,
+    start_recorder: StartRecorder,
+    viewer: Probe,
+    mqtt_probe: OpenProbe,
+    mariadb: MariaDb,
+    mariadb_url: str,
+    make_verdict: Callable[..., Verdict],
+) -> None:
+    service = start_recorder(mariadb_url)
+    wait_state(viewer, "online")
+    until(lambda: service.caught_up)
+    inference = mqtt_probe("inference")
+    with mariadb.frozen():
+        inference.publish("pcb/verdict", encode_json(make_verdict()))
+        until(lambda: service._worker._intake._under_way is not None)
+        with broker.frozen():
+            before = time.monotonic()
+            service.stop()
+            assert time.monotonic() - before < 4.7  # then the process would end itself
+    assert len(service.spool) == 1
 
 
 def test_sqlite_locked_for_a_while(
