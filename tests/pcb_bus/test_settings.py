@@ -8,7 +8,7 @@ import yaml
 from pydantic import Field
 
 from pcb_bus.errors import ConfigError
-from pcb_bus.runtime.settings import LineSettings, Section, load_settings
+from pcb_bus.runtime.settings import BrokerSettings, LineSettings, Section, load_settings, with_credentials
 
 TINY = Path(__file__).with_name("tiny_service.py")
 
@@ -163,3 +163,18 @@ def test_help_shows_every_option() -> None:
         assert option in done.stdout
     assert "--recorder.speed" in done.stdout
     assert "Boards a second." in done.stdout
+
+
+def test_a_login_in_the_settings_wins_over_the_file(tmp_path: Path) -> None:
+    (tmp_path / "recorder.yaml").write_text("username: recorder\npassword: from the file\n", encoding="utf-8")
+    own = BrokerSettings(credentials=tmp_path, username="me", password="mine")
+    assert with_credentials(own, "recorder").username == "me"
+    assert with_credentials(BrokerSettings(credentials=tmp_path), "recorder").password == "from the file"
+    assert with_credentials(BrokerSettings(credentials=tmp_path), "nobody").username is None
+
+
+@pytest.mark.parametrize("content", [b"", b"username: recorder", b"- a list", b"a: [", b"\xff\xfe"])
+def test_a_credentials_file_that_cannot_be_used_is_one_line(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "recorder.yaml").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"^broker\.credentials: [^\n]+$"):
+        with_credentials(BrokerSettings(credentials=tmp_path), "recorder")

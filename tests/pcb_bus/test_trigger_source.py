@@ -16,7 +16,7 @@ from pcb_bus.contract.messages import Recorded, Trigger
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns
 from pcb_bus.contract.topics import Topics
 from pcb_bus.durable.outbox import Bounds, Outbox
-from pcb_bus.durable.resends import Pace
+from pcb_bus.durable.resending import Pace
 from pcb_bus.durable.trigger_source import TriggerSource
 from pcb_bus.mqtt.session import MqttSession
 from recorder.tables import Trigger as TriggerRow
