@@ -17,6 +17,7 @@ import yaml
 from broker.passwords import new_password, password_line
 from broker.roles import Role, acl_file
 from pcb_bus.errors import ConfigError
+from pcb_bus.runtime.settings import BrokerSettings, with_credentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +52,10 @@ def read_credentials(directory: Path, role: str) -> Credentials:
     Raises:
         ConfigError: there is none, or the file does not hold one.
     """
-    path = _file(directory, role)
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        username, password = document["username"], document["password"]
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, KeyError, TypeError):
-        raise ConfigError(f"{path}: must hold username and password") from None
-    if username != role or not isinstance(password, str) or not password:
-        raise ConfigError(f"{path}: username must be {role!r}, and password a word")
-    return Credentials(role, password)
+    login = with_credentials(BrokerSettings(credentials=directory / "credentials"), role)
+    if login.username != role or login.password is None:
+        raise ConfigError(f"{_file(directory, role)}: needs the username {role!r}, and a password")
+    return Credentials(role, login.password)
 
 
 def write_private(path: Path, content: str) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 
 from edge_publisher import metrics
 from edge_publisher.sources import Picture
-from pcb_bus.contract.times import now_ns
 from pcb_bus.runtime.logs import Throttle
 
 log = logging.getLogger(__name__)
@@ -52,7 +51,7 @@ class Encoder:
             return None
 
     def _complain(self, text: str) -> None:
-        held = self._complaints.admit("encode", now_ns())
+        held = self._complaints.admit("encode", text)
         if held is not None:
             log.warning("%s (%d more)", text, held)
 

@@ -101,7 +101,7 @@ class OnTrigger:
 
     def _report_miss(self, trigger: Waiting, miss: Missed, captured: Sequence[int]) -> None:
         metrics.TRIGGERS.labels("missed").inc()
-        held = self._misses.admit("miss", now_ns())
+        held = self._misses.admit("miss")
         if held is None:
             return
         cause = likely_cause(trigger.triggered_at, trigger.asked_at, captured, self._pending.period)

@@ -1,14 +1,19 @@
-"""Payloads to messages and back. Whatever a stranger sends ends as a message or as `MessageRejected`, never else."""
+"""Payloads to messages and back. Whatever a stranger sends ends as a message or as `MessageRejected`, never else.
+
+And what a person wrote into a YAML file: it ends as data, or as one line that says what to do.
+"""
 
 import codecs
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgpack
+import yaml
 from pydantic import ValidationError
 
 from pcb_bus.contract.messages import Message
-from pcb_bus.errors import MessageRejected
+from pcb_bus.errors import ConfigError, MessageRejected
 
 M = TypeVar("M", bound=Message)
 
@@ -67,6 +72,28 @@ def _checked(read: Callable[[], M]) -> M:
     if "v" not in message.model_fields_set:
         raise MessageRejected("schema", "v: field required")
     return message
+
+
+def read_yaml(path: Path, *, secret: bool = False) -> Any:
+    """What stands in a file; None if nothing does.
+
+    Args:
+        secret: an error quotes nothing of it.
+
+    Raises:
+        ConfigError: it cannot be read, or is not YAML in UTF-8.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        way_out = "; run as its owner, or let this user read it" if isinstance(error, PermissionError) else ""
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}{way_out}") from error
+    except (UnicodeDecodeError, yaml.reader.ReaderError):
+        raise ConfigError(f"{path}: not UTF-8 text; save it as UTF-8") from None
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
+        # The parser itself fails at `!!int x`, `2026-13-45` and the like with whatever comes.
+        why = "" if secret else f": {' '.join(str(error).split())}"
+        raise ConfigError(f"{path}: not YAML{why}") from None
 
 
 def first_error(error: ValidationError, *key: str, show: bool = False) -> str:

@@ -76,9 +76,10 @@ def _exact(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _printable(value: str) -> str:
-    if _UNPRINTABLE.search(value):
-        raise ValueError("control characters are not allowed here")
+def printable(value: Any) -> Any:
+    """Raises ValueError: a text with control characters, or with what is no UTF-8."""
+    if isinstance(value, str) and _UNPRINTABLE.search(value):
+        raise ValueError("has control characters, or is not UTF-8")
     return value
 
 
@@ -100,7 +101,7 @@ Timestamp = Annotated[
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
 """A side, a node, a class: something that stands in a topic or a table's key."""
 
-Label = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(_printable)]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(printable)]
 """Something short for people to read."""
 
 Id = Annotated[Label, AfterValidator(_trimmed)]

@@ -1,11 +1,13 @@
 """What a JPEG or a PNG says of itself, read without decoding it: a hostile or cut picture costs nothing."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pcb_bus.errors import MessageRejected
 
 START = b"\xff\xd8"
-_END = b"\xff\xd9"
+END = b"\xff\xd9"
+START_OF_SCAN = 0xDA
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _STANDALONE = frozenset(range(0xD0, 0xD8)) | {0x01}
 
@@ -30,7 +32,7 @@ def inspect_jpeg(data: bytes, *, max_pixels: int) -> PictureSize:
     """
     if not data.startswith(START):
         raise MessageRejected("not_jpeg", "does not start with FF D8")
-    if not data.rstrip(b"\0").endswith(_END):
+    if not data.rstrip(b"\0").endswith(END):
         raise MessageRejected("truncated_jpeg", "does not end with FF D9")
     size = _frame_header(data)
     check_size(size, max_pixels)
@@ -45,17 +47,22 @@ def check_size(size: PictureSize, max_pixels: int) -> None:
         raise MessageRejected("too_many_pixels", f"{size.width}x{size.height}, the limit is {max_pixels} pixels")
 
 
-def _frame_header(data: bytes) -> PictureSize:
-    at = len(START)
-    while at + 9 <= len(data) and data[at] == 0xFF:
+def segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Of a JPEG up to its first scan: the marker of each segment, and where its length stands (ITU-T T.81, B.1)."""
+    at, marker = len(START), None
+    while at + 4 <= len(data) and data[at] == 0xFF and marker != START_OF_SCAN:
         marker = data[at + 1]
         if marker == 0xFF or marker in _STANDALONE:
             at += 1 if marker == 0xFF else 2
-        elif marker in _FRAME_HEADERS:
-            height, width = int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 7 : at + 9])
-            return PictureSize(width, height)
         else:
+            yield marker, at + 2
             at += 2 + int.from_bytes(data[at + 2 : at + 4])
+
+
+def _frame_header(data: bytes) -> PictureSize:
+    for marker, at in segments(data):
+        if marker in _FRAME_HEADERS and at + 7 <= len(data):
+            return PictureSize(int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 3 : at + 5]))
     raise MessageRejected("not_jpeg", "has no frame header")
 
 

@@ -4,11 +4,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pcb_bus.contract.codec import first_error
-from pcb_bus.contract.messages import Category, Name
+from pcb_bus.contract.codec import first_error, read_yaml
+from pcb_bus.contract.messages import Category, Label, Name, Pin, PulseMs
 from pcb_bus.errors import ConfigError
 
 UNKNOWN_ANOMALY = "unknown_anomaly"
@@ -16,18 +15,27 @@ Severity = Literal["component", "solder", "scrap", "minor"]
 
 
 class CategoryRule(BaseModel):
-    """What a person reads of a category, and the gate (BCM pin, ms) that it opens, if any."""
+    """What a person reads of a category, and the gate (BCM pin, ms) that it opens, if any.
+
+    Args:
+        gate_delay_ms: for a gate downstream: how long after the board stood before the cameras it fires; None: at once.
+        exclusive: gates with the same word are never high together.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    label: Annotated[str, Field(min_length=1, max_length=64)]
-    pin: Annotated[int, Field(ge=0, le=27)] | None = None
-    duration_ms: Annotated[int, Field(gt=0, le=60_000)] | None = None
+    label: Annotated[Label, Field(max_length=64)]
+    pin: Pin | None = None
+    duration_ms: PulseMs | None = None
+    gate_delay_ms: Annotated[float, Field(ge=0, le=600_000)] | None = None
+    exclusive: Name | None = None
 
     @model_validator(mode="after")
-    def _pin_with_duration(self) -> "CategoryRule":
+    def _of_a_gate(self) -> "CategoryRule":
         if (self.pin is None) != (self.duration_ms is None):
             raise ValueError("pin and duration_ms go together")
+        if self.pin is None and (self.gate_delay_ms, self.exclusive) != (None, None):
+            raise ValueError("gate_delay_ms and exclusive are of a gate: they need a pin")
         return self
 
 
@@ -65,6 +73,10 @@ class Taxonomy(BaseModel):
             raise ValueError(f"categories: missing {', '.join(sorted(missing))}")
         if self.categories["unjudged"].pin is not None:
             raise ValueError("categories.unjudged: no gate fires for a board that could not be inspected")
+        groups: dict[int, str | None] = {}
+        for rule in self.categories.values():
+            if rule.pin is not None and groups.setdefault(rule.pin, rule.exclusive) != rule.exclusive:
+                raise ValueError(f"categories: pin {rule.pin} is exclusive in two ways")
         return self
 
     def category_of(self, class_name: str) -> Category:
@@ -101,10 +113,6 @@ def load_taxonomy(path: Path) -> Taxonomy:
         ConfigError: missing, not YAML, or not a taxonomy; names the key.
     """
     try:
-        return Taxonomy.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+        return Taxonomy.model_validate(read_yaml(path))
     except ValidationError as error:
         raise ConfigError(f"{path}: {first_error(error)}") from None

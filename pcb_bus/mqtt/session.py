@@ -433,8 +433,8 @@ class MqttSession:
         self.complain(f"{kind} {rejection.reason}", f"rejected a {kind} message: {rejection}")
 
     def complain(self, kind: str, text: str, *, error: bool = False) -> None:
-        """Log `text`, at most once in a while for each `kind`, with how many like it were held back."""
-        held = self._complaints.admit(kind, now_ns())
+        """Log `text`, once in a while, and of each `kind` a few different ones; with how many were held back."""
+        held = self._complaints.admit(kind, text)
         if held is not None:
             log.log(logging.ERROR if error else logging.WARNING, "%s%s", text, f" ({held} more)" if held else "")
 

@@ -1,9 +1,15 @@
 """Prometheus metrics that every node has, and the optional port that serves them."""
 
+import errno
+import logging
+
 from prometheus_client import Counter, Gauge, start_http_server
 
 from pcb_bus.errors import ConfigError
 
+log = logging.getLogger(__name__)
+
+_PORTS = 20
 RECEIVED = Counter("boardline_messages_received", "Messages received", ["kind"])
 REJECTED = Counter("boardline_messages_rejected", "Messages rejected", ["kind", "reason"])
 DROPPED = Counter("boardline_messages_dropped", "Messages dropped unread or unsent", ["kind", "reason"])
@@ -24,12 +30,20 @@ def kind_of(topic: str, root: str) -> str:
 def serve_metrics(port: int | None, address: str = "127.0.0.1") -> None:
     """Serve `/metrics` in a daemon thread; None serves nothing.
 
+    The services of one machine have one setting: each takes the first free port from `port` on, of twenty.
+
     Raises:
-        ConfigError: the port cannot be opened.
+        ConfigError: no port can be opened.
     """
     if port is None:
         return
-    try:
-        start_http_server(port, address)
-    except OSError as error:
-        raise ConfigError(f"metrics.port: cannot listen on {address}:{port}: {error.strerror}") from None
+    last = min(port + _PORTS - 1, 65_535)
+    for each in range(port, last + 1):
+        try:
+            start_http_server(each, address)
+            log.info("metrics at http://%s:%d/metrics", address, each)
+            return
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise ConfigError(f"metrics.port: cannot listen on {address}:{each}: {error.strerror}") from None
+    raise ConfigError(f"metrics.port: {port} to {last} are all in use on {address}; name one with free ports above it")

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
@@ -20,12 +19,15 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from pcb_bus.contract.codec import first_error
-from pcb_bus.contract.messages import Name, Verdict
+from pcb_bus.contract.codec import first_error, read_yaml
+from pcb_bus.contract.messages import Name, Verdict, printable
 from pcb_bus.contract.topics import Topics
 from pcb_bus.errors import ConfigError
 
-SECTIONS = frozenset({"edge", "inference", "actuator", "recorder", "dashboard", "simulator"})
+KEYS_OF_PROGRAMS = frozenset(
+    ("edge", "inference", "actuator", "recorder", "dashboard", "simulator", "directory", "listen", "websocket_port")
+)
+"""What stands in the file for one program alone: its section, and what only the broker reads."""
 DEFAULT_CONFIG = Path("config/line.yaml")
 DEFAULT_TAXONOMY = Path("config/pcb_defects.yaml")
 CONFIG_VARIABLE = "PCB_CONFIG"
@@ -38,6 +40,7 @@ class Section(BaseModel):
     """A part of the settings: immutable, and strict about keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+    _printable = field_validator("*")(printable)  # the environment may hold any bytes
 
 
 class TlsSettings(Section):
@@ -116,6 +119,7 @@ class LineSettings(BaseSettings):
         cli_hide_none_type=True,
         env_parse_none_str="none",  # on the command line too
     )
+    _printable = field_validator("*")(printable)
     shortcuts: ClassVar[dict[str, str]] = {"broker.port": "port"}
 
     root: str = "pcb"
@@ -205,15 +209,10 @@ def _take_config_option(argv: list[str]) -> tuple[list[str], Path | None]:
 def _read_yaml(path: Path | None, kind: type[LineSettings]) -> dict[str, Any]:
     if path is None:
         return {}
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(data or {}, dict):
+    data = read_yaml(path) or {}
+    if not isinstance(data, dict):
         raise ConfigError(f"{path}: must be a map of settings")
-    return {key: value for key, value in (data or {}).items() if key in kind.model_fields or key not in SECTIONS}
+    return {key: value for key, value in data.items() if key in kind.model_fields or key not in KEYS_OF_PROGRAMS}
 
 
 _SECRET_KEYS = ("password", "database_url", "image_options")
@@ -233,13 +232,16 @@ def with_credentials(broker: BrokerSettings, name: str) -> BrokerSettings:
     Raises:
         ConfigError: the file is there but cannot be used.
     """
-    path = broker.credentials / f"{name}.yaml"
-    if broker.username is not None or not path.exists():
+    if broker.username is not None:
         return broker
+    path = broker.credentials / f"{name}.yaml"
     try:
-        login = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return broker.model_copy(update={"username": str(login["username"]), "password": str(login["password"])})
-    except OSError as error:
-        raise ConfigError(f"broker.credentials: cannot read {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
-        raise ConfigError(f"broker.credentials: {path} needs username and password") from None
+        data = read_yaml(path, secret=True)
+    except ConfigError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return broker
+        raise ConfigError(f"broker.credentials: {error}") from None
+    login = {key: data.get(key) for key in ("username", "password")} if isinstance(data, dict) else {}
+    if not login or not all(isinstance(each, str) and each for each in login.values()):
+        raise ConfigError(f"broker.credentials: {path} needs username and password, a number in quotes")
+    return broker.model_copy(update=login)

@@ -1,15 +1,31 @@
+import contextlib
+import errno
+import importlib
+import os
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 import yaml
 from pydantic import Field
 
 from pcb_bus.errors import ConfigError
-from pcb_bus.runtime.settings import BrokerSettings, LineSettings, Section, load_settings, with_credentials
+from pcb_bus.runtime.metrics import serve_metrics
+from pcb_bus.runtime.settings import (
+    KEYS_OF_PROGRAMS,
+    BrokerSettings,
+    LineSettings,
+    Section,
+    load_settings,
+    with_credentials,
+)
 
+ROOT = Path(__file__).parents[2]
 TINY = Path(__file__).with_name("tiny_service.py")
 
 
@@ -124,6 +140,130 @@ def test_the_environment_is_checked_too(monkeypatch: pytest.MonkeyPatch) -> None
     assert refusal({}).startswith("broker.prot: unknown key")
 
 
+@pytest.mark.parametrize("key", ["broker.host", "broker.username", "broker.password", "root", "edge.side"])
+def test_bytes_that_are_no_utf8_in_the_environment_are_one_line(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"PCB_{key.upper().replace('.', '__')}", "caf\udce9")  # as Python gives latin-1 bytes
+    assert refusal({}).startswith(f"{key}: ")
+
+
+def test_a_byte_order_mark_is_no_harm() -> None:
+    Path("line.yaml").write_text("root: pcb/line2\n", encoding="utf-8-sig")
+    assert load_settings(CameraSettings, ["--config", "line.yaml"]).root == "pcb/line2"
+
+
+@pytest.mark.parametrize("encoding", ["cp949", "utf-16"])
+def test_an_editor_that_saved_it_otherwise_is_told(encoding: str) -> None:
+    Path("line.yaml").write_text("root: 공장\n", encoding=encoding)
+    with pytest.raises(ConfigError, match=r"^line\.yaml: not UTF-8 text; save it as UTF-8$"):
+        load_settings(CameraSettings, ["--config", "line.yaml"])
+
+
+def programs() -> Iterator[type[LineSettings]]:
+    """The settings of every program of ours that reads the file."""
+    for room in sorted(each.parent.name for each in ROOT.glob("*/__main__.py")):
+        importlib.import_module(f"{room}.__main__")
+    waiting = LineSettings.__subclasses__()
+    for kind in waiting:
+        waiting += kind.__subclasses__()
+        if (ROOT / kind.__module__.split(".")[0]).is_dir() and not kind.__module__.startswith("tests."):
+            yield kind
+
+
+def test_what_one_program_reads_is_known_to_all() -> None:
+    keys = {key for kind in programs() for key in kind.model_fields} - LineSettings.model_fields.keys()
+    assert {"edge", "inference", "actuator", "recorder", "listen"} <= keys <= KEYS_OF_PROGRAMS
+
+
+def test_the_shipped_file_suits_every_program() -> None:
+    document = yaml.safe_load((ROOT / "config" / "line.yaml").read_text(encoding="utf-8"))
+    broker_too = write({**document, "listen": "127.0.0.1", "websocket_port": 9002, "metrics": {"port": 9100}})
+    for kind in programs():
+        assert load_settings(kind, ["--config", broker_too]).metrics.port == 9100
+
+
+def test_a_login_in_the_settings_wins_over_the_file(tmp_path: Path) -> None:
+    (tmp_path / "recorder.yaml").write_text("username: recorder\npassword: from the file\n", encoding="utf-8-sig")
+    own = BrokerSettings(credentials=tmp_path, username="me", password="mine")
+    assert with_credentials(own, "recorder").username == "me"
+    assert with_credentials(BrokerSettings(credentials=tmp_path), "recorder").password == "from the file"
+    assert with_credentials(BrokerSettings(credentials=tmp_path), "nobody").username is None
+    assert with_credentials(BrokerSettings(credentials=tmp_path / "nowhere"), "recorder").username is None
+
+
+def bad_credentials(folder: Path) -> str:
+    with pytest.raises(ConfigError) as caught:
+        with_credentials(BrokerSettings(credentials=folder), "recorder")
+    assert str(caught.value).startswith(f"broker.credentials: {folder}")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "needs username and password"),
+        (b"username: recorder", "needs username and password"),
+        (b"username: recorder\npassword: 0123", "a number in quotes"),
+        (b"username: recorder\npassword: ''", "needs username and password"),
+        (b"- a list", "needs username and password"),
+        (b"password: *s3cret", "not YAML"),
+        (b"password: [s3cret", "not YAML"),
+        (b"\xff\xfe", "save it as UTF-8"),
+    ],
+)
+def test_a_credentials_file_that_cannot_be_used_is_one_line(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "recorder.yaml").write_bytes(content)
+    said = bad_credentials(tmp_path)
+    assert message in said
+    assert "s3cret" not in said
+
+
+def test_credentials_that_cannot_be_read_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "recorder.yaml").mkdir()
+    assert "recorder.yaml: cannot be read: Is a directory" in bad_credentials(tmp_path)
+    (tmp_path / "file").write_text("in the way")
+    assert "cannot be read: Not a directory" in bad_credentials(tmp_path / "file")
+
+    def of_another_user(path: Path, *_: object, **__: object) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "read_text", of_another_user)  # tests may run as root, whom nothing is denied
+    monkeypatch.setattr(Path, "stat", of_another_user)
+    assert "Permission denied; run as its owner, or let this user read it" in bad_credentials(tmp_path)
+
+
+def test_several_services_of_one_machine_share_one_metrics_port(caplog: pytest.LogCaptureFixture) -> None:
+    with contextlib.ExitStack() as taken, caplog.at_level("INFO"):
+        port = block(taken, 3)
+        serve_metrics(port)
+    (line,) = [record.message for record in caplog.records]
+    chosen = int(line.split(":")[-1].split("/")[0])
+    assert chosen > port
+    with urlopen(f"http://127.0.0.1:{chosen}/metrics", timeout=10) as page:
+        assert b"boardline_messages_received" in page.read()
+
+
+def test_ports_that_are_all_in_use_are_one_line() -> None:
+    with contextlib.ExitStack() as taken:
+        port = block(taken, 20)
+        with pytest.raises(ConfigError, match=rf"^metrics\.port: {port} to {port + 19} are all in use on 127\.0\.0\.1"):
+            serve_metrics(port)
+    with pytest.raises(ConfigError, match=r"^metrics\.port: cannot listen on 192\.0\.2\.1"):
+        serve_metrics(port, "192.0.2.1")
+
+
+def block(stack: contextlib.ExitStack, count: int) -> int:
+    """Listen on so many ports in a row; gives the first."""
+    while True:
+        with contextlib.ExitStack() as sockets:
+            first = sockets.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
+            with contextlib.suppress(OSError, OverflowError):
+                for port in range(first + 1, first + count):
+                    sockets.enter_context(socket.create_server(("127.0.0.1", port)))
+                stack.push(sockets.pop_all())
+                return int(first)
+
+
 def test_none_can_be_said_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load({}).log.directory == Path("var/log")
     assert load({"log": {"directory": None}}).log.directory is None
@@ -163,18 +303,3 @@ def test_help_shows_every_option() -> None:
         assert option in done.stdout
     assert "--recorder.speed" in done.stdout
     assert "Boards a second." in done.stdout
-
-
-def test_a_login_in_the_settings_wins_over_the_file(tmp_path: Path) -> None:
-    (tmp_path / "recorder.yaml").write_text("username: recorder\npassword: from the file\n", encoding="utf-8")
-    own = BrokerSettings(credentials=tmp_path, username="me", password="mine")
-    assert with_credentials(own, "recorder").username == "me"
-    assert with_credentials(BrokerSettings(credentials=tmp_path), "recorder").password == "from the file"
-    assert with_credentials(BrokerSettings(credentials=tmp_path), "nobody").username is None
-
-
-@pytest.mark.parametrize("content", [b"", b"username: recorder", b"- a list", b"a: [", b"\xff\xfe"])
-def test_a_credentials_file_that_cannot_be_used_is_one_line(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "recorder.yaml").write_bytes(content)
-    with pytest.raises(ConfigError, match=r"^broker\.credentials: [^\n]+$"):
-        with_credentials(BrokerSettings(credentials=tmp_path), "recorder")

@@ -112,6 +112,15 @@ def changed(path: str, value: object) -> dict[str, Any]:
         (changed("categories.scrap.pin", 99), r"categories\.scrap\.pin"),
         (changed("categories.scrap.pin", None), r"categories\.scrap: .*pin and duration_ms go together"),
         (changed("categories.scrap.duration_ms", 0), r"categories\.scrap\.duration_ms"),
+        (changed("categories.unjudged.gate_delay_ms", 5), r"categories\.unjudged: .* they need a pin"),
+        (changed("categories.unjudged.exclusive", "arm"), r"categories\.unjudged: .* they need a pin"),
+        (changed("categories.scrap.gate_delay_ms", 600_001), r"categories\.scrap\.gate_delay_ms"),
+        (changed("categories.scrap.exclusive", "an arm"), r"categories\.scrap\.exclusive"),
+        (changed("categories.scrap.label", "a\0"), r"categories\.scrap\.label"),
+        (
+            changed("categories.scrap", {"label": "폐기", "pin": 27, "duration_ms": 500, "exclusive": "arm"}),
+            "categories: pin 27 is exclusive in two ways",
+        ),
         (changed("categories.scrap", None), "categories: missing scrap"),
         (changed("categories.lost", {"label": "?"}), r"categories\.lost"),
         (changed("categories.unjudged", {"label": "미판정", "pin": 4, "duration_ms": 1}), r"categories\.unjudged"),
@@ -129,14 +138,48 @@ def test_a_wrong_taxonomy_names_the_key(document: object, key: str, tmp_path: Pa
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"classes: [", b"\xff\xfe\x00"], ids=["not YAML", "not UTF-8"])
-def test_an_unreadable_taxonomy_is_one_line(content: bytes, tmp_path: Path) -> None:
+def test_a_gate_may_stand_downstream_and_share_an_arm() -> None:
+    rules = GOOD["categories"]
+    arm = {"pin": 22, "duration_ms": 500, "gate_delay_ms": 1200.5, "exclusive": "arm"}
+    both = {"scrap": {"label": "폐기", **arm}, "solder": {"label": "납땜불량", **arm, "gate_delay_ms": 0}}
+    scrap = Taxonomy.model_validate({**GOOD, "categories": {**rules, **both}}).categories["scrap"]
+    assert (scrap.gate_delay_ms, scrap.exclusive) == (1200.5, "arm")
+
+
+def test_a_byte_order_mark_is_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "defects.yaml"
-    path.write_bytes(content)
+    path.write_text(SHIPPED.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert load_taxonomy(path) == load_taxonomy(SHIPPED)
+
+
+@pytest.mark.parametrize("encoding", ["cp949", "utf-16", "utf-16-le", "utf-32"])
+def test_an_editor_that_saved_it_otherwise_is_told(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "defects.yaml"
+    path.write_text(SHIPPED.read_text(encoding="utf-8"), encoding=encoding)
+    with pytest.raises(ConfigError, match=r"defects\.yaml: not UTF-8 text; save it as UTF-8$"):
+        load_taxonomy(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "classes: [",
+        "a: !!int x",
+        "a: 2026-13-45",
+        "a: !!timestamp x",
+        "a: !!bool x",
+        "a: !!int ''",
+        "[" * 5000,
+        "? [a]",
+    ],
+)
+def test_what_is_not_yaml_is_one_line(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "defects.yaml"
+    path.write_text(content, encoding="utf-8")
     with pytest.raises(ConfigError, match=r"not YAML: [^\n]+$"):
         load_taxonomy(path)
 
 
 def test_a_missing_taxonomy_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"defects\.yaml: No such file"):
+    with pytest.raises(ConfigError, match=r"defects\.yaml: cannot be read: No such file"):
         load_taxonomy(tmp_path / "defects.yaml")
