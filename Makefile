@@ -4,9 +4,12 @@ PYTHON_BIN := .venv/bin/python
 ROOMS := pcb_bus edge_publisher inference_subscriber actuator recorder simulator training broker benchmarks
 CHECKED := $(sort $(dir $(wildcard $(addsuffix /*.py,$(ROOMS))))) tests/support tests/faults
 
-# An option is passed on only where it was given, so that the defaults live in one place: config/line.yaml.
-option = $(if $(strip $($(1))),$(2) "$($(1))")
+# An option counts only where it was given on the command line: the environment has variables of others by such names,
+# and the defaults live in one place, config/line.yaml.
+given = $(if $(filter command,$(origin $(1))),$(strip $($(1))))
+option = $(if $(call given,$(1)),$(2) "$(call given,$(1))")
 BROKER_OPTION = $(call option,BROKER,--broker)
+MORE = $(call given,ARGS)
 RUN = exec $(PYTHON_BIN) -m
 
 .DEFAULT_GOAL := help
@@ -48,79 +51,79 @@ help:
 demo:
 	@deploy/setup.sh demo mosquitto
 	@$(RUN) simulator demo $(call option,BOARDS,--boards) $(call option,RATE,--rate) \
-		$(call option,LOOK,--look) $(call option,LEFT,--left) $(call option,RIGHT,--right) $(ARGS)
+		$(call option,LOOK,--look) $(call option,LEFT,--left) $(call option,RIGHT,--right) $(MORE)
 
 test:
 	@deploy/setup.sh dev mosquitto mosquitto_sub mariadbd mariadb-install-db ip openssl
-	@$(RUN) pytest $(ARGS)
+	@$(RUN) pytest $(MORE)
 
 test-faults:
 	@deploy/setup.sh dev mosquitto mariadbd mariadb-install-db ip
-	@PYTHONPATH=tests $(RUN) faults $(call option,BOARDS,--boards) $(call option,SEED,--seed) $(ARGS)
+	@PYTHONPATH=tests $(RUN) faults $(call option,BOARDS,--boards) $(call option,SEED,--seed) $(MORE)
 
 broker:
 	@deploy/setup.sh base mosquitto
-	@$(RUN) broker run $(call option,PORT,--port) $(call option,WS_PORT,--websocket_port) $(ARGS)
+	@$(RUN) broker run $(call option,PORT,--port) $(call option,WS_PORT,--websocket_port) $(MORE)
 
 run-edge:
-	@[ -n "$(SIDE)" ] || { echo 'which side? for example: make run-edge SIDE=left' >&2; exit 2; }
+	@[ -n "$(call given,SIDE)" ] || { echo 'which side? for example: make run-edge SIDE=left' >&2; exit 2; }
 	@deploy/setup.sh edge
-	@$(RUN) edge_publisher --side "$(SIDE)" $(call option,SOURCE,--source) $(BROKER_OPTION) $(ARGS)
+	@$(RUN) edge_publisher $(call option,SIDE,--side) $(call option,SOURCE,--source) $(BROKER_OPTION) $(MORE)
 
 run-inference:
-	@deploy/setup.sh $(if $(CUDA),cuda,inference)
-	@$(RUN) inference_subscriber $(BROKER_OPTION) $(ARGS)
+	@deploy/setup.sh $(if $(call given,CUDA),cuda,inference)
+	@$(RUN) inference_subscriber $(BROKER_OPTION) $(MORE)
 
 run-actuator:
 	@deploy/setup.sh actuator
-	@$(RUN) actuator $(BROKER_OPTION) $(ARGS)
+	@$(RUN) actuator $(BROKER_OPTION) $(MORE)
 
 run-recorder:
 	@deploy/setup.sh recorder
-	@$(RUN) recorder $(BROKER_OPTION) $(ARGS)
+	@$(RUN) recorder $(BROKER_OPTION) $(MORE)
 
 dataset:
-	@[ -n "$(FROM)" ] || { echo 'which folder? for example: make dataset FROM=photographs' >&2; exit 2; }
+	@[ -n "$(call given,FROM)" ] || { echo 'which folder? for example: make dataset FROM=photographs' >&2; exit 2; }
 	@deploy/setup.sh train
-	@$(RUN) training dataset --from "$(FROM)" $(call option,FORMAT,--format) $(call option,OUT,--out) \
-		$(call option,VAL,--val) $(call option,TEST,--test) $(ARGS)
+	@$(RUN) training dataset $(call option,FROM,--from) $(call option,FORMAT,--format) $(call option,OUT,--out) \
+		$(call option,VAL,--val) $(call option,TEST,--test) $(MORE)
 
 train:
 	@deploy/setup.sh train
 	@$(RUN) training train $(call option,DATA,--data) $(call option,NAME,--name) $(call option,TIME,--time) \
-		$(if $(RESUME),--resume) $(ARGS)
+		$(if $(call given,RESUME),--resume) $(MORE)
 
 export:
 	@deploy/setup.sh train
 	@$(RUN) training export $(call option,DATA,--data) $(call option,NAME,--run) $(call option,WEIGHTS,--weights) \
-		$(call option,OUT,--out) $(ARGS)
+		$(call option,OUT,--out) $(MORE)
 
 evaluate calibrate:
 	@deploy/setup.sh train
 	@$(RUN) training $@ $(call option,DATA,--data) $(call option,SPLIT,--split) $(call option,FORMAT,--format) \
-		$(call option,MODEL,--model) $(ARGS)
+		$(call option,MODEL,--model) $(MORE)
 
 # Status 1 of `evaluate` says that the card's figure is an older one: here it is about to be written anew.
 card:
 	@deploy/setup.sh train
-	@$(if $(MODEL),,$(PYTHON_BIN) -m training calibrate)
+	@$(if $(call given,MODEL),,$(PYTHON_BIN) -m training calibrate)
 	@$(PYTHON_BIN) -m training evaluate --reference templates $(call option,DATA,--data) $(call option,MODEL,--model) || [ $$? = 1 ]
 	@$(PYTHON_BIN) -m training evaluate --drawn assembled $(call option,MODEL,--model) || [ $$? = 1 ]
 	@$(PYTHON_BIN) -m training evaluate --drawn bare $(call option,MODEL,--model) || [ $$? = 1 ]
 	@$(PYTHON_BIN) -m training time $(call option,MODEL,--model)
 	@$(PYTHON_BIN) -m benchmarks.anomaly $(call option,MODEL,--model)
 	@$(PYTHON_BIN) -m benchmarks.verdicts $(call option,MODEL,--model)
-	@$(RUN) training card $(call option,MODEL,--model) $(ARGS)
+	@$(RUN) training card $(call option,MODEL,--model) $(MORE)
 
 fit-anomaly:
-	@[ -n "$(GOOD)" ] || { echo 'which folder of good boards? for example: make fit-anomaly GOOD=good/left SIDE=left' >&2; exit 2; }
+	@[ -n "$(call given,GOOD)" ] || { echo 'which folder of good boards? for example: make fit-anomaly GOOD=good/left SIDE=left' >&2; exit 2; }
 	@deploy/setup.sh $(if $(wildcard .venv/.boardline-train),train,demo)
-	@$(RUN) training $@ --good "$(GOOD)" $(call option,SIDE,--side) $(call option,PRODUCT,--product) \
-		$(call option,OUT,--out) $(call option,MODEL,--model) $(ARGS)
+	@$(RUN) training $@ $(call option,GOOD,--good) $(call option,SIDE,--side) $(call option,PRODUCT,--product) \
+		$(call option,OUT,--out) $(call option,MODEL,--model) $(MORE)
 
 bench:
 	@deploy/setup.sh demo mosquitto
-	@$(RUN) benchmarks.latency $(ARGS)
+	@$(RUN) benchmarks.latency $(MORE)
 
 lint:
 	@deploy/setup.sh dev

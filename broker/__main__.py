@@ -71,7 +71,7 @@ def main(argv: list[str]) -> int:
     try:
         commands[argv[0]](load_settings(ServerSettings, argv[1:], program=f"python -m broker {argv[0]}"))
     except PortTaken as error:
-        print(f"{error}; another one: PORT={error.port + 1} make broker", file=sys.stderr)
+        print(f"{error}; another one: make broker PORT={error.port + 1}", file=sys.stderr)
         return 2
     except BoardlineError as error:
         print(error, file=sys.stderr)

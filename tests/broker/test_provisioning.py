@@ -149,7 +149,7 @@ def test_the_command_of_the_greeting_works_as_printed(broker, mqtt_probe):
 def test_a_taken_port_is_one_line_and_code_2(broker, tmp_path):
     done = run("run", "--directory", str(tmp_path / "other"), "--port", str(broker.port))
     assert done.returncode == 2
-    assert done.stderr == f"port {broker.port} is in use; another one: PORT={broker.port + 1} make broker\n"
+    assert done.stderr == f"port {broker.port} is in use; another one: make broker PORT={broker.port + 1}\n"
 
 
 @pytest.mark.parametrize("arguments", [(), ("fly",), ("run", "--port", "0"), ("run", "--sides", "a,a")])
