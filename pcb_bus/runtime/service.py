@@ -29,6 +29,7 @@ from pcb_bus.contract.topics import Topic, TopicFilter, exactly
 from pcb_bus.errors import BoardlineError, CommandFailed, MessageRejected
 from pcb_bus.mqtt.session import Delivery, MqttSession, SessionOptions, Subscription, Will
 from pcb_bus.runtime import metrics
+from pcb_bus.runtime.logs import Throttle
 from pcb_bus.runtime.settings import LineSettings, with_credentials
 from pcb_bus.runtime.workers import Action, Worker
 
@@ -67,17 +68,21 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A command on its way to be carried out. `ends_at`: monotonic ns, when whoever asked gives up."""
+    """A command on its way to be carried out. Monotonic ns: when it came, and when whoever asked gives up."""
 
     command: Command
+    received_at: int
     ends_at: int
+    retained: bool = False
 
     def check(self) -> None:
         """Before it is carried out, and again after whatever may have taken long.
 
         Raises:
-            CommandFailed: it is too old.
+            CommandFailed: it is too old, or retained.
         """
+        if self.retained:
+            raise CommandFailed("a retained command is not carried out")
         late_ms = ns_to_ms(time.monotonic_ns() - self.ends_at)
         if self.command.expires_at is not None:
             late_ms = max(late_ms, ns_to_ms(now_ns() - self.command.expires_at))
@@ -98,15 +103,7 @@ class Request:
 
 
 CommandHandler = Callable[[Request], dict[str, Any]]
-
-
-_Waiting = tuple[CommandHandler, Request, Delivery]
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    handler: CommandHandler
-    put: Callable[[_Waiting], None] | None  # None: urgent
+_Asked = tuple[Request, Delivery]
 
 
 class Service:
@@ -141,13 +138,13 @@ class Service:
         )
         self._workers: dict[str, Worker] = {}
         self._loops: dict[str, threading.Thread] = {}
-        self._commands: dict[str, _Known] = {}
+        self._commands: dict[str, Callable[[_Asked], None]] = {}
+        self._faults = Throttle(interval_s=30)
         self._leaving = False
         self._told = threading.Lock()
         self.session.set_will(Will(self.topics.status(node), encode_json(self._birth)))
-        # The broker keeps nothing of QoS 0 for a session that is away, be it durable: no command outlives an outage.
-        qos = 0 if options is not None and options.durable else 1
-        self.session.subscribe(Subscription(exactly(self.topics.command(node)), self._hear_command, qos))
+        # At QoS 0 the broker keeps nothing for a session that is away, be it durable: no command outlives an outage.
+        self.session.subscribe(Subscription(exactly(self.topics.command(node)), self._hear_command, qos=0))
         self.session.on_up(self._publish_status)
         self.command("ping", lambda _: {})
         self.every(_LOOK_S, self._look_at_workers, thread="heartbeat")
@@ -178,12 +175,19 @@ class Service:
         name = metrics.kind_of(str(topic), self.topics.root)
 
         def handle(delivery: Delivery) -> None:
-            if kind is None:
-                handler(delivery)
-            elif (message := self._decode(name, kind, delivery, retained=retained)) is not None:
-                handler(message, delivery)
-            elif manual_ack:
-                delivery.ack()
+            try:
+                if kind is None:
+                    handler(delivery)
+                elif delivery.retain and not retained:
+                    raise MessageRejected("retained", f"a retained {name} is no news")
+                else:
+                    handler(decode_json(kind, delivery.payload), delivery)
+            except Exception as error:
+                if manual_ack:
+                    delivery.ack()  # whatever is wrong with it would be so again
+                if not isinstance(error, MessageRejected):
+                    raise
+                self.session.reject(name, error)
 
         put = handle if thread is None else self.worker(thread).lane(queue, handle, partial(self._dropped, name))
 
@@ -205,8 +209,21 @@ class Service:
 
         Whatever is retained or expired is refused. `urgent`: obeyed on the network thread, always and however old.
         """
-        put = None if urgent else self.worker(thread).lane(100, self._take_turn, self._too_busy)
-        self._commands[name] = _Known(handler, put)
+
+        def obey(asked: _Asked) -> None:
+            request, delivery = asked
+            try:
+                if not urgent:
+                    request.check()
+                self._reply(delivery, CommandReply(result=handler(request)))
+            except (BoardlineError, ValueError) as error:
+                self._reply(delivery, CommandReply(error=str(error)))
+            except Exception as error:
+                fault = f"fault in this node: {type(error).__name__}: {error}"
+                self._reply(delivery, CommandReply(error=fault))
+                raise
+
+        self._commands[name] = obey if urgent else self.worker(thread).lane(100, obey, self._too_busy)
 
     def worker(self, name: str) -> Worker:
         """The thread of that name."""
@@ -258,22 +275,15 @@ class Service:
 
     # Inside
 
-    def _decode(self, name: str, kind: type[M], delivery: Delivery, *, retained: bool) -> M | None:
-        try:
-            if delivery.retain and not retained:
-                raise MessageRejected("retained", f"a retained {name} is no news")
-            return decode_json(kind, delivery.payload)
-        except MessageRejected as rejection:
-            self.session.reject(name, rejection)
-            return None
-
     def _dropped(self, name: str, delivery: Delivery) -> None:
         metrics.DROPPED.labels(name, "queue_full").inc()
         self.session.complain("queue_full", f"dropped a {name} message: more come than can be dealt with")
 
     def _tell_fault(self, thread: str, error: Exception) -> None:
-        message = f"a fault in {thread}: it goes on without what it was at"
-        self.event("error", message, error=f"{type(error).__name__}: {error}")
+        text = f"{type(error).__name__}: {error}"
+        held = self._faults.admit(thread, text)
+        if held is not None:
+            self.event("error", f"a fault in {thread}: it goes on without what it was at", error=text, more=held)
 
     def _look_at_workers(self) -> None:
         for name, worker in self._workers.items():
@@ -281,54 +291,25 @@ class Service:
             self.health[f"thread {name}"] = f"{name} is stuck: a disk or device may hang" if stuck else ""
 
     def _hear_command(self, delivery: Delivery) -> None:
-        if delivery.payload or not delivery.retain:
-            reply = self._accept(delivery)
-            if reply is not None:
-                self._reply(delivery, reply)
-
-    def _accept(self, delivery: Delivery) -> CommandReply | None:
-        """The answer to a command, or None if it waits for its turn."""
+        if delivery.retain and not delivery.payload:
+            return
         try:
             command = decode_json(Command, delivery.payload)
         except MessageRejected as rejection:
             self.session.reject("command", rejection)
-            return CommandReply(error=str(rejection))
+            self._reply(delivery, CommandReply(error=str(rejection)))
+            return
+        obey, now = self._commands.get(command.command), time.monotonic_ns()
+        if obey is None:
+            known = ", ".join(sorted(self._commands))
+            self._reply(delivery, CommandReply(error=f"unknown command; this node knows {known}"))
+            return
         patience_s = _PATIENCE_S if delivery.expiry_s is None else delivery.expiry_s
-        request = Request(command, time.monotonic_ns() + patience_s * NS_PER_S)
-        known = self._commands.get(command.command)
-        if known is None:
-            return CommandReply(error=f"unknown command; this node knows {', '.join(sorted(self._commands))}")
-        if known.put is None:
-            return self._obey(known.handler, request)
-        if delivery.retain:
-            return CommandReply(error="a retained command is not carried out")
-        known.put((known.handler, request, delivery))
-        return None
+        obey((Request(command, now, now + patience_s * NS_PER_S, delivery.retain), delivery))
 
-    def _take_turn(self, item: _Waiting) -> None:
-        handler, request, delivery = item
-
-        def in_time(request: Request) -> dict[str, Any]:
-            request.check()
-            return handler(request)
-
-        self._reply(delivery, self._obey(in_time, request))
-
-    @staticmethod
-    def _obey(handler: CommandHandler, request: Request) -> CommandReply:
-        try:
-            return CommandReply(result=handler(request))
-        except (BoardlineError, ValueError) as error:
-            return CommandReply(error=str(error))
-        except Exception as error:
-            # A stranger's parameters must not end the service; what is wrong here is ours to mend.
-            metrics.HANDLER_ERRORS.labels("command").inc()
-            log.exception("fault in the command %s", request.command.command)
-            return CommandReply(error=f"fault in this node: {type(error).__name__}: {error}")
-
-    def _too_busy(self, item: _Waiting) -> None:
+    def _too_busy(self, asked: _Asked) -> None:
         metrics.DROPPED.labels("command", "queue_full").inc()
-        self._reply(item[2], CommandReply(error="this node is too busy: the command is not carried out"))
+        self._reply(asked[1], CommandReply(error="this node is too busy: the command is not carried out"))
 
     def _reply(self, delivery: Delivery, reply: CommandReply) -> None:
         topic = delivery.response_topic
