@@ -53,11 +53,12 @@ class Gates:
             if self._seen_to is None:
                 self._seen_to = _id_before(connection, now - _RECENT)
             rows = connection.execute(_next_rows(self._seen_to)).all()
-        old_enough = [row for row in rows if row.received_at <= now - self._report_after][: self._accounts.room]
+        old_enough = [row.id for row in rows[: self._accounts.room] if row.received_at <= now - self._report_after]
         if old_enough:
-            self._seen_to = old_enough[-1].id
-        recent = [row for row in old_enough if row.received_at >= now - _RECENT]
-        self._accounts.note((row.verdict_id for row in recent if not row.reported), time.monotonic_ns())
+            self._seen_to = old_enough[-1]
+        # A row among them may be younger: its verdict came after it was made. Nobody looks at it again.
+        passed = [row for row in rows if row.id <= self._seen_to and row.received_at >= now - _RECENT]
+        self._accounts.note((row.verdict_id for row in passed if not row.reported), time.monotonic_ns())
 
     def _missing(self, verdict_ids: Collection[str]) -> list[Missing]:
         columns = (Inspection.verdict_id, Inspection.board_id, Inspection.category, Inspection.judged_at)

@@ -31,7 +31,7 @@ from pcb_bus.contract.messages import (
     UnreportedVerdict,
     Verdict,
 )
-from pcb_bus.contract.times import now_ns
+from pcb_bus.contract.times import NS_PER_S, now_ns, to_datetime
 from pcb_bus.mqtt.session import Delivery, MqttSession
 from pcb_bus.runtime.service import Service
 from pcb_bus.runtime.settings import BrokerSettings, LineSettings
@@ -303,6 +303,20 @@ def test_a_row_of_another_program_that_is_no_verdict_to_the_contract_hides_no_ot
         Store(engine).write(group([VerdictRecord(row, [])]))
     Gates(engine, named.append, report_after_s=0).look(datetime.now(UTC) + timedelta(seconds=1))
     assert [each.verdict_id for unreported in named for each in unreported.verdicts] == ["fine"]
+
+
+def test_a_row_whose_verdict_came_late_is_not_passed_over_for_a_younger_row(
+    engine: Engine, make_verdict: Callable[..., Verdict]
+) -> None:
+    named: list[Unreported] = []
+    now = now_ns()
+    for name, received_at in (("late", now + NS_PER_S), ("next", now)):
+        row = inspection_row(announced(make_verdict, name)[1], received_at) | {"verdict_id": name}
+        Store(engine).write(group([VerdictRecord(row, [])]))
+    gates = Gates(engine, named.append, report_after_s=0)
+    for look_at in (now + NS_PER_S // 2, now + 2 * NS_PER_S):
+        gates.look(to_datetime(look_at))
+    assert {each.verdict_id for unreported in named for each in unreported.verdicts} == {"late", "next"}
 
 
 def test_live_values_reach_the_line_and_outlive_the_broker(
