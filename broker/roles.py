@@ -88,7 +88,6 @@ def _recorder(topics: Topics) -> Role:
             str(topics.all_status),
             str(topics.all_events),
             BROKER_STATISTICS,
-            *_own_replies(topics, "recorder"),
         ),
     )
 

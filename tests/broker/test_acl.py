@@ -11,7 +11,7 @@ ROLES = (*NODES, "operator", "trigger", "viewer")
 
 TOPICS = frozenset(
     [
-        *("pcb/trigger", "pcb/verdict", "pcb/recorded", "pcb/actuation"),
+        *("pcb/trigger", "pcb/verdict", "pcb/recorded", "pcb/actuation", "pcb/unreported"),
         *("pcb/resend/verdict", "pcb/resend/actuation", "pcb/resend/trigger", "pcb/config"),
         *(f"pcb/{kind}/{side}" for kind in ("frame", "preview", "evidence") for side in SIDES),
         *(f"pcb/{kind}/{node}" for kind in ("status", "event", "command") for node in (*NODES, "stranger")),
@@ -42,7 +42,7 @@ MAY_WRITE: dict[str, set[str]] = {
     | EVIDENCE
     | own("inference"),
     "actuator": {"pcb/actuation", "pcb/resend/actuation"} | own("actuator"),
-    "recorder": {"pcb/recorded", "pcb/config", "pcb/command/actuator"} | own("recorder"),
+    "recorder": {"pcb/recorded", "pcb/config", "pcb/unreported"} | own("recorder"),
     "dashboard": COMMANDS | own("dashboard"),
     "operator": COMMANDS,
     "trigger": {"pcb/trigger", "pcb/resend/trigger"},
@@ -54,9 +54,10 @@ MAY_READ: dict[str, set[str]] = {
     "edge-right": {"pcb/trigger", "pcb/recorded", "pcb/config", "pcb/command/edge-right"},
     "inference": {"pcb/trigger", "pcb/frame/left", "pcb/frame/right", "pcb/recorded", "pcb/command/inference"}
     | {"pcb/config", "pcb/reply/inference"},
-    "actuator": {"pcb/verdict", "pcb/recorded", "pcb/config", "pcb/status/inference", "pcb/command/actuator"},
+    "actuator": {"pcb/verdict", "pcb/recorded", "pcb/unreported", "pcb/trigger", "pcb/config", "pcb/status/inference"}
+    | {"pcb/command/actuator"},
     "recorder": {"pcb/trigger", "pcb/verdict", "pcb/actuation", "pcb/resend/verdict", "pcb/resend/actuation"}
-    | {"pcb/resend/trigger", "pcb/config", "pcb/reply/recorder"}
+    | {"pcb/resend/trigger", "pcb/config"}
     | {topic for topic in TOPICS if topic.startswith(("pcb/status/", "pcb/event/"))}
     | {"pcb/command/recorder"}
     | EVIDENCE,

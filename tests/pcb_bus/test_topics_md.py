@@ -23,7 +23,7 @@ from pcb_bus.contract.codec import decode_json, decode_msgpack
 from pcb_bus.contract.identity import verdict_id
 from pcb_bus.contract.messages import Command, Frame, Message, Trigger, Verdict
 from pcb_bus.contract.topics import Topic, Topics
-from pcb_bus.runtime.node import Identity, Node
+from pcb_bus.runtime.service import Service
 from pcb_bus.runtime.settings import BrokerSettings, LineSettings
 
 OpenProbe = Callable[..., Probe]
@@ -160,7 +160,7 @@ def test_the_shell_line_of_the_viewer_sees_verdicts(broker: Broker, mqtt_probe: 
 
 def test_the_shell_line_of_the_operator_gets_an_answer(broker: Broker, workplace: Path) -> None:
     login = BrokerSettings(port=broker.port, credentials=broker.credentials_folder)
-    node = Node(Identity("actuator", "actuator"), LineSettings(broker=login))
+    node = Service("actuator", "actuator", LineSettings(broker=login))
     node.start()
     assert node.session.wait_connected(10)
     assert node.session.publish("pcb/event/actuator", b"the broker has read the subscription")
