@@ -2,18 +2,13 @@
 
 from dataclasses import dataclass
 
-import cv2
-import numpy as np
-
 from inference_subscriber.engines.base import Image
+from inference_subscriber.jpeg import decode_jpeg
 from pcb_bus.contract.codec import MAX_BINARY_BYTES, decode_msgpack
 from pcb_bus.contract.identity import new_id
 from pcb_bus.contract.messages import Frame
 from pcb_bus.contract.pictures import START, inspect_jpeg
 from pcb_bus.errors import MessageRejected
-
-# An EXIF turn would put the boxes elsewhere than on the published frame.
-_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +45,12 @@ def decode_picture(frame: Frame) -> Image:
     """The pixels of the frame.
 
     Raises:
-        MessageRejected: `undecodable_jpeg`.
+        MessageRejected: `truncated_jpeg` or `undecodable_jpeg`.
     """
-    try:
-        image = cv2.imdecode(np.frombuffer(frame.jpeg, np.uint8), _FLAGS)
-    except cv2.error as error:
-        raise MessageRejected("undecodable_jpeg", error.err) from None
-    if image is None or image.shape != (frame.height, frame.width, 3):
-        raise MessageRejected("undecodable_jpeg", f"{len(frame.jpeg)} bytes without a picture")
-    return np.asarray(image, np.uint8)
+    image = decode_jpeg(frame.jpeg)
+    if image.shape != (frame.height, frame.width, 3):
+        raise MessageRejected("undecodable_jpeg", f"decodes to {image.shape[1]}x{image.shape[0]} pixels")
+    return image
 
 
 def _bare_frame(side: str, jpeg: bytes, received_at: int, limits: FrameLimits) -> Frame:

@@ -171,6 +171,16 @@ def test_a_bad_frame_is_counted_and_does_not_harm_the_next(
     assert sum(f"rejected a frame message: {reason}" in record.message for record in caplog.records) == 1
 
 
+def test_a_board_of_which_half_a_picture_came_is_unjudged(running: Line, good_jpeg: bytes) -> None:
+    """To libjpeg it is whole: it makes up the rows that are missing."""
+    before = rejected("truncated_jpeg")
+    jpeg = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8))[1].tobytes()
+    show_both(running, "half", running.trigger("half"), good_jpeg, jpeg[: len(jpeg) // 2] + b"\xff\xd9")
+    verdict = running.verdict_on("half")
+    assert (verdict["category"], verdict["status"], verdict["right"]) == ("unjudged", "incomplete", None)
+    assert rejected("truncated_jpeg") == before + 1
+
+
 def test_wrong_side_wrong_size_and_foreign_pictures_are_counted(running: Line, good_jpeg: bytes) -> None:
     reasons = ("side_mismatch", "size_mismatch", "not_jpeg")
     before = [rejected(reason) for reason in reasons]

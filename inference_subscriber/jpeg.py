@@ -1,0 +1,118 @@
+"""From a JPEG to its pixels, or to the reason why it has none (ITU-T T.81). Pure.
+
+Where the data end before the picture does, as when a cable or a driver loses some, libjpeg makes up the rest: flat or
+smeared rows in which nothing is wrong. OpenCV does not tell. A board must not pass on such rows.
+"""
+
+import re
+from random import Random
+
+import cv2
+import numpy as np
+
+from inference_subscriber.engines.base import Image
+from pcb_bus.contract.pictures import START_OF_SCAN, segments
+from pcb_bus.errors import MessageRejected
+
+# An EXIF turn would put the boxes elsewhere than on the published frame.
+_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+_END, _RESTART_INTERVAL = 0xD9, 0xDD
+_BASELINE, _EXTENDED, _PROGRESSIVE = 0xC0, 0xC1, 0xC2
+_COEFFICIENTS = 64  # of each component
+# In the data of a scan, FF is followed by 0; or, where the header says so, by one of eight restart markers.
+_ANY_MARKER, _MARKER = re.compile(rb"\xff[^\0\xff]"), re.compile(rb"\xff[^\0\xd0-\xd7\xff]")
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+_SPARE = b"\xff\0" * 8  # libjpeg reads up to 64 bits ahead; all ones are the code of nothing
+_NOISE = [Random(seed).randbytes(200).replace(b"\xff", b"\x7f") for seed in range(30, 38)]
+
+
+def decode_jpeg(jpeg: bytes) -> Image:
+    """The pixels, of which at most the last block that was coded as one (32 x 16 at most) is made up.
+
+    Raises:
+        MessageRejected: `truncated_jpeg` or `undecodable_jpeg`.
+    """
+    image = _decode_whole(jpeg)
+    if image is not None:
+        return image
+    if _decode(jpeg) is not None:
+        raise MessageRejected("truncated_jpeg", "its data end before the picture does: a cable or a driver loses some")
+    raise MessageRejected("undecodable_jpeg", f"{len(jpeg)} bytes without a picture")
+
+
+def _decode_whole(jpeg: bytes) -> Image | None:
+    found = dict(segments(jpeg))
+    frame, scan = next((each for each in found if each in {_BASELINE, _EXTENDED, _PROGRESSIVE}), None), START_OF_SCAN
+    if frame is None or scan not in found:
+        return _decode(jpeg)  # arithmetic or lossless: no camera sends it
+    components = jpeg[found[frame] + 7 :][:1]
+    if frame == _PROGRESSIVE or jpeg[found[scan] + 2 :][:1] < components:
+        return _decode_scans(jpeg, found[scan], int.from_bytes(components))
+    interval = found.get(_RESTART_INTERVAL)
+    return _decode_scan(jpeg, found[scan], restarts=interval is not None and any(jpeg[interval + 2 : interval + 4]))
+
+
+def _decode_scan(jpeg: bytes, header: int, *, restarts: bool) -> Image | None:
+    """OpenCV gives nothing where data are short and no marker ends them, so that marker is left out."""
+    start = _end_of(jpeg, header)
+    marker = (_MARKER if restarts else _ANY_MARKER).search(jpeg, start)
+    end = marker.start() if marker else len(jpeg)
+    if restarts:
+        numbers = [each[1] % 8 for each in _RESTART.findall(jpeg, start, end)]
+        if numbers != [number % 8 for number in range(len(numbers))]:
+            return None  # some between them are lost
+    return _decode(jpeg[:end] + _SPARE)
+
+
+def _decode_scans(jpeg: bytes, header: int | None, components: int) -> Image | None:
+    """Several scans need their end. Noise before it changes nothing, unless the decoder still waits for data.
+
+    It costs a second decoding, and libjpeg writes a line about the noise to stderr.
+    """
+    seen: set[tuple[int, int]] = set()
+    start = end = 0
+    while header is not None:
+        seen.update(_completed(jpeg, header))
+        start = _end_of(jpeg, header)
+        header, end = _next_scan(jpeg, start)
+    image = _decode(jpeg)
+    if image is None or len(seen) < _COEFFICIENTS * components:
+        return None
+    again = _decode(jpeg[:end] + _noise(len(_RESTART.findall(jpeg, start, end))) + jpeg[end:])
+    return image if np.array_equal(image, again) else None  # type: ignore[arg-type]
+
+
+def _noise(restarts: int) -> bytes:
+    """For each of the next intervals some, where there were so many restart markers before."""
+    return b"".join(each + bytes([0xFF, 0xD0 + (restarts + number) % 8]) for number, each in enumerate(_NOISE))
+
+
+def _completed(jpeg: bytes, header: int) -> set[tuple[int, int]]:
+    """The coefficients, each with its component, whose last bits this scan brings."""
+    ids = 3 + 2 * int.from_bytes(jpeg[header + 2 : header + 3])
+    low, high, bits = (*jpeg[header + ids : header + ids + 3], 0, 0, 1)[:3]
+    names = jpeg[header + 3 : header + ids : 2]
+    return set() if bits % 16 else {(name, each) for name in names for each in range(low, high + 1)}
+
+
+def _next_scan(jpeg: bytes, start: int) -> tuple[int | None, int]:
+    """Where the header behind the data at `start` stands, if there is one, and where those data end."""
+    at, end = start, None
+    while marker := _MARKER.search(jpeg, at):
+        end = marker.start() if end is None else end
+        if marker[0][1] in {START_OF_SCAN, _END}:
+            return marker.end() if marker[0][1] == START_OF_SCAN else None, end
+        at = _end_of(jpeg, marker.end())
+    return None, len(jpeg)
+
+
+def _end_of(jpeg: bytes, segment: int) -> int:
+    return segment + int.from_bytes(jpeg[segment : segment + 2])
+
+
+def _decode(jpeg: bytes) -> Image | None:
+    try:
+        image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), _FLAGS)
+    except cv2.error:
+        return None
+    return None if image is None else np.asarray(image, np.uint8)
