@@ -112,11 +112,12 @@ def test_a_progressive_picture_without_its_last_scans_is_cut() -> None:
     assert reason_of(jpeg[: jpeg.rindex(b"\xff\xc4", 0, last)] + END) == "truncated_jpeg"
 
 
-def test_a_picture_that_lacks_rows_between_restart_markers_is_cut() -> None:
+@pytest.mark.parametrize("lost", [1, 2, 3, 7])
+def test_a_picture_that_lacks_rows_between_restart_markers_is_cut(lost: int) -> None:
     jpeg = encode(draw("smooth", 320, 240), cv2.IMWRITE_JPEG_RST_INTERVAL, 20)
-    first, fourth = jpeg.index(b"\xff\xd1"), jpeg.index(b"\xff\xd4")
-    assert plain(jpeg[:first] + jpeg[fourth:]) is not None
-    assert reason_of(jpeg[:first] + jpeg[fourth:]) == "truncated_jpeg"
+    first, next_there = (jpeg.index(bytes([0xFF, 0xD0 + number])) for number in (0, lost))
+    assert plain(jpeg[:first] + jpeg[next_there:]) is not None
+    assert reason_of(jpeg[:first] + jpeg[next_there:]) == "truncated_jpeg"
 
 
 def test_restart_markers_that_nobody_announced_are_no_data() -> None:
