@@ -20,9 +20,8 @@ from actuator.verdicts import Verdicts
 from pcb_bus.contract.messages import Level, NodeStatus, Trigger, Unreported
 from pcb_bus.contract.taxonomy import load_taxonomy
 from pcb_bus.contract.times import ms_to_ns
-from pcb_bus.contract.topics import exactly
 from pcb_bus.durable.outbox import Outbox
-from pcb_bus.durable.resending import Pace, Resender, telling
+from pcb_bus.durable.resending import Pace, resend
 from pcb_bus.errors import MessageRejected
 from pcb_bus.mqtt.session import Delivery
 from pcb_bus.runtime.logs import Throttle
@@ -70,15 +69,7 @@ class ActuatorService:
             self._moments,
             self,
         )
-        self._resender = Resender(
-            service.session,
-            self._outbox,
-            exactly(service.topics.recorded),
-            service.topics.resend_actuation,
-            lambda recorded: recorded.actuations,
-            telling(service, self._outbox),
-            pace,
-        )
+        resend(service, "actuation", self._outbox, pace)
         self._commands = Commands(service, self._pulses, self._ledger, rules.gates, _DECIDING)
         self._watch = LineWatch(ms_to_ns(own.safe_state.after_ms))
         self._safe = own.safe(rules)
@@ -92,7 +83,6 @@ class ActuatorService:
                 self._on_interlock(True)
             self._interlock.watch(self._on_interlock)
         self._pulses.start()
-        self._resender.start()
         self._service.start()
 
     def wait_connected(self, timeout: float) -> bool:
@@ -108,8 +98,7 @@ class ActuatorService:
         if self._interlock is not None:
             self._interlock.close()
         self._service.join(_DECIDING, timeout=0.5)
-        self._resender.stop(0.3)
-        self._service.stop(0.2)
+        self._service.stop(0.5)
         self._outbox.close()
         self._ledger.close()
 

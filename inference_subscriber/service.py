@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import cv2
 
@@ -27,9 +28,8 @@ from inference_subscriber.witness import Witness
 from pcb_bus.contract.messages import Trigger
 from pcb_bus.contract.taxonomy import Taxonomy, load_taxonomy
 from pcb_bus.contract.times import ms_to_ns
-from pcb_bus.contract.topics import exactly
 from pcb_bus.durable.outbox import Outbox
-from pcb_bus.durable.resending import Pace, Resender, telling
+from pcb_bus.durable.resending import Pace, resend
 from pcb_bus.errors import ConfigError
 from pcb_bus.mqtt.session import QUEUED_AT_BROKER, Delivery, SessionOptions
 from pcb_bus.runtime.service import Service
@@ -69,17 +69,10 @@ class InferenceService:
         chosen = settings.inference
         self._service = service = Service("inference", chosen.node, settings, _SESSION)
         self._pictures = PictureInbox(_WAITING_FRAMES, self._give_way)
-        self._outbox = Outbox(chosen.outbox, settings.outbox_bounds, "inference.outbox")
+        tell = partial(service.event, "critical")
+        self._outbox = Outbox(chosen.outbox, settings.outbox_bounds, "inference.outbox", tell)
         self._sender = VerdictSender(self._publish_verdict, self._outbox)
-        self._resender = Resender(
-            service.session,
-            self._outbox,
-            exactly(service.topics.recorded),
-            service.topics.resend_verdict,
-            lambda recorded: recorded.verdicts,
-            telling(service, self._outbox),
-            pace,
-        )
+        resend(service, "verdict", self._outbox, pace)
         self._boards = self._make_boards(settings, engine, taxonomy)
         thresholds, odd = settings.detect_options.thresholds, chosen.anomaly_threshold
         self._thresholds = LiveThresholds(service, engine, self._boards, thresholds, odd)
@@ -94,7 +87,6 @@ class InferenceService:
         service.run("receipts", self._sender.run)
 
     def start(self) -> None:
-        self._resender.start()
         self._service.start()
 
     def stop(self) -> None:
@@ -106,7 +98,6 @@ class InferenceService:
         service.join("detect", timeout=deadline - time.monotonic())
         self._boards.stop()
         self._sender.stop(deadline - time.monotonic() if service.session.connected else 0)
-        self._resender.stop(max(0.0, deadline - time.monotonic()))
         service.stop(deadline - time.monotonic())
         self._outbox.close()
 

@@ -2,7 +2,7 @@
 
 import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -11,15 +11,26 @@ from pcb_bus.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
+Tell = Callable[[str], None]
+
 _PRAGMAS = "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = {};"
+_DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
+_LIKELY = {
+    sqlite3.SQLITE_BUSY: "another process holds it",
+    sqlite3.SQLITE_CANTOPEN: "a folder stands there, or this user may not write there",
+    sqlite3.SQLITE_READONLY: "this user may not write there",
+}
 
 
-def open_file(path: Path, schema: str, key: str, *, durable: bool = True) -> sqlite3.Connection:
+def open_file(
+    path: Path, schema: str, key: str, *, durable: bool = True, tell: Tell = log.critical
+) -> sqlite3.Connection:
     """The file with the tables of `schema`; its folder is made. A damaged one is set aside, loudly, for a new one.
 
     Args:
         key: the setting that names the file.
         durable: each commit is on the disk before it counts; tests of the logic alone may leave it to the system.
+        tell: told of a damaged file.
 
     Raises:
         ConfigError: the file cannot be used, or another process holds it.
@@ -28,17 +39,13 @@ def open_file(path: Path, schema: str, key: str, *, durable: bool = True) -> sql
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             return _open(path, schema, durable)
-        except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
+        except sqlite3.Error as error:
+            if _code(error) not in _DAMAGED:
                 raise
-            aside = _set_aside(path)
-            log.critical("%s: %s is damaged (%s); it is kept as %s, and a new one begun", key, path, error, aside)
+            tell(f"{key}: {path} is damaged ({error}); it is kept as {_set_aside(path)}, and a new one begun")
             return _open(path, schema, durable)
-    except sqlite3.OperationalError as error:
-        held = "another process holds it" if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY else error
-        raise ConfigError(f"{key}: cannot use {path}: {held}") from None
     except (OSError, sqlite3.Error) as error:
-        raise ConfigError(f"{key}: cannot use {path}: {error}") from None
+        raise ConfigError(f"{key}: cannot use {path}: {_LIKELY.get(_code(error), error)}") from None
 
 
 @contextmanager
@@ -54,15 +61,25 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+class _Damage(sqlite3.DatabaseError):
+    """What a look at every page found."""
+
+    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+
+
+def _code(error: Exception) -> int:
+    """SQLite's own; 0 of other errors."""
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF
+
+
 def _open(path: Path, schema: str, durable: bool) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
     try:
         db.executescript(_PRAGMAS.format("FULL" if durable else "OFF") + schema)
         (sound,) = db.execute("PRAGMA quick_check(1)").fetchone()
         if sound != "ok":
-            damage = sqlite3.DatabaseError(sound)
-            damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-            raise damage
+            raise _Damage(sound)
     except BaseException:
         db.close()
         raise

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pcb_bus.durable.files import open_file, transaction
+from pcb_bus.durable.files import Tell, log, open_file, transaction
 from pcb_bus.errors import OutboxFault
 
 _SCHEMA = """
@@ -49,22 +49,29 @@ class Outbox:
         path: the file; its folder is made.
         bounds: how much is kept.
         key: the setting that names the file.
+        tell: told of a damaged file, which is set aside for a new one.
+
+    Attributes:
+        newest: the place of the youngest message so far.
+        fault: why the latest message could not be kept; None when it was.
 
     Raises:
         ConfigError: the file cannot be used, or another process holds it.
     """
 
-    def __init__(self, path: Path, bounds: Bounds | None = None, key: str = "outbox") -> None:
+    def __init__(
+        self, path: Path, bounds: Bounds | None = None, key: str = "outbox", tell: Tell = log.critical
+    ) -> None:
         self._bounds = bounds or Bounds()
         self._lock = threading.Lock()
-        self._fault: str | None = None
-        self._db = open_file(path, _SCHEMA, key)
+        self.fault: str | None = None
+        self._db = open_file(path, _SCHEMA, key, tell=tell)
         totals = self._db.execute("SELECT count(*), total(length(payload)), coalesce(max(place), 0) FROM waiting")
-        self._rows, self._bytes, self._newest = map(int, totals.fetchone())
-        self._inherited = self._newest
+        self._rows, self._bytes, self.newest = map(int, totals.fetchone())
+        self._inherited = self.newest
 
     def close(self) -> None:
-        with self._lock:
+        if self._lock.acquire(timeout=0.5):  # whoever holds it for longer hangs with its disk
             self._db.close()
 
     def __len__(self) -> int:
@@ -75,15 +82,6 @@ class Outbox:
         """Which share of the bounds is taken, 0 to 1."""
         return max(self._rows / self._bounds.rows, self._bytes / self._bounds.payload_bytes)
 
-    @property
-    def fault(self) -> str | None:
-        """Why the latest message could not be kept; None when it was."""
-        return self._fault
-
-    def newest(self) -> int:
-        """The place of the youngest message so far."""
-        return self._newest
-
     def keep(self, identity: str, payload: bytes) -> None:
         """On disk when this returns.
 
@@ -92,11 +90,19 @@ class Outbox:
             ValueError: it is kept already.
         """
         try:
-            self._insert(identity, payload)
+            with self._using() as db:
+                if self._rows >= self._bounds.rows or self._bytes + len(payload) > self._bounds.payload_bytes:
+                    raise OutboxFault("the outbox is full")
+                db.execute(_KEEP, (self.newest + 1, identity, payload))
+                self.newest += 1
+                self._rows += 1
+                self._bytes += len(payload)
         except OutboxFault as fault:
-            self._fault = str(fault)
+            if isinstance(fault.__cause__, sqlite3.IntegrityError):
+                raise ValueError(f"kept already: {identity}") from None
+            self.fault = str(fault)
             raise
-        self._fault = None
+        self.fault = None
 
     def clear(self, identities: Iterable[str]) -> None:
         """They are recorded: forget the messages, remember the ids for a while.
@@ -139,18 +145,6 @@ class Outbox:
         """
         with self._using() as db:
             return [Kept(*row) for row in db.execute(_WAITING, (after, until, limit))]
-
-    def _insert(self, identity: str, payload: bytes) -> None:
-        with self._using() as db:
-            if self._rows >= self._bounds.rows or self._bytes + len(payload) > self._bounds.payload_bytes:
-                raise OutboxFault("the outbox is full")
-            try:
-                db.execute(_KEEP, (self._newest + 1, identity, payload))
-            except sqlite3.IntegrityError:
-                raise ValueError(f"kept already: {identity}") from None
-            self._newest += 1
-            self._rows += 1
-            self._bytes += len(payload)
 
     @contextmanager
     def _using(self) -> Iterator[sqlite3.Connection]:

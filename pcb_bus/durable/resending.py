@@ -1,14 +1,14 @@
 """Beside an outbox: clears what the recorder names, sends the rest again, and tells when it piles up."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal
 
 from pcb_bus.contract.codec import decode_json
 from pcb_bus.contract.messages import Level, Recorded
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
-from pcb_bus.contract.topics import Topic, TopicFilter
+from pcb_bus.contract.topics import Topic, Topics, exactly
 from pcb_bus.durable.outbox import Kept, Outbox
 from pcb_bus.errors import MessageRejected, OutboxFault
 from pcb_bus.mqtt.session import Delivery, MqttSession, Subscription
@@ -21,8 +21,7 @@ _WAITING = 1000  # what gives way is named again when it is sent again
 Publish = Callable[[bytes, Callable[[bool], None]], bool]
 """Hands a payload over at QoS 1 and says whether it was taken; calls back, on any thread, once the broker answered."""
 
-Concern = Callable[[Recorded], Iterable[str]]
-"""Which of the recorder's lists names what stands in this outbox."""
+Kind = Literal["verdict", "actuation", "trigger"]
 
 OnAlert = Callable[[Level, str, str], None]
 """Told (level, message, detail) when the outbox fills or empties; the detail is its state, empty when all is well."""
@@ -54,14 +53,6 @@ def _stage(fill: float) -> int:
     return (fill >= 0.5) + (fill >= 0.9)
 
 
-class Waiting(Protocol):
-    """What keeps messages until they are recorded."""
-
-    def newest(self) -> int: ...
-
-    def waiting(self, after: int, until: int, limit: int) -> list[Kept]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Pace:
     """A message that has waited for `after_ns` goes out again: `batch` at once, batches at least `gap_ns` apart."""
@@ -78,11 +69,11 @@ class Resends:
     keeps for it, and drive out what is in there only once. Used by one thread.
     """
 
-    def __init__(self, box: Waiting, publish: Publish, pace: Pace | None = None) -> None:
-        self._box = box
+    def __init__(self, outbox: Outbox, publish: Publish, pace: Pace | None = None) -> None:
+        self._outbox = outbox
         self._publish = publish
         self._pace = pace or Pace()
-        self._old_enough = self._ripening = box.newest()
+        self._old_enough = self._ripening = outbox.newest
         self._last_sent = 0
         self._began_at: int | None = None
         self._next_at = 0
@@ -108,7 +99,7 @@ class Resends:
             self._begin_round(now)
         quiet = self._is_quiet(now)
         limit = 1 if quiet else self._pace.batch
-        found = self._box.waiting(self._last_sent, self._old_enough, limit + 1)
+        found = self._outbox.waiting(self._last_sent, self._old_enough, limit + 1)
         taken = all(self._send(each) for each in found[:limit])
         if taken and len(found) <= limit:
             self._last_sent = 0
@@ -118,7 +109,7 @@ class Resends:
     def _begin_round(self, now: int) -> None:
         if self._began_at is None or now - self._began_at >= self._pace.after_ns:
             # What had come by the beginning of the last round has waited for long enough by now.
-            self._old_enough, self._ripening = self._ripening, self._box.newest()
+            self._old_enough, self._ripening = self._ripening, self._outbox.newest
             self._began_at = now
 
     def _send(self, kept: Kept) -> bool:
@@ -135,52 +126,41 @@ class Resends:
 
 
 class Resender:
-    """A thread of its own: what went out long ago never stands in the way of something fresh.
+    """Sees to an outbox on a worker of its own: what went out long ago never stands in the way of something fresh.
 
-    Make it before the session starts; session and outbox stay the caller's, who closes them after `stop`.
+    Make it before the session starts; worker, session and outbox stay the caller's, who closes the outbox last.
 
     Args:
-        recorded: where the recorder says what it has.
-        topic: where messages go out again.
-        concern: the list of `Recorded` that names them.
-        on_alert: runs on this thread.
-        pace: how often they go out again.
+        kind: what stands in the outbox: which list of `Recorded` names it, and where it goes out again.
+        on_alert: runs on the worker.
+        pace: how often messages go out again.
     """
 
     def __init__(
         self,
         session: MqttSession,
+        topics: Topics,
+        kind: Kind,
         outbox: Outbox,
-        recorded: TopicFilter,
-        topic: Topic,
-        concern: Concern,
+        worker: Worker,
         on_alert: OnAlert,
         pace: Pace | None = None,
     ) -> None:
         self._session = session
+        self._topic: Topic = getattr(topics, f"resend_{kind}")
+        self._kind = kind
         self._outbox = outbox
-        self._topic = topic
-        self._concern = concern
         self._on_alert = on_alert
         pace = pace or Pace()
         self._resends = Resends(outbox, self._publish, pace)
         self._fullness = Fullness()
-        self._worker = Worker("outbox")
-        self._worker.every(pace.gap_ns / NS_PER_S, self._look)
-        session.subscribe(Subscription(recorded, self._worker.lane(_WAITING, self._clear, lambda _: None)))
-        session.on_up(lambda: self._worker.do(self._resends.start_over))
-
-    def start(self) -> None:
-        self._worker.start()
-
-    def stop(self, timeout: float = 1.0) -> None:
-        """Send nothing again from now on; what waits stays on disk for the next start."""
-        self._worker.stop(timeout)
+        worker.every(pace.gap_ns / NS_PER_S, self._look)
+        session.subscribe(Subscription(exactly(topics.recorded), worker.lane(_WAITING, self._clear, lambda _: None)))
+        session.on_up(lambda: worker.do(self._resends.start_over))
 
     def _clear(self, delivery: Delivery) -> None:
         try:
-            recorded = decode_json(Recorded, delivery.payload)
-            self._outbox.clear(self._concern(recorded))
+            self._outbox.clear(getattr(decode_json(Recorded, delivery.payload), f"{self._kind}s"))
         except MessageRejected as rejection:
             self._session.reject("recorded", rejection)
         except OutboxFault as fault:
@@ -202,11 +182,11 @@ class Resender:
             self._on_alert(*alert)
 
 
-def telling(service: Service, outbox: Outbox) -> OnAlert:
-    """An alert becomes an event of the service, and part of its health."""
+def resend(service: Service, kind: Kind, outbox: Outbox, pace: Pace | None = None) -> None:
+    """Have a service see to its outbox, on its worker `outbox`: an alert is an event, and part of its health."""
 
     def tell(level: Level, message: str, detail: str) -> None:
         service.event(level, message, waiting=len(outbox), fault=outbox.fault)
         service.health["outbox"] = detail
 
-    return tell
+    Resender(service.session, service.topics, kind, outbox, service.worker("outbox"), tell, pace)

@@ -1,16 +1,18 @@
 """A photo-eye's voice: what it announces survives until the recorder has it, whatever the broker loses meanwhile."""
 
 import logging
+from functools import partial
 
 from pcb_bus.contract.codec import encode_json
 from pcb_bus.contract.identity import verdict_id
 from pcb_bus.contract.messages import Level, Trigger
-from pcb_bus.contract.topics import Topics, exactly
+from pcb_bus.contract.topics import Topics
 from pcb_bus.durable.outbox import Outbox
-from pcb_bus.durable.resending import OnAlert, Pace, Resender
+from pcb_bus.durable.resending import Pace, Resender
 from pcb_bus.errors import OutboxFault
 from pcb_bus.mqtt.session import MqttSession
 from pcb_bus.runtime import metrics
+from pcb_bus.runtime.workers import Worker
 
 log = logging.getLogger(__name__)
 
@@ -25,20 +27,16 @@ class TriggerSource:
     Make it before the session starts; session and outbox stay the caller's, who closes them after `stop`.
 
     Args:
-        on_alert: told when the outbox fills; by default it is logged.
         pace: at which triggers that nobody has recorded go out again.
     """
 
-    def __init__(
-        self, session: MqttSession, topics: Topics, outbox: Outbox, on_alert: OnAlert = _log, pace: Pace | None = None
-    ) -> None:
+    def __init__(self, session: MqttSession, topics: Topics, outbox: Outbox, pace: Pace | None = None) -> None:
         self._session = session
         self._topics = topics
         self._outbox = outbox
-        self._resender = Resender(
-            session, outbox, exactly(topics.recorded), topics.resend_trigger, lambda each: each.triggers, on_alert, pace
-        )
-        self.start, self.stop = self._resender.start, self._resender.stop
+        worker = Worker("outbox")
+        self.start, self.stop = worker.start, partial(worker.stop, 1.0)
+        Resender(session, topics, "trigger", outbox, worker, _log, pace)
 
     @property
     def waiting(self) -> int:

@@ -5,7 +5,9 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -16,8 +18,10 @@ from support.probe import Probe, Received
 
 from broker import Broker
 from pcb_bus.contract.codec import decode_json, encode_json
-from pcb_bus.contract.messages import Command, CommandReply, Event, NodeStatus, Trigger, WireModel
-from pcb_bus.contract.times import NS_PER_S, now_ns
+from pcb_bus.contract.messages import Command, CommandReply, Event, NodeStatus, Recorded, Trigger, WireModel
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns
+from pcb_bus.durable.outbox import Bounds, Outbox
+from pcb_bus.durable.resending import Pace, resend
 from pcb_bus.errors import CommandFailed
 from pcb_bus.mqtt.requests import Requester
 from pcb_bus.mqtt.session import Delivery, SessionOptions
@@ -638,3 +642,73 @@ def test_a_durable_node_hears_nothing_of_the_commands_of_its_absence(
     launch(gates.declare, durable=True)
     assert requester.ask("edge-left", "ping") == {}
     assert gates.armed == 0
+
+
+# Its outbox
+
+
+QUICK = Pace(after_ns=100 * NS_PER_MS, gap_ns=10 * NS_PER_MS)
+
+
+@pytest.fixture
+def outbox_path(tmp_path: Path) -> Path:
+    return tmp_path / "outbox.db"
+
+
+def test_what_waits_in_its_outbox_goes_out_again_until_the_recorder_names_it(
+    launch: Launch, mqtt_probe: OpenProbe, outbox_path: Path
+) -> None:
+    recorder = mqtt_probe("recorder")
+    recorder.subscribe("pcb/resend/trigger")
+    with closing(Outbox(outbox_path)) as outbox:
+        launch(lambda service: resend(service, "trigger", outbox, QUICK)).worker("outbox").do(
+            partial(outbox.keep, "b1", BOARD)
+        )
+        again = recorder.wait_for_count("pcb/resend/trigger", 2)
+        assert {each.payload for each in again} == {BOARD}
+        recorder.publish("pcb/recorded", b"no message")
+        recorder.publish("pcb/recorded", encode_json(Recorded(verdicts=("b1",))))
+        recorder.publish("pcb/recorded", encode_json(Recorded(triggers=("b1",))))
+        until(lambda: len(outbox) == 0)
+
+
+def test_an_outbox_that_fills_is_an_event_and_part_of_the_health(
+    launch: Launch, viewer: Probe, outbox_path: Path
+) -> None:
+    with closing(Outbox(outbox_path, Bounds(rows=4))) as outbox:
+        launch(lambda service: resend(service, "trigger", outbox, QUICK))
+        for name in ("b1", "b2"):
+            outbox.keep(name, BOARD)
+        event = decode_json(Event, viewer.wait_for(EVENT).payload)
+        assert (event.level, event.details) == ("warning", {"waiting": 2, "fault": None})
+        status = viewer.wait_for(STATUS, lambda each: state(each) == "degraded")
+        assert decode_json(NodeStatus, status.payload).detail == "the outbox is half full"
+        outbox.clear(["b1", "b2"])
+        viewer.wait_for(EVENT, lambda each: decode_json(Event, each.payload).level == "info")
+        viewer.wait_for(STATUS, lambda each: state(each) == "online" and each.at_ns > status.at_ns)
+
+
+def test_a_damaged_outbox_is_an_event_and_the_node_lives(launch: Launch, viewer: Probe, outbox_path: Path) -> None:
+    outbox_path.write_bytes(b"not a database, but long enough to be taken for one" * 100)
+    opened: list[Outbox] = []
+
+    def declare(service: Service) -> None:
+        opened.append(Outbox(outbox_path, key="edge.outbox", tell=partial(service.event, "critical")))
+        resend(service, "trigger", opened[0])
+
+    assert launch(declare).session.connected
+    event = decode_json(Event, viewer.wait_for(EVENT).payload)
+    assert event.level == "critical"
+    assert re.match(r"edge\.outbox: .* is damaged \(file is not a database\); it is kept as ", event.message)
+    opened[0].close()
+
+
+@pytest.mark.usefixtures("_quick_heart")
+def test_an_outbox_whose_disk_hangs_makes_the_node_degraded(
+    launch: Launch, viewer: Probe, outbox_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pcb_bus.runtime.service._STUCK_S", 0.05)
+    with closing(Outbox(outbox_path)) as outbox:
+        launch(lambda service: resend(service, "trigger", outbox, QUICK))
+        with outbox._lock:  # as a thread that writes, and waits for the disk
+            viewer.wait_for(STATUS, lambda each: b"outbox is stuck" in each.payload)
