@@ -94,6 +94,7 @@ class Evidence:
         deadlines: until when (ns) a gate might act on a verdict, where that was heard.
         delays: how long (ns) after its trigger a board reaches the gate of a pin downstream.
         offsets: by how much (ns) wall clocks were ahead, some time or other.
+        carried_out: commands that were, although they had failed, in so far as no pulse tells of it.
         foreign: ids of verdicts and boards that a fault made up.
     """
 
@@ -107,6 +108,7 @@ class Evidence:
     slowness: tuple[Slowness, ...] = ()
     silences: tuple[Silence, ...] = ()
     tests: tuple[TestPulse, ...] = ()
+    carried_out: tuple[str, ...] = ()
     foreign: frozenset[str] = frozenset()
 
 
@@ -115,8 +117,9 @@ class Audit:
     """What is wrong, one line a board or pulse.
 
     Args:
-        commands: pulses that only a command can have brought about which was refused, expired or never answered.
+        commands: those that were carried out although they were refused, expired or never answered.
         unjudged: boards on record without a judgement, which is no fault.
+        fired: boards for which a pin went high.
         downstream_ms: how far from its time each pulse of a gate downstream began.
     """
 
@@ -125,6 +128,7 @@ class Audit:
     late: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     unjudged: int = 0
+    fired: int = 0
     downstream_ms: tuple[float, ...] = ()
 
     @property
@@ -140,7 +144,8 @@ def audit(passes: Iterable[Pass], evidence: Evidence) -> Audit:
         lost=tuple(line for each in accounts for line in each.lost()),
         doubled=tuple(line for each in accounts for line in each.doubled()),
         late=tuple(line for each in accounts for line in each.late()),
-        unjudged=sum(1 for each in accounts if each.unjudged),
+        unjudged=sum(each.unjudged for each in accounts),
+        fired=sum(each.fired for each in accounts),
         downstream_ms=tuple(ns_to_ms(by) for each in accounts for by in each.downstream()),
     )
 
@@ -167,8 +172,9 @@ def unexplained(evidence: Evidence) -> tuple[Pulse, ...]:
 
 
 def commands_carried_out(evidence: Evidence) -> tuple[str, ...]:
-    """Pulses within a silence, for which somebody must have obeyed a command that was as good as refused."""
-    return tuple(f"{pulse}, although {silence.why}" for pulse, silence in _broken_silences(evidence))
+    """Among them each pulse within a silence: somebody must have obeyed a command that was as good as refused."""
+    pulses = (f"{pulse}, although {silence.why}" for pulse, silence in _broken_silences(evidence))
+    return (*evidence.carried_out, *pulses)
 
 
 def _broken_silences(evidence: Evidence) -> list[tuple[Pulse, Silence]]:
@@ -249,6 +255,10 @@ class _Account:
     @property
     def unjudged(self) -> bool:
         return any(row.category == "unjudged" for row in self._rows)
+
+    @property
+    def fired(self) -> bool:
+        return bool(self._pulses)
 
     @property
     def _judged(self) -> bool:

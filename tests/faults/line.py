@@ -128,6 +128,7 @@ class FaultLine:
             slowness=tuple(self.slowness),
             silences=tuple(self.operator.silences),
             tests=tuple(self.operator.tests),
+            carried_out=tuple(self.operator.carried_out),
             foreign=frozenset(self.foreign),
         )
 
@@ -336,6 +337,7 @@ class FaultLine:
                 "images": str(disk("images")),
                 "verdict_deadline_ms": 4000,
                 "spool": {"path": str(disk("spool") / "spool.db")},
+                "oversight": {"report_after_s": 2},
             },
         }
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from functools import partial
 from random import Random
 from typing import Any
@@ -24,7 +25,7 @@ from pcb_bus.mqtt.session import MqttSession
 LOGIN, ACTUATOR = "operator", "actuator"
 _PATIENCE_S = 1.0
 _REACHED_S = 30.0
-_CARRIED_OUT_S = 1.5  # an actuator that hears of a command has done it, or refused it, by then
+_CARRIED_OUT_S = 1.0  # an actuator that hears of a command has done it, or refused it, by then
 _PULSE_MS = 20
 
 
@@ -40,11 +41,13 @@ class Operator:
 
     Attributes:
         silences, tests: what the audit needs to know of the commands.
+        carried_out: commands that should not have been, one line each.
     """
 
     def __init__(self, session: MqttSession, topics: Topics, pins: Mapping[str, int]) -> None:
         self.silences: list[Silence] = []
         self.tests: list[TestPulse] = []
+        self.carried_out: list[str] = []
         self.topic = str(topics.command(ACTUATOR))
         self._session = session
         self._requester = Requester(session, topics, LOGIN)
@@ -83,7 +86,8 @@ class Operator:
             within_s: the gates must be off so soon after the question, whatever the answer; None: once it is there.
 
         Raises:
-            NotAsPromised: something armed them.
+            CommandFailed: nobody answers at the beginning.
+            NotAsPromised: nor later.
         """
         asked_at = time.monotonic()
         try:
@@ -95,9 +99,7 @@ class Operator:
         try:
             with self.silence(why, 0.0 if within_s is None else within_s - took):
                 yield
-                self.ask_surely("ping")
-                time.sleep(_CARRIED_OUT_S)
-                self._check_disarmed()
+                self.check_disarmed()
         finally:
             self.ask_surely("arm")
 
@@ -118,6 +120,19 @@ class Operator:
         finally:
             self.tests.append(TestPulse(self._pins[category], asked_at, time.time_ns()))
 
+    def check_disarmed(self) -> None:
+        """Once whatever was on its way has been carried out, or not: they are if a test is allowed.
+
+        Raises:
+            NotAsPromised: the actuator does not answer.
+        """
+        self.ask_surely("ping")
+        time.sleep(_CARRIED_OUT_S)
+        try:
+            self.test_pulse(next(iter(self._pins)))
+        except CommandFailed as refusal:
+            self.carried_out.append(f"{datetime.now(UTC):%H:%M:%S}, after a disarm that nobody took back: {refusal}")
+
     def ask_in_vain(self, rng: Random, foreign: Probe) -> list[MQTTMessageInfo]:
         """Everything that moves a gate, asked by ourselves and by a foreign client, whose library says it again later.
 
@@ -137,13 +152,6 @@ class Operator:
         """Everything that moves a gate."""
         tests = [Command(command="test_pulse", params={"category": each}) for each in self._pins]
         return [Command(command="arm"), *tests]
-
-    def _check_disarmed(self) -> None:
-        """They are if a test is allowed."""
-        try:
-            self.test_pulse(next(iter(self._pins)))
-        except CommandFailed as refusal:
-            raise NotAsPromised(f"after a while disarmed: {refusal}") from None
 
 
 def _expiring(command: Command) -> tuple[bytes, int, bool, Properties]:

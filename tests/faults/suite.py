@@ -27,7 +27,7 @@ from simulator.schedule import BARE, Schedule
 _PREFIX = "boardline-faults-"
 _KEPT = Path("var/faults")
 _LOGS = ("harness.log", "output", "log", "pins", "broker/mosquitto.log", "mariadb/log", "line.yaml")
-_WRONG = ("lost", "doubled", "late", "commands")
+_WRONG, _COUNTED = ("lost", "doubled", "late", "commands"), ("unjudged", "fired")
 _SHOWN = 12
 
 
@@ -161,12 +161,13 @@ def _show_complaints(outcome: Outcome, console: Console) -> None:
 
 def _table(outcomes: Iterable[Outcome]) -> Table:
     table = Table("fault")
-    for name in ("boards", *_WRONG, "unjudged", "recovery, s"):
+    for name in ("boards", *_WRONG, *_COUNTED, "recovery, s"):
         table.add_column(name, justify="right")
     for each in outcomes:
-        counts = (each.boards, *(len(getattr(each.audit, name)) for name in _WRONG), each.audit.unjudged)
+        found = each.audit
+        wrong, counted = (len(getattr(found, name)) for name in _WRONG), (getattr(found, name) for name in _COUNTED)
         style = None if each.ok else "red"
-        table.add_row(each.fault, *map(str, counts), f"{each.recovery_s:.1f}", style=style)
+        table.add_row(each.fault, *map(str, (each.boards, *wrong, *counted)), f"{each.recovery_s:.1f}", style=style)
     return table
 
 
@@ -186,6 +187,7 @@ def _one(outcomes: Sequence[Outcome]) -> Outcome:
         late=tuple(line for each in audits for line in each.late),
         commands=tuple(line for each in audits for line in each.commands),
         unjudged=sum(each.unjudged for each in audits),
+        fired=sum(each.fired for each in audits),
     )
     trouble = tuple(line for each in outcomes for line in each.trouble)
     boards, longest = sum(each.boards for each in outcomes), max(each.recovery_s for each in outcomes)

@@ -38,7 +38,7 @@ GOOD = Evidence(
 def test_a_board_with_one_of_each_is_accounted_for() -> None:
     found = audit([BOARD], GOOD)
     assert found.balanced
-    assert found.unjudged == 0
+    assert (found.unjudged, found.fired) == (0, 1)
     assert strangers([BOARD], GOOD) == ()
 
 

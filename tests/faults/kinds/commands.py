@@ -22,8 +22,9 @@ def retained(line: FaultLine, rng: Random) -> Iterator[None]:
     with operator.disarmed("only retained commands said otherwise"), Probe(line.broker, LOGIN) as foreign:
         for command in rng.sample(operator.dangerous, 3):
             foreign.publish(topic, encode_json(command), retain=True)
+            operator.check_disarmed()
             line.kill("actuator")  # who comes back finds it
-            operator.ask_surely("ping")
+            operator.check_disarmed()
         yield
         foreign.publish(topic, b"", retain=True)
 

@@ -62,11 +62,15 @@ def spool_needed(line: FaultLine, rng: Random) -> Iterator[None]:
 def _hanging(disk: str, node: str) -> Callable[[FaultLine, Random], Iterator[None]]:
     def hang(line: FaultLine, rng: Random) -> Iterator[None]:
         with line.hanging(disk):
-            if not line.witness.wait_until(lambda: line.witness.state(node) == "degraded", _TOLD_S):
-                raise NotAsPromised(f"{node} does not say that its disk hangs")
+            _wait_until_told(line, node)
             yield
 
     return hang
+
+
+def _wait_until_told(line: FaultLine, node: str) -> None:
+    if not line.witness.wait_until(lambda: line.witness.state(node) == "degraded", _TOLD_S):
+        raise NotAsPromised(f"{node} does not say that its disk hangs")
 
 
 def _hanging_and_killed(disk: str, node: str) -> Callable[[FaultLine, Random], Iterator[None]]:
@@ -80,8 +84,16 @@ def _hanging_and_killed(disk: str, node: str) -> Callable[[FaultLine, Random], I
 
 
 for _disk, _node in THAT_HANG.items():
-    fault(f"disk hangs: {_disk}", lasts=(0.0, 2.0), loop=True)(_hanging(_disk, _node))
+    if _node != "recorder":  # which needs its spool only while the database is away
+        fault(f"disk hangs: {_disk}", lasts=(0.0, 2.0), loop=True)(_hanging(_disk, _node))
     fault(f"disk hangs: {_disk} + {_node} killed", lasts=(0.0, 2.0), loop=True)(_hanging_and_killed(_disk, _node))
+
+
+@fault("disk hangs: spool + database away", lasts=(0.0, 2.0), loop=True)
+def hanging_spool_needed(line: FaultLine, rng: Random) -> Iterator[None]:
+    with line.hanging("spool"), line.to_database.unplugged():
+        _wait_until_told(line, "recorder")
+        yield
 
 
 @fault("disk hangs: ledger + gates disarmed", lasts=(1.0, 4.0), loop=True)
