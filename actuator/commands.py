@@ -1,14 +1,12 @@
 """What a person may ask of the gates. `disarm` is obeyed where it arrives, always; the rest waits for its turn."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 from actuator.decide import GatePlan
 from actuator.ledger import Ledger
 from actuator.pulses import Pulses
-from pcb_bus.contract.messages import Id, WireModel
+from pcb_bus.contract.messages import Id, PulseMs, WireModel
 from pcb_bus.contract.times import NS_PER_MS
 from pcb_bus.errors import CommandFailed, OutboxFault
 from pcb_bus.runtime.service import Request, Service
@@ -20,7 +18,7 @@ class TestPulse(WireModel):
     __test__ = False  # no test, whatever pytest thinks of the name
 
     category: Id
-    duration_ms: Annotated[int, Field(gt=0)] | None = None
+    duration_ms: PulseMs | None = None
 
 
 class Commands:
@@ -45,11 +43,11 @@ class Commands:
         service.command("test_pulse", self._test_pulse)
 
     def _arm(self, request: Request) -> dict[str, Any]:
-        """On disk first: an answer that says it failed must be true for ever."""
-        self._ledger.remember_armed(True)
-        self._written = None  # until the gates are armed, `keep_armed` takes it back
+        """On disk last: an answer that says it failed must be true for ever, also after a crash."""
+        self._ledger.remember_armed(self._pulses.armed)  # whether the disk works
         request.check()
         self._pulses.arm(request.received_at)
+        self._worker.do(self.keep_armed)
         self._service.event("warning", "gates armed by command")
         return {"armed": True}
 
@@ -66,7 +64,7 @@ class Commands:
             try:
                 self._ledger.remember_armed(armed)
             except OutboxFault as fault:
-                self._service.health["arming"] = f"a restart may forget that the gates are disarmed: {fault}"
+                self._service.health["arming"] = f"a restart may forget whether the gates are armed: {fault}"
                 return
             self._written = armed
             self._service.health["arming"] = ""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pcb_bus.contract.times import NS_PER_S
-from pcb_bus.durable.files import open_file
+from pcb_bus.durable.files import Tell, log, open_file
 from pcb_bus.errors import OutboxFault
 
 _SCHEMA = """
@@ -19,7 +19,8 @@ CREATE TABLE IF NOT EXISTS verdicts (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS arming (one INTEGER PRIMARY KEY CHECK (one = 1), armed INTEGER NOT NULL);
 """
-_DONE = "UPDATE verdicts SET state = 'done', report = ? WHERE verdict_id = ?"
+_NEW = "INSERT OR IGNORE INTO arming VALUES (1, 1);"
+_FINISH = "UPDATE verdicts SET state = ?, report = ? WHERE verdict_id = ? AND state = 'firing'"
 _MEMORY_NS = 15 * 60 * NS_PER_S
 
 
@@ -29,13 +30,15 @@ class Ledger:
     Args:
         path: the file; its folder is made.
         durable: each write is on the disk before it counts; for tests of the logic alone it may be left to the system.
+        tell: told of a damaged file, which is set aside for a new one: the station is disarmed.
 
     Raises:
         ConfigError: the file cannot be used, or another actuator holds it.
     """
 
-    def __init__(self, path: Path, *, durable: bool = True) -> None:
-        self._db = open_file(path, _SCHEMA, "actuator.ledger", durable=durable)
+    def __init__(self, path: Path, *, durable: bool = True, tell: Tell = log.critical) -> None:
+        schema = _SCHEMA if path.exists() else _SCHEMA + _NEW
+        self._db = open_file(path, schema, "actuator.ledger", durable=durable, tell=tell)
 
     def close(self) -> None:
         self._db.close()
@@ -49,10 +52,10 @@ class Ledger:
         with self._using() as db:
             db.execute("INSERT INTO verdicts VALUES (?, 'firing', ?, ?)", (verdict_id, now, if_crashed))
 
-    def finish(self, verdict_id: str, report: bytes) -> None:
-        """The outcome of a verdict is known, if it ever began."""
+    def finish(self, verdict_id: str, report: bytes, *, kept: bool = True) -> None:
+        """The outcome of a verdict is known, if it ever began; unless it is kept, it is reported after a crash."""
         with self._using() as db:
-            db.execute(_DONE, (report, verdict_id))
+            db.execute(_FINISH, ("done" if kept else "firing", report, verdict_id))
 
     def report_of(self, verdict_id: str) -> bytes | None:
         """The report of a verdict that began; the one after a crash while it fires. None: it never did, or long ago."""
@@ -71,10 +74,13 @@ class Ledger:
             db.execute("DELETE FROM verdicts WHERE state = 'done' AND seen_at < ?", (now - _MEMORY_NS,))
 
     def armed(self) -> bool:
-        """Whether the last command left the gates armed; a restart must not arm them behind a person's back."""
+        """Whether the last command left the gates armed; a restart must not arm them behind a person's back.
+
+        A new station is armed; one whose ledger was damaged, and set aside, is not.
+        """
         with self._using() as db:
             row = db.execute("SELECT armed FROM arming").fetchone()
-        return row is None or bool(row[0])
+        return row is not None and bool(row[0])
 
     def remember_armed(self, armed: bool) -> None:
         with self._using() as db:

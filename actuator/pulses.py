@@ -237,6 +237,7 @@ class Pulses:
 
     def _begin(self, pulse: Pulse) -> None:
         if not self._switch(pulse.pin, "on"):
+            self._held = None if self._held == pulse.pin else self._held
             self._switch_off(pulse.pin)
             self._tell(pulse, "rejected")
             return

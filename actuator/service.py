@@ -2,7 +2,8 @@
 
 import atexit
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from gpiozero.pins import Factory
@@ -17,7 +18,7 @@ from actuator.safety import Interlock, LineWatch
 from actuator.settings import NODE, ActuatorLineSettings
 from actuator.triggers import BoardMoments
 from actuator.verdicts import Verdicts
-from pcb_bus.contract.messages import Level, NodeStatus, Trigger, Unreported
+from pcb_bus.contract.messages import Level, NodeStatus, Trigger, Unreported, UnreportedVerdict
 from pcb_bus.contract.taxonomy import load_taxonomy
 from pcb_bus.contract.times import ms_to_ns
 from pcb_bus.durable.outbox import Outbox
@@ -49,14 +50,15 @@ class ActuatorService:
         rules = rules_of(settings)
         self._gates = gates
         self._interlock = interlock
-        self._ledger = Ledger(own.ledger)
-        self._outbox = Outbox(own.outbox, own.bounds, "actuator.outbox")
         self._service = service = Service("actuator", NODE, settings)
+        tell = partial(service.event, "critical")
+        self._ledger = Ledger(own.ledger, tell=tell)
+        self._outbox = Outbox(own.outbox, own.bounds, "actuator.outbox", tell)
         self._worker = service.worker(_DECIDING)
         self._pulses = Pulses(
             gates,
             lambda result: self._worker.do(lambda: self._verdicts.pulsed(result)),
-            lambda pin, fault: self._worker.do(lambda: self._tell_pin(pin, fault)),
+            lambda pin, fault: service.worker(_SAFETY).do(lambda: self._tell_pin(pin, fault)),
             groups=rules.groups,
             armed=own.armed and self._ledger.armed(),
         )
@@ -95,17 +97,19 @@ class ActuatorService:
             self._pulses.stop()
         finally:
             close_all(self._gates)
-        if self._interlock is not None:
-            self._interlock.close()
         self._service.join(_DECIDING, timeout=0.5)
         self._service.stop(0.5)
+        if self._interlock is not None:
+            self._interlock.close()  # who still looked would find it open
         self._outbox.close()
         self._ledger.close()
 
     def _declare(self, rules: Rules) -> None:
         service, topics = self._service, self._service.topics
         service.on(topics.verdict, None, self._verdicts.judge, thread=_DECIDING, queue=2000)
-        service.on(topics.unreported, Unreported, self._verdicts.answer, thread=_DECIDING, queue=16)
+        service.on(
+            topics.unreported, Unreported, lambda each, _: self._answer(iter(each.verdicts)), thread=_DECIDING, queue=16
+        )
         service.every(1.0, self._look, thread=_DECIDING)
         self._watch.heard_of_inference(here=False, now=time.monotonic_ns())
         service.on(topics.status("inference"), NodeStatus, self._on_inference, thread=None, retained=True)
@@ -151,7 +155,21 @@ class ActuatorService:
         else:
             self._service.event("warning", "the interlock is closed: the gates may be armed again")
 
+    def _tell_pin(self, pin: int, fault: str) -> None:
+        self._service.health[f"pin {pin}"] = f"pin {pin} does not switch" if fault else ""
+        if fault:
+            self._service.event("critical", "a gate does not switch", pin=pin, fault=fault)
+        else:
+            self._service.event("info", "a gate switches again", pin=pin)
+
     # On the thread that decides
+
+    def _answer(self, unreported: Iterator[UnreportedVerdict]) -> None:
+        """One at a time: a fresh verdict does not wait for all of them."""
+        named = next(unreported, None)
+        if named is not None:
+            self._verdicts.answer(named)
+            self._worker.do(lambda: self._answer(unreported))
 
     def _look(self) -> None:
         self._verdicts.look()
@@ -162,13 +180,6 @@ class ActuatorService:
             self._service.event("critical", "the ledger fails: no gate fires", fault=fault)
         elif before and not fault:
             self._service.event("info", "the ledger works again")
-
-    def _tell_pin(self, pin: int, fault: str) -> None:
-        self._service.health[f"pin {pin}"] = f"pin {pin} does not switch" if fault else ""
-        if fault:
-            self._service.event("critical", "a gate does not switch", pin=pin, fault=fault)
-        else:
-            self._service.event("info", "a gate switches again", pin=pin)
 
     def publish(self, report: bytes) -> None:
         """Say a report."""

@@ -67,11 +67,11 @@ class ActuatorSettings(Section):
     """Reports that the recorder has not named yet; they go out again until it does."""
     outbox_rows: Annotated[int, Field(ge=100, le=10_000_000)] = 100_000
     """So many reports at most; half of them waiting raises an alert."""
-    max_future_ms: Annotated[float, Field(gt=0)] = 60_000
+    max_future_ms: Annotated[float, Field(gt=0, le=600_000)] = 60_000
     """A deadline further than this after the judgement is refused as nonsense."""
-    clock_tolerance_ms: Annotated[float, Field(ge=0)] = 500
+    clock_tolerance_ms: Annotated[float, Field(ge=0, le=600_000)] = 500
     """How far the clocks of two nodes may differ."""
-    max_lag_ms: Annotated[float, Field(ge=0)] = 20
+    max_lag_ms: Annotated[float, Field(ge=0, le=60_000)] = 20
     """How late a pulse may begin at a gate downstream, and a trigger may be beside others of its sender."""
     max_waiting: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """Pulses under way at once; verdicts beyond are rejected."""

@@ -7,13 +7,13 @@ from collections import OrderedDict, deque
 
 from pcb_bus.contract.identity import verdict_id
 from pcb_bus.contract.messages import Trigger
-from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, ms_to_ns
+from pcb_bus.contract.times import NS_PER_MS, ms_to_ns
 
 _BOARDS = 2000
-_MEMORY_NS = 15 * NS_PER_S  # a clock that NTP slews runs up to 0.5 ms a second too fast or slow
-_HELD_UP_NS = 250 * NS_PER_MS
+_SLEW = 2000  # a clock that NTP slews runs up to 1/2000 too fast or slow
+_HELD_UP_NS = 120 * NS_PER_MS  # NTP sets no clock by so little: ntpd steps from 128 ms on
 _WINDOW = 32
-_AGREE = 3  # so many in a row that are as late as each other: the way is longer now, or a clock was set
+_AGREE = 3  # so many boards in a row that are as late as each other: the way is longer now, or a clock was set
 
 
 class BoardMoments:
@@ -31,7 +31,7 @@ class BoardMoments:
         self._root = root
         self._tolerance_ns = tolerance_ns
         self._moments: OrderedDict[str, int] = OrderedDict()
-        self._ways: dict[str, deque[tuple[int, int]]] = {}
+        self._ways: dict[str, deque[tuple[int, int, str]]] = {}
 
     def of(self, verdict: str) -> int | None:
         """When the board of this verdict id was triggered; None: nobody knows."""
@@ -40,24 +40,24 @@ class BoardMoments:
     def note(self, trigger: Trigger, now: int) -> bool:
         """A trigger came at `now`; whether its moment is known. The first word on a board stands."""
         age = ms_to_ns(trigger.age_ms or 0)
-        late = self._lateness(trigger.source, now - (trigger.triggered_at + age), now)
+        board = verdict_id(self._root, trigger.board_id, trigger.triggered_at)
+        late = self._lateness(trigger.source, board, now - (trigger.triggered_at + age), now)
         if late > _HELD_UP_NS:
             return False
-        self._moments.setdefault(verdict_id(self._root, trigger.board_id, trigger.triggered_at), now - age - late)
+        self._moments.setdefault(board, now - age - late)
         if len(self._moments) > _BOARDS:
             self._moments.popitem(last=False)
         return True
 
-    def _lateness(self, source: str, way: int, now: int) -> int:
+    def _lateness(self, source: str, board: str, way: int, now: int) -> int:
         """How much longer it took than the quickest. `way`: our clock less the sender's, with the time on its way."""
         ways = self._ways.setdefault(source, deque(maxlen=_WINDOW))
-        while ways and now - ways[0][0] > _MEMORY_NS:
-            ways.popleft()
-        ways.append((now, way))
-        latest = [each for _, each in list(ways)[-_AGREE:]]
-        if len(latest) == _AGREE and max(latest) - min(latest) <= self._tolerance_ns:
+        ways.append((now, way, board))
+        latest = list({each: (now, way, each) for _, way, each in reversed(ways)}.values())[_AGREE - 1 :: -1]
+        sorted_ways = sorted(each for _, each, _ in latest)
+        if len(latest) == _AGREE and sorted_ways[-1] - sorted_ways[0] <= self._tolerance_ns:
             ways.clear()
-            ways.extend((now, each) for each in latest)
+            ways.extend(latest)
         if len(self._ways) > _WINDOW:
             self._ways.pop(next(iter(self._ways)))
-        return way - min(each for _, each in ways)
+        return way - min(each + (now - at) // _SLEW for at, each, _ in ways)

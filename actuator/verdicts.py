@@ -14,7 +14,7 @@ from actuator.ledger import Ledger
 from actuator.pulses import Clock, PulseResult, Pulses
 from actuator.triggers import BoardMoments
 from pcb_bus.contract.codec import decode_json, encode_json
-from pcb_bus.contract.messages import Actuation, Id, Level, Unreported, Verdict, WireModel
+from pcb_bus.contract.messages import Actuation, Id, Level, UnreportedVerdict, Verdict, WireModel
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, ns_to_ms
 from pcb_bus.durable.outbox import Outbox
 from pcb_bus.errors import MessageRejected, OutboxFault
@@ -24,6 +24,7 @@ from pcb_bus.runtime.metrics import NOT_KEPT
 log = logging.getLogger(__name__)
 
 _IN_MIND = 10_000
+_WRITTEN_AT_ONCE = 20  # a fresh verdict waits for no more
 _MAX_LATENCY_MS = 3_600_000.0
 _NAMED_IN_EVENT = 20
 
@@ -146,21 +147,20 @@ class Verdicts:
         for _ in range(board.repeats):
             self._mention(board.subject)
 
-    def answer(self, unreported: Unreported, _: Delivery) -> None:
-        """The recorder has no report of these verdicts. What fired is said again; what was never heard of is late."""
-        for named in unreported.verdicts:
-            if named.verdict_id in self._under_way:
-                continue
-            try:
-                report = self._ledger.report_of(named.verdict_id)
-                if report is not None:
-                    self._voice.publish(report)
-                elif not self._seen(named.verdict_id):
-                    subject = Subject(**named.model_dump())
-                    log.info("board %s never reached the gates, says the recorder", subject.board_id)
-                    self._report(subject.report(outcome_unheard(named.category)))
-            except OutboxFault as fault:
-                log.warning("verdict %s cannot be accounted for yet: %s", named.verdict_id, fault)
+    def answer(self, named: UnreportedVerdict) -> None:
+        """The recorder has no report of this verdict. What fired is said again; what was never heard of is late."""
+        if named.verdict_id in self._under_way or named.verdict_id in self._in_mind:
+            return  # its report is still to come, or to be written down
+        try:
+            report = self._ledger.report_of(named.verdict_id)
+            if report is not None:
+                self._voice.publish(report)
+            elif not self._seen(named.verdict_id):
+                subject = Subject(**named.model_dump())
+                log.info("board %s never reached the gates, says the recorder", subject.board_id)
+                self._report(subject.report(outcome_unheard(named.category)))
+        except OutboxFault as fault:
+            log.warning("verdict %s cannot be accounted for yet: %s", named.verdict_id, fault)
 
     def look(self) -> None:
         """Now and then: report what a crash caught while firing, write down what could not be, forget what is old."""
@@ -173,7 +173,7 @@ class Verdicts:
         except OutboxFault as fault:
             self.fault = str(fault)
         with suppress(OutboxFault):
-            for verdict_id in list(self._in_mind):
+            for verdict_id in list(self._in_mind)[:_WRITTEN_AT_ONCE]:
                 self._write_down(self._in_mind[verdict_id])
                 del self._in_mind[verdict_id]
 
@@ -246,23 +246,27 @@ class Verdicts:
         self._voice.publish(encode_json(report))
 
     def _write_down(self, report: Actuation) -> None:
-        payload = encode_json(report)
-        if not self._outbox.knows(report.verdict_id):
-            self._outbox.keep(report.verdict_id, payload)
-        self._ledger.finish(report.verdict_id, payload)
+        payload, kept = encode_json(report), False
+        try:
+            if not self._outbox.knows(report.verdict_id):
+                self._outbox.keep(report.verdict_id, payload)
+            kept = True
+        finally:
+            self._ledger.finish(report.verdict_id, payload, kept=kept)
 
     def _recover(self) -> None:
         """Once: what was firing when an earlier process ended has an unknown outcome, unless that was written down."""
         if self._recovered:
             return
-        own = self._under_way.keys() | self._in_mind.keys()
-        left = {key: report for key, report in self._ledger.firing().items() if key not in own}
-        caught = {key: report for key, report in left.items() if not self._outbox.knows(key)}
+        caught: list[str] = []
+        for key, payload in self._ledger.firing().items():
+            if self._outbox.knows(key):
+                self._ledger.finish(key, self._outbox.inherited(key) or payload)
+            elif key not in self._under_way and key not in self._in_mind:
+                report = decode_json(Actuation, payload)
+                self._report(report)
+                caught += [key] if report.outcome == "unknown" else []
         self._recovered = True
-        for report in caught.values():
-            self._report(decode_json(Actuation, report))
-        for key in left.keys() - caught.keys():
-            self._ledger.finish(key, left[key])
         if caught:
             message = "a crash came while these were firing: nobody knows whether their gates moved"
-            self._voice.tell("error", message, count=len(caught), verdict_ids=list(caught)[:_NAMED_IN_EVENT])
+            self._voice.tell("error", message, count=len(caught), verdict_ids=caught[:_NAMED_IN_EVENT])

@@ -1,25 +1,39 @@
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from gpiozero.pins.mock import MockFactory
 
-from pcb_bus.contract.messages import Category, ModelRef, Verdict
+from pcb_bus.contract.identity import verdict_id as id_of
+from pcb_bus.contract.messages import Category, ModelRef, Trigger, Verdict
 from pcb_bus.contract.times import NS_PER_MS, now_ns
 
 MakeVerdict = Callable[..., Verdict]
+WriteTaxonomy = Callable[[dict[str, Any]], Path]
+TAXONOMY = Path(__file__).parents[2] / "config" / "pcb_defects.yaml"
 
 
 @pytest.fixture(scope="session")
 def make_verdict() -> MakeVerdict:
-    """Builds a verdict judged at `at` (ns, by default now), 50 ms after its capture, good for `good_for_ms`."""
+    """Builds a verdict judged at `at` (ns, by default now), 50 ms after its capture, good for `good_for_ms`.
+
+    With a `trigger` it is the one on that board.
+    """
 
     def make(
-        verdict_id: str = "v1", category: Category = "scrap", at: int | None = None, good_for_ms: float = 2000
+        verdict_id: str = "v1",
+        category: Category = "scrap",
+        at: int | None = None,
+        good_for_ms: float = 2000,
+        trigger: Trigger | None = None,
     ) -> Verdict:
         judged_at = now_ns() if at is None else at
+        board_id = f"board-{verdict_id}" if trigger is None else trigger.board_id
         return Verdict(
-            verdict_id=verdict_id,
-            board_id=f"board-{verdict_id}",
+            verdict_id=verdict_id if trigger is None else id_of("pcb", board_id, trigger.triggered_at),
+            board_id=board_id,
             status="ok",
             final_defect_type="폐기",
             category=category,
@@ -41,3 +55,18 @@ def pins() -> Iterator[MockFactory]:
     factory = MockFactory()
     yield factory
     factory.reset()
+
+
+@pytest.fixture
+def write_taxonomy(tmp_path: Path) -> WriteTaxonomy:
+    """Writes the line's own taxonomy file, but with no other gates than these, by category."""
+
+    def write(gates: dict[str, Any]) -> Path:
+        content = yaml.safe_load(TAXONOMY.read_text(encoding="utf-8"))
+        labels = {name: {"label": rule["label"]} for name, rule in content["categories"].items()}
+        content["categories"] = {name: {**rule, **gates.get(name, {})} for name, rule in labels.items()}
+        path = tmp_path / "defects.yaml"
+        path.write_text(yaml.safe_dump(content, allow_unicode=True, sort_keys=False), encoding="utf-8")
+        return path
+
+    return write

@@ -1,26 +1,27 @@
-"""A gate station without threads: the real keeper, ledger, auditor and driver, on a clock that the test turns."""
+"""A gate station without threads: real verdicts, ledger, outbox, pulses and commands, on clocks that the test turns."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from actuator.accounts import Account, Accounts, Named
-from actuator.auditor import Auditor
-from actuator.book import Book
-from actuator.clock import Clock
-from actuator.decision import GatePlan, Rules
-from actuator.driver import PulseDriver, PulseResult
+from actuator.commands import Commands
+from actuator.decide import GatePlan, Rules
 from actuator.gates import Gate, GateFault
-from actuator.keeper import Keeper
 from actuator.ledger import Ledger
-from actuator.reading import Broken
-from actuator.reporter import OnAnswer, Reporter
-from pcb_bus.contract.codec import decode_json
-from pcb_bus.contract.messages import Actuation, Verdict
-from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
-from pcb_bus.durable.resends import Resends
+from actuator.pulses import Clock, PulseResult, Pulses
+from actuator.triggers import BoardMoments
+from actuator.verdicts import Verdicts
+from pcb_bus.contract.codec import decode_json, encode_json
+from pcb_bus.contract.messages import Actuation, Command, Event, Level, Trigger, UnreportedVerdict, Verdict
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns
+from pcb_bus.durable.outbox import Bounds, Outbox
+from pcb_bus.durable.resending import Resends
+from pcb_bus.errors import CommandFailed, MessageRejected
 from pcb_bus.mqtt.session import Delivery
+from pcb_bus.runtime.service import Request, Service
+from pcb_bus.runtime.settings import BrokerSettings, LineSettings
 
 START = 1_800_000_000 * NS_PER_S
 _MS = NS_PER_MS
@@ -30,13 +31,15 @@ _GATES = {
     "component": GatePlan(17, 300 * _MS, None, "diverter"),
 }
 RULES = Rules(_GATES, max_future_ns=60 * NS_PER_S, clock_tolerance_ns=500 * _MS, max_lag_ns=20 * _MS, max_waiting=4)
+PATIENT = 2**62  # whoever asks never gives up
+_VERDICTS = "verdicts"
 
 
 @dataclass
 class WatchedGate(Gate):
     """Obeys, unless it is `broken`; at each switch-on it looks at those that must not be on with it."""
 
-    others: Callable[[], bool]
+    others: Callable[[], bool] = lambda: False
     is_on: bool = False
     broken: bool = False
     broke_rule: bool = False
@@ -66,25 +69,28 @@ class Begun:
     ready: bool
 
 
+@cache
+def _service() -> Service:
+    """A service that is never started: it lends its threads' queues, and answers no one."""
+    return Service("actuator", "actuator", LineSettings(broker=BrokerSettings(credentials=Path("nowhere"))))
+
+
 @dataclass
 class Station:
-    """Time passes, pulses begin and answers come when the test says so."""
+    """Time passes, pulses begin and the worker has its turn when the test says so. Its files are in `folder`."""
 
-    path: Path
+    folder: Path
     rules: Rules = RULES
     now: int = START
     monotonic: int = 0
-    room: int | None = None
+    outbox_rows: int = 100_000
     begun: list[Begun] = field(default_factory=list)
     published: list[bytes] = field(default_factory=list)
     resent: list[bytes] = field(default_factory=list)
-    broken: list[Broken] = field(default_factory=list)
-    refused_as_full: int = 0
-    acknowledged: Counter[str] = field(default_factory=Counter)
+    rejected: list[MessageRejected] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    due: dict[str, int] = field(default_factory=dict)
     limits: dict[str, int] = field(default_factory=dict)
-    _answers: list[OnAnswer] = field(default_factory=list)
-    _unacknowledged: dict[int, tuple[bytes, bool]] = field(default_factory=dict)
-    _results: list[PulseResult] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.gates = {plan.pin: WatchedGate(self._others(plan)) for plan in self.rules.gates.values()}
@@ -96,125 +102,47 @@ class Station:
 
     def _assemble(self) -> None:
         clock = Clock(lambda: self.now, lambda: self.monotonic)
-        self.ledger = Ledger(self.path, durable=False)
-        self.book = Book(self.ledger)
+        self._worker = _service().worker(_VERDICTS)
+        self._drop_queue()
+        self.ledger = Ledger(self.folder / "ledger.db", durable=False)
+        self.outbox = Outbox(self.folder / "outbox.db", Bounds(rows=self.outbox_rows))
+        self.faults: list[tuple[int, str]] = []
         gates: Mapping[int, Gate] = dict(self.gates)
-        self.driver = PulseDriver(
-            gates, self._on_result, groups=self.rules.groups, armed=self.book.armed(), clock=clock
+        self.pulses = Pulses(
+            gates,
+            self._on_result,
+            lambda pin, fault: self.faults.append((pin, fault)),
+            groups=self.rules.groups,
+            armed=self.ledger.armed(),
+            clock=clock,
         )
-        self.reporter = Reporter(self.book, self._publish, lambda task: task())
-        self.keeper = Keeper(
-            self.rules, self.book, self.driver, self.reporter, self.broken.append, self._on_full, clock
-        )
-        self.auditor = Auditor(self.book, self.reporter, clock)
-        self.accounts = Accounts(self.book, self.reporter, self.auditor, self._publish_again, clock)
-        self.resends = Resends(self.book, self._publish_again)
-
-    @property
-    def intents_path(self) -> Path:
-        return self.path.with_name(f"{self.path.name}.intents")
-
-    def _on_full(self) -> None:
-        self.refused_as_full += 1
+        self.moments = BoardMoments("pcb", self.rules.max_lag_ns)
+        self.verdicts = Verdicts(self.rules, self.ledger, self.outbox, self.pulses, self.moments, self, clock)
+        self.commands = Commands(_service(), self.pulses, self.ledger, self.rules.gates, _VERDICTS)
+        self.resends = Resends(self.outbox, self._publish_again)
+        self.look()
 
     def _on_result(self, result: PulseResult) -> None:
         if result.outcome == "fired":
-            self.begun.append(Begun(result.verdict_id, self.now, self.monotonic, self.driver.ready))
-        self._results.append(result)
+            self.begun.append(Begun(result.pulse.verdict_id, self.now, self.monotonic, self.pulses.ready))
+        self._worker.do(lambda: self.verdicts.pulsed(result))
 
-    def _publish(self, payload: bytes, on_answer: OnAnswer) -> bool:
-        if self.room is not None and len(self._answers) >= self.room:
-            return False
-        self.published.append(payload)
-        self._answers.append(on_answer)
-        return True
+    # What it says
 
-    def _publish_again(self, payload: bytes, on_answer: OnAnswer) -> bool:
+    def publish(self, report: bytes) -> None:
+        self.published.append(report)
+
+    def reject(self, rejection: MessageRejected) -> None:
+        self.rejected.append(rejection)
+
+    def tell(self, level: Level, message: str, **details: Any) -> None:
+        event = Event(level=level, source="actuator", message=message, details=details, at=now_ns())
+        self.events.append(decode_json(Event, encode_json(event)))
+
+    def _publish_again(self, payload: bytes, on_done: Callable[[bool], None]) -> bool:
         self.resent.append(payload)
-        on_answer(True)
+        on_done(True)
         return True
-
-    def turn(self) -> None:
-        """What the driver's thread does at this moment; nobody has heard of it yet."""
-        with self.driver._changed:
-            self.driver._step(self.monotonic)
-
-    def step(self) -> None:
-        """The same, and the worker hears of it."""
-        self.turn()
-        self.hear_results()
-
-    def hear_results(self) -> None:
-        results, self._results = self._results, []
-        for result in results:
-            self.keeper.pulsed(result)
-
-    def pass_time(self, ms: int) -> None:
-        self.now += ms * NS_PER_MS
-        self.monotonic += ms * NS_PER_MS
-
-    def answer(self, accepted: bool = True) -> None:
-        answers, self._answers = self._answers, []
-        for on_answer in answers:
-            on_answer(accepted)
-
-    def record(self) -> None:
-        """The recorder names all that was published."""
-        self.reporter.named([report.verdict_id for report in self.reports])
-        self.reporter.flush()
-        self.resends.heard(self.monotonic)
-
-    def resend(self) -> None:
-        """Let enough time pass for what waits to go out again."""
-        for _ in range(50):
-            self.pass_time(100)
-            self.resends.tick(self.monotonic)
-
-    def remember_armed(self) -> None:
-        self.book.remember_armed(self.driver.armed)
-
-    def account(self, verdict: Verdict) -> int:
-        """The recorder names a verdict of which it has no report."""
-        named = Named(verdict_id=verdict.verdict_id, board_id=verdict.board_id, category=verdict.category)
-        return self.accounts.settle(Account(verdicts=(named,)))
-
-    def crash(self) -> None:
-        """As kill -9 would: nothing is finished, and what was not acknowledged comes again."""
-        self.ledger.close()
-        self._answers.clear()
-        self._results.clear()
-        for gate in self.gates.values():
-            gate.is_on = False
-        self._assemble()
-        for intent in self.book.recover():
-            self.reporter.publish(intent.report)
-        waiting, self._unacknowledged = list(self._unacknowledged.values()), {}
-        for payload, retain in waiting:
-            self.audit(payload, retain=retain)
-
-    def gate(self, payload: bytes, *, retain: bool = False) -> None:
-        self.keeper.judge(self._delivery(payload, "gate", retain, lambda: None))
-
-    def judge(self, verdict: Verdict, payload: bytes, *, retain: bool = False) -> None:
-        """As `gate`, and note until when it may begin: whatever the clock shows later, so much time may pass."""
-        gate = self.rules.gates.get(verdict.category)
-        expires = verdict.deadline_at
-        if gate is not None and gate.delay_ns is not None:
-            expires = verdict.captured_at + gate.delay_ns + self.rules.max_lag_ns
-        self.limits.setdefault(verdict.verdict_id, self.monotonic + expires - self.now)
-        self.gate(payload, retain=retain)
-
-    def audit(self, payload: bytes, *, retain: bool = False) -> None:
-        number = self.acknowledged.total() + len(self._unacknowledged)
-        self._unacknowledged[number] = payload, retain
-        self.auditor.hear(self._delivery(payload, "audit", retain, lambda: self._unacknowledged.pop(number)))
-
-    def _delivery(self, payload: bytes, session: str, retain: bool, forget: Callable[[], object]) -> Delivery:
-        def ack() -> None:
-            self.acknowledged[session] += 1
-            forget()
-
-        return Delivery("pcb/verdict", payload, retain, self.now, None, None, ack)
 
     @property
     def reports(self) -> list[Actuation]:
@@ -223,3 +151,100 @@ class Station:
     @property
     def outcomes(self) -> list[str]:
         return [report.outcome for report in self.reports]
+
+    # What happens to it
+
+    def pass_time(self, ms: int) -> None:
+        self.now += ms * NS_PER_MS
+        self.monotonic += ms * NS_PER_MS
+
+    def turn(self) -> None:
+        """What the pulses' thread does at this moment; nobody has heard of it yet."""
+        with self.pulses._changed:
+            self.pulses._step()
+
+    def work(self) -> None:
+        """The worker does all that waits for it."""
+        while not self._worker._actions.empty():
+            action = self._worker._actions.get()
+            assert action is not None
+            action()
+
+    def step(self) -> None:
+        self.turn()
+        self.work()
+
+    def look(self) -> None:
+        self.verdicts.look()
+        self.commands.keep_armed()
+
+    def record(self) -> None:
+        """The recorder names all that was published."""
+        self.outbox.clear([report.verdict_id for report in self.reports])
+        self.resends.heard(self.monotonic)
+
+    def resend(self) -> None:
+        """Let enough time pass for what waits to go out again."""
+        for _ in range(50):
+            self.pass_time(100)
+            self.resends.tick(self.monotonic)
+
+    def trigger(self, trigger: Trigger) -> bool:
+        return self.moments.note(trigger, self.monotonic)
+
+    def judge(self, verdict: Verdict | bytes, *, retain: bool = False) -> None:
+        """Note until when a sound one may begin: whatever the clock shows later, so much time may pass."""
+        if isinstance(verdict, Verdict):
+            self._note_limit(verdict)
+            verdict = encode_json(verdict)
+        self.verdicts.judge(Delivery("pcb/verdict", verdict, retain, self.now, None, None, lambda: None))
+
+    def _note_limit(self, verdict: Verdict) -> None:
+        gate = self.rules.gates.get(verdict.category)
+        limit = self.monotonic + verdict.deadline_at - self.now
+        if gate is not None and gate.delay_ns is not None:
+            triggered = self.moments.of(verdict.verdict_id)
+            if triggered is None:
+                return
+            limit = triggered + gate.delay_ns + self.rules.max_lag_ns
+            self.due[verdict.verdict_id] = triggered + gate.delay_ns
+        self.limits.setdefault(verdict.verdict_id, limit)
+
+    def unreported(self, verdict: Verdict) -> None:
+        """The recorder has no report of this one."""
+        self.verdicts.answer(
+            UnreportedVerdict(verdict_id=verdict.verdict_id, board_id=verdict.board_id, category=verdict.category)
+        )
+
+    def ask(self, command: str, *, asked_at: int | None = None, patience: int = PATIENT, **params: Any) -> str:
+        """What went wrong; empty: it is done."""
+        received_at = self.monotonic if asked_at is None else asked_at
+        request = Request(Command(command=command, params=params), received_at, patience)
+        own = self.commands
+        try:
+            {"arm": own._arm, "disarm": own._disarm, "test_pulse": own._test_pulse}[command](request)
+        except (CommandFailed, OSError, ValueError) as error:
+            return str(error)
+        finally:
+            self.work()
+        return ""
+
+    def refuse_writes(self, *parts: str, refuse: bool = True) -> None:
+        """SQLite itself refuses every write, as on a disk that turned read-only."""
+        for part in parts:
+            getattr(self, part)._db.execute(f"PRAGMA query_only = {'ON' if refuse else 'OFF'}")
+
+    def crash(self) -> None:
+        """As kill -9 would: nothing is finished; then it starts again."""
+        self.close()
+        for gate in self.gates.values():
+            gate.is_on = False
+        self._assemble()
+
+    def close(self) -> None:
+        self.ledger.close()
+        self.outbox.close()
+
+    def _drop_queue(self) -> None:
+        while not self._worker._actions.empty():
+            self._worker._actions.get()
