@@ -131,7 +131,11 @@ def recorder_process(place: Place, broker: BrokerSettings) -> Iterator[RunningRe
     """`python -m recorder`, online."""
     (metrics_port,) = free_ports(1)
     states: Inbox[Delivery] = Inbox(1000)
-    watch = Subscription(exactly(TOPICS.status("recorder")), states.put)
+
+    def note(status: Delivery) -> None:
+        states.put(status)
+
+    watch = Subscription(exactly(TOPICS.status("recorder")), note)
     with session("operator", broker, watch):
         command = [*_command(broker), "--metrics.port", str(metrics_port)]
         process = subprocess.Popen(command, cwd=place.folder, env=_environment(place))
