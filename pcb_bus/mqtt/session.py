@@ -4,6 +4,7 @@ Subscriptions are declarations, restored on each connect; an acknowledgement bel
 a publish is only done when the broker says so.
 """
 
+import itertools
 import logging
 import random
 import socket
@@ -40,7 +41,7 @@ _MAX_UNSENT = 4  # QoS 0 messages that may wait for a slow network: more would b
 _BACKOFF_S = (0.3, 1.0)
 _BACKOFF_MAX_S = (4.0, 8.0)
 _WATCHDOG_S = 2.0
-_GOODBYE_S = 1.5  # paho would wait for its network thread for as long as a connection attempt takes
+_GOODBYE_S = 1.0  # paho would wait for its network thread for as long as a connection attempt takes
 _HEADER_BYTES = 1024  # what topic and properties may add to a payload
 _SEND_RETAINED, _NO_RETAINED = 0, 2
 
@@ -62,7 +63,7 @@ class Delivery:
     expiry_s: int | None = None
 
 
-Handler = Callable[[Delivery], None]
+Handler = Callable[[Delivery], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +83,6 @@ class Subscription:
     def options(self) -> SubscribeOptions:
         handling = _SEND_RETAINED if self.retained else _NO_RETAINED
         return SubscribeOptions(qos=self.qos, retainAsPublished=True, retainHandling=handling)
-
-
-@dataclass(frozen=True, slots=True)
-class Will:
-    """What the broker says for a node that is gone."""
-
-    topic: Topic
-    payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +116,16 @@ class MqttSession:
         self, client_id: str, broker: BrokerSettings, options: SessionOptions | None = None, root: str = "pcb"
     ) -> None:
         self._broker = broker
+        self._where = f"{broker.host}:{broker.port}"
         self._options = options or SessionOptions()
         self._root = root
         self._subscriptions: list[Subscription] = []
-        self._on_up: list[Callable[[], None]] = []
-        self._receipts = Receipts(self._publish_refused)
+        self._on_up: list[Callable[[], object]] = []
+        self._receipts = Receipts()
         self._complaints = Throttle(interval_s=30)
-        self._epoch_lock = threading.RLock()  # an acknowledgement that finds the socket dead ends the epoch itself
+        self._epoch_lock = threading.Lock()
+        self._epochs = itertools.count()
         self._epoch: int | None = None
-        self._epochs = 0
         self._greeting: int | None = None  # the subscribe that this connection began with
         self._connected = threading.Event()
         self._gauge = metrics.CONNECTED.labels(client_id)
@@ -149,21 +143,21 @@ class MqttSession:
         if self._epoch is not None:
             self._client.subscribe(str(subscription.filter), options=subscription.options)
 
-    def on_up(self, callback: Callable[[], None]) -> None:
+    def on_up(self, callback: Callable[[], object]) -> None:
         """Call `callback` on the network thread after each connect, once the subscriptions are answered."""
         self._on_up.append(callback)
 
-    def set_will(self, will: Will) -> None:
-        """Leave a last will, QoS 1 and retained. Before `start`."""
-        self._client.will_set(str(will.topic), will.payload, qos=1, retain=True)
+    def set_will(self, topic: Topic, payload: bytes) -> None:
+        """What the broker says when this session is gone, QoS 1 and retained. Before `start`."""
+        self._client.will_set(str(topic), payload, qos=1, retain=True)
 
     def start(self) -> None:
         """Begin to connect, for ever, in the background."""
         self._connect()
         self._watchdog.start()
 
-    def stop(self, flush_s: float = 2.0) -> None:
-        """Wait up to `flush_s` for outstanding publishes, then say goodbye; at most 1.5 s more, whatever hangs."""
+    def stop(self, flush_s: float = 1.5) -> None:
+        """Wait up to `flush_s` for outstanding publishes, then say goodbye; at most 1 s more, whatever hangs."""
         self._stopping.set()
         if self.connected:
             self._receipts.wait_until_empty(flush_s)
@@ -196,7 +190,7 @@ class MqttSession:
         *,
         qos: int = 1,
         retain: bool = False,
-        on_done: Callable[[bool], None] | None = None,
+        on_done: Callable[[bool], object] | None = None,
         response_topic: Topic | None = None,
         correlation: bytes | None = None,
         expiry_s: int | None = None,
@@ -244,12 +238,16 @@ class MqttSession:
         )
         self._client.loop_start()
 
-    def _expect(self, mid: int, qos: int, kind: str, on_done: Callable[[bool], None] | None) -> None:
-        def done(accepted: bool) -> None:
+    def _expect(self, mid: int, qos: int, kind: str, on_done: Callable[[bool], object] | None) -> None:
+        def done(failure: str | None) -> None:
+            if failure:
+                metrics.PUBLISH_FAILED.labels(kind, failure).inc()
+                text = f"the broker refuses our {kind} message: {failure}"
+                self.complain(f"{kind} {failure}", text, error=True)
             if on_done is not None:
-                self._guard(kind, lambda: on_done(accepted))
+                self._guard(kind, lambda: on_done(failure is None))
 
-        self._receipts.expect(mid, qos, kind, done)
+        self._receipts.expect(mid, qos, done)
         metrics.PUBLISHED.labels(kind).inc()
         if qos == 0 and not self.connected:
             self._receipts.forget_unsent()  # the connection went between the hand-over and the line above
@@ -273,6 +271,8 @@ class MqttSession:
         client.max_inflight_messages_set(100)
         client.on_pre_connect = self._on_pre_connect
         client.on_socket_open = _no_delay
+        # Without it, paho lets whoever publishes write, read and reconnect while the network thread is dead.
+        client.on_socket_register_write = lambda *_: None
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
@@ -302,10 +302,9 @@ class MqttSession:
             self._refused(reason)
             return
         with self._epoch_lock:
-            self._epochs += 1
-            self._epoch = self._epochs
+            self._epoch = next(self._epochs)
         self._max_packet = min(MAX_PACKET_BYTES, getattr(properties, "MaximumPacketSize", MAX_PACKET_BYTES))
-        log.info("connected to the broker at %s:%s", self._broker.host, self._broker.port)
+        log.info("connected to the broker at %s", self._where)
         if self._subscriptions:
             # Until the answer, what is published passes us by: whoever says `online` now is deaf.
             _, self._greeting = client.subscribe([(str(each.filter), each.options) for each in self._subscriptions])
@@ -325,13 +324,13 @@ class MqttSession:
     def _refused(self, reason: ReasonCode) -> None:
         metrics.CONNECT_FAILED.labels(str(reason)).inc()
         login = self._broker.username or "nobody (no login given)"
-        where = f"{self._broker.host}:{self._broker.port}"
-        self.complain(f"refused {reason}", f"the broker at {where} refuses {login}: {reason}; still trying", error=True)
+        self.complain(
+            f"refused {reason}", f"the broker at {self._where} refuses {login}: {reason}; still trying", error=True
+        )
 
     def _on_connect_fail(self, client: Client, userdata: object) -> None:
         metrics.CONNECT_FAILED.labels("unreachable").inc()
-        where = f"{self._broker.host}:{self._broker.port}"
-        self.complain("unreachable", f"no broker at {where}; still trying")
+        self.complain("unreachable", f"no broker at {self._where}; still trying")
 
     def _on_disconnect(
         self,
@@ -345,7 +344,7 @@ class MqttSession:
             return  # refused, or told twice: the back-off goes on growing
         self._jitter(client)
         if not self._stopping.is_set():
-            log.warning("lost the broker at %s:%s (%s); reconnecting", self._broker.host, self._broker.port, reason)
+            log.warning("lost the broker at %s (%s); reconnecting", self._where, reason)
 
     def _mark_down(self) -> bool:
         """End the epoch; whether there was a connection."""
@@ -377,10 +376,6 @@ class MqttSession:
         self, client: Client, userdata: object, mid: int, reason: ReasonCode, properties: Properties | None
     ) -> None:
         self._receipts.settle(mid, str(reason) if reason.is_failure else None)
-
-    def _publish_refused(self, kind: str, failure: str) -> None:
-        metrics.PUBLISH_FAILED.labels(kind, failure).inc()
-        self.complain(f"{kind} {failure}", f"the broker refuses our {kind} message: {failure}", error=True)
 
     def _on_message(self, client: Client, userdata: object, message: MQTTMessage) -> None:
         # An exception that left here would kill paho's network thread.
@@ -420,7 +415,7 @@ class MqttSession:
             if qos and epoch is not None and epoch == self._epoch:
                 self._client.ack(mid, qos)
 
-    def _guard(self, kind: str, call: Callable[[], None]) -> None:
+    def _guard(self, kind: str, call: Callable[[], object]) -> None:
         try:
             call()
         except Exception:

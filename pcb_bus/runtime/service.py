@@ -27,7 +27,7 @@ from pcb_bus.contract.messages import Command, CommandReply, Event, Level, Messa
 from pcb_bus.contract.times import NS_PER_S, now_ns, ns_to_ms
 from pcb_bus.contract.topics import Topic, TopicFilter, exactly
 from pcb_bus.errors import BoardlineError, CommandFailed, MessageRejected
-from pcb_bus.mqtt.session import Delivery, MqttSession, SessionOptions, Subscription, Will
+from pcb_bus.mqtt.session import Delivery, MqttSession, SessionOptions, Subscription
 from pcb_bus.runtime import metrics
 from pcb_bus.runtime.logs import Throttle
 from pcb_bus.runtime.settings import LineSettings, with_credentials
@@ -142,7 +142,7 @@ class Service:
         self._faults = Throttle(interval_s=30)
         self._leaving = False
         self._told = threading.Lock()
-        self.session.set_will(Will(self.topics.status(node), encode_json(self._birth)))
+        self.session.set_will(self.topics.status(node), encode_json(self._birth))
         # At QoS 0 the broker keeps nothing for a session that is away, be it durable: no command outlives an outage.
         self.session.subscribe(Subscription(exactly(self.topics.command(node)), self._hear_command, qos=0))
         self.session.on_up(self._publish_status)

@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -363,7 +364,7 @@ def test_a_dead_network_thread_is_started_again(
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_an_acknowledgement_that_finds_the_connection_dead_returns(
+def test_who_speaks_while_the_network_thread_and_the_connection_are_dead_is_not_held_up(
     peer: OpenPeer, mqtt_probe: OpenProbe, inbox: Inbox[Delivery], broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pcb_bus.mqtt.session._WATCHDOG_S", 60)
@@ -379,14 +380,14 @@ def test_an_acknowledgement_that_finds_the_connection_dead_returns(
     mqtt_probe("trigger").publish("pcb/trigger", b"poison")
     until(lambda: client._thread is None)
     broker.kill()
-    for _ in range(3):  # without a network thread, paho writes on ours, and notices here
-        worker = threading.Thread(target=delivery.ack, daemon=True)
-        worker.start()
-        worker.join(WAIT_S)
-        assert not worker.is_alive()
-    assert not recorder.session.connected
-    for each in wake_up_calls(client):
-        each.close()
+    speak = partial(recorder.session.publish, TOPICS.event("recorder"), b"{}")
+    for each in (delivery.ack, speak, partial(speak, qos=0)) * 3:
+        speaker = threading.Thread(target=each, daemon=True)
+        speaker.start()
+        speaker.join(WAIT_S)
+        assert not speaker.is_alive()
+    recorder.session.stop(flush_s=0)
+    client._sock_close()
 
 
 def test_a_retained_message_is_asked_for_or_not(peer: OpenPeer, mqtt_probe: OpenProbe, inbox: Inbox[Delivery]) -> None:
