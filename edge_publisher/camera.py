@@ -20,7 +20,7 @@ class CameraListener(Protocol):
     def on_picture(self, picture: Picture) -> None: ...
 
     def on_lost(self, detail: str) -> None:
-        """No pictures for now; called once for an outage."""
+        """No pictures for now; called once for an outage, and again where another reason is found."""
         ...
 
     def on_back(self) -> None:
@@ -61,7 +61,7 @@ class Camera:
         self._stall_s = stall_s
         self._backoff = backoff or Backoff()
         self._lock = threading.Lock()
-        self._up: bool | None = None
+        self._fault: str | None = ""  # None while pictures flow
         self._stuck: list[_Reading] = []
         self._reading = _Reading()
 
@@ -116,8 +116,8 @@ class Camera:
         with self._lock:
             if reading.over.is_set():
                 return
-            if self._up is not True:
-                self._up = True
+            if self._fault is not None:
+                self._fault = None
                 self._listener.on_back()
             metrics.PICTURES.inc()
             self._listener.on_picture(picture)
@@ -127,6 +127,6 @@ class Camera:
             if reading.over.is_set():
                 return
             metrics.CAMERA_LOST.labels(reason).inc()
-            if self._up is not False:
-                self._up = False
+            if self._fault != detail:
+                self._fault = detail
                 self._listener.on_lost(detail)

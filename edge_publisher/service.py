@@ -65,9 +65,10 @@ class EdgeService:
         self._bell.set()
 
     def on_lost(self, detail: str) -> None:
-        self._outage = True
         self._node.health["camera"] = f"no camera: {detail}"
-        self._node.event("error", "the camera is gone", source=self._source_name, reason=detail)
+        if not self._outage:
+            self._outage = True
+            self._node.event("error", "the camera is gone", source=self._source_name, reason=detail)
 
     def on_back(self) -> None:
         self._node.health["camera"] = ""

@@ -2,12 +2,15 @@
 
 import sys
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import cv2
 import numpy as np
 
 from edge_publisher.sources.base import CameraGone, CaptureRequest, Picture
+from edge_publisher.sources.causes import why_no_camera, why_no_stream
 from edge_publisher.sources.mjpeg import whole_jpeg
 from pcb_bus.contract.pictures import inspect_jpeg
 from pcb_bus.contract.times import now_ns
@@ -22,7 +25,10 @@ _MAX_PIXELS = 100_000_000
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """How OpenCV opens something: `settings` once it is open, `raw` the one that leaves JPEGs as they are."""
+    """How OpenCV opens something: `settings` once it is open, `raw` the one that leaves JPEGs as they are.
+
+    `why` is asked for the likely cause where it does not open, or gives no picture at all.
+    """
 
     target: str | int
     api: int
@@ -30,18 +36,20 @@ class Device:
     settings: tuple[tuple[int, float], ...] = ()
     raw: tuple[int, float] = (cv2.CAP_PROP_FORMAT, -1)
     name: str = field(default="camera")
+    why: Callable[[], str] = lambda: "cannot be opened"
 
 
 class Capture:
     """A `Source` on an open VideoCapture. With `raw`, its buffers are JPEGs, and pass through undecoded."""
 
-    def __init__(self, capture: cv2.VideoCapture, name: str, *, raw: bool) -> None:
+    def __init__(self, capture: cv2.VideoCapture, device: Device, *, raw: bool) -> None:
         self._capture = capture
-        self._name = name
+        self._device = device
         self._raw = raw
         self._busy = threading.Lock()
         self._closed = False
         self._peeked: Picture | None = None
+        self._seen = False
 
     def peek(self) -> None:
         """Read a picture ahead, to see that there is one; raises CameraGone as `read` does."""
@@ -56,7 +64,7 @@ class Capture:
             picture = self._picture(buffer, captured_at)
             if picture is not None:
                 return picture
-        raise CameraGone(f"{self._name}: {_MAX_BROKEN} broken pictures in a row")
+        raise CameraGone(f"{self._device.name}: {_MAX_BROKEN} broken pictures in a row")
 
     def close(self) -> None:
         # Releasing under a read that hangs would crash; whoever reads releases then.
@@ -86,7 +94,8 @@ class Capture:
             if self._closed:
                 self._capture.release()
         if not taken or buffer is None:
-            raise CameraGone(f"{self._name}: no more pictures")
+            raise CameraGone(f"{self._device.name}: {'no more pictures' if self._seen else self._device.why()}")
+        self._seen = True
         return buffer, captured_at
 
 
@@ -124,7 +133,10 @@ def open_camera(spec: str, request: CaptureRequest) -> Capture:
     )
     target = int(spec) if spec.isdecimal() else spec
     raw = (cv2.CAP_PROP_CONVERT_RGB, 0.0)
-    return open_device(Device(target, _CAMERA_API, (), settings, raw, f"camera {spec}"))
+    device = Device(target, _CAMERA_API, (), settings, raw, f"camera {spec}")
+    if _CAMERA_API == cv2.CAP_V4L2:
+        device = replace(device, why=partial(why_no_camera, target))
+    return open_device(device)
 
 
 def open_stream(spec: str, request: CaptureRequest) -> Capture:
@@ -135,7 +147,8 @@ def open_stream(spec: str, request: CaptureRequest) -> Capture:
     """
     timeouts = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _TIMEOUT_MS)
     settings = ((cv2.CAP_PROP_BUFFERSIZE, 1.0),)
-    return open_device(Device(spec, cv2.CAP_FFMPEG, timeouts, settings, name="stream"))
+    why = partial(why_no_stream, spec)
+    return open_device(Device(spec, cv2.CAP_FFMPEG, timeouts, settings, name="stream", why=why))
 
 
 def picture_from_jpeg(jpeg: bytes, captured_at: int) -> Picture | None:
@@ -163,7 +176,7 @@ def _open(device: Device, *, raw: bool = False) -> Capture:
     except cv2.error as error:
         raise CameraGone(f"{device.name}: {error.err}") from None
     if not capture.isOpened():
-        raise CameraGone(f"{device.name}: cannot be opened")
+        raise CameraGone(f"{device.name}: {device.why()}")
     for key, value in (*device.settings, *((device.raw,) if raw else ())):
         capture.set(key, value)  # what a device does not support, it leaves as it is
-    return Capture(capture, device.name, raw=raw)
+    return Capture(capture, device, raw=raw)

@@ -15,6 +15,7 @@ from pcb_bus.contract.times import now_ns
 log = logging.getLogger(__name__)
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
+NO_IMAGES = "no images in it: nothing that ends in .jpg, .jpeg, .png or .bmp"
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -38,7 +39,7 @@ class Folder:
         except OSError as error:
             raise CameraGone(f"folder {folder}: {error.strerror}") from None
         if not images:
-            raise CameraGone(f"folder {folder}: no images")
+            raise CameraGone(f"folder {folder}: {NO_IMAGES}")
         self._count = len(images)
         self._images = cycle(images)
         self._skipped: set[Path] = set()

@@ -12,7 +12,7 @@ import cv2
 
 from edge_publisher.sources.base import CaptureRequest, Source
 from edge_publisher.sources.capture import open_camera, open_stream
-from edge_publisher.sources.folder import Folder, list_images
+from edge_publisher.sources.folder import NO_IMAGES, Folder, list_images
 from edge_publisher.sources.video import Video
 from pcb_bus.errors import ConfigError
 
@@ -42,14 +42,20 @@ def find_source(spec: str, request: CaptureRequest) -> Opener:
         return lambda: open_camera(spec, request)
     if "://" in spec:
         return _find_by_scheme(spec, request)
-    path = Path(spec)
+    try:
+        return _find_file(Path(spec), request)
+    except OSError as error:
+        raise ConfigError(f"edge.source: {spec!r} cannot be read: {error.strerror}") from None
+
+
+def _find_file(path: Path, request: CaptureRequest) -> Opener:
     if path.is_dir():
         if not list_images(path):
-            raise ConfigError(f"edge.source: no images in the folder {spec!r}")
+            raise ConfigError(f"edge.source: the folder {str(path)!r} has {NO_IMAGES}")
         return lambda: Folder(path, request)
     if path.is_file():
         return lambda: Video(path, request)
-    raise ConfigError(f"edge.source: no such camera, file or folder: {spec!r}; schemes: {_known(_drivers())}")
+    raise ConfigError(f"edge.source: no such camera, file or folder: {str(path)!r}; schemes: {_known(_drivers())}")
 
 
 def without_password(spec: str) -> str:

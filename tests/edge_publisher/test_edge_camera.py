@@ -90,6 +90,16 @@ def test_an_outage_is_told_once_however_often_opening_fails(watch: Watch) -> Non
     listener.wait_for(["lost: not plugged in", "back", "picture 1"])
 
 
+def test_another_reason_is_told_in_the_same_outage(watch: Watch) -> None:
+    reasons = iter(["no permission", "no permission", "there is no /dev/video0"])
+
+    def opener() -> Source:
+        raise CameraGone(next(reasons, "there is no /dev/video0"))
+
+    _, listener = watch(opener)
+    listener.wait_for(["lost: no permission", "lost: there is no /dev/video0"])
+
+
 def test_any_error_of_a_device_counts_as_gone(watch: Watch) -> None:
     def opener() -> Source:
         raise PermissionError(13, "Permission denied")

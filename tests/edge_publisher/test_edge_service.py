@@ -325,6 +325,7 @@ class TestOutage:
         camera.give(picture(now_ns()))
         online(viewer)
         camera.die("the cable is out")
+        camera.die("there is no /dev/video0")
         gone = decode_json(Event, viewer.wait_for("pcb/event/edge-left").payload)
         assert (gone.level, gone.message, gone.details["reason"]) == (
             *("error", "the camera is gone"),
@@ -335,7 +336,9 @@ class TestOutage:
         assert (back.level, back.message) == ("info", "the camera is back")
         states = [decode_json(NodeStatus, each.payload) for each in viewer.received(STATUS)]
         assert states[-1].state == "online"
-        assert ("degraded", "no camera: the cable is out") in [(each.state, each.detail) for each in states]
+        told = [(each.state, each.detail) for each in states]
+        assert ("degraded", "no camera: the cable is out") in told
+        assert ("degraded", "no camera: there is no /dev/video0") in told
 
     def test_frames_of_a_broker_outage_are_dropped_not_kept(
         self, broker: Broker, start_edge: StartEdge, mqtt_probe: OpenProbe, viewer: Probe

@@ -1,0 +1,82 @@
+"""Why a camera does not open: the likely cause and the way out, in one line. OpenCV tells neither."""
+
+import errno
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+_PORTS = {"rtsp": 554, "rtsps": 322}
+
+
+def why_no_camera(target: int | str, folder: Path = Path("/dev")) -> str:
+    """Of a V4L2 camera by its index or its device, which OpenCV could not open, or which gives no picture."""
+    path = folder / f"video{target}" if isinstance(target, int) else Path(target)
+    others = ", ".join(str(each) for each in sorted(folder.glob("video*")) if each != path)
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))
+    except OSError as error:
+        return why_refused(error, path, others)
+    if holder := _holder(path):
+        return f"{path} is in use by {holder}: end that program"
+    hint = f"; cameras may have two devices, try {others}" if others else ""
+    return f"{path} gives no pictures: another program has it, or it is no camera{hint}"
+
+
+def why_refused(error: OSError, path: Path, others: str) -> str:
+    """What the refusal to open `path` means; `others`: the cameras that are there."""
+    match error.errno:
+        case errno.ENOENT if others:
+            return f"there is no {path}; there is {others}"
+        case errno.ENOENT:
+            return f"there is no {path}, nor any other camera: is it plugged in?"
+        case errno.EACCES | errno.EPERM:
+            return f"no permission for {path}: add the user to the group video, and log in again"
+        case errno.EBUSY:
+            return f"{path} is in use by another program: end that one"
+        case _:
+            return f"{path}: {error.strerror}: is it plugged in?"
+
+
+def why_no_stream(url: str, patience_s: float = 2.0) -> str:
+    """Of a network camera that OpenCV could not open. No login is sent, and none is told."""
+    parts = urlsplit(url)
+    where = parts.hostname
+    try:
+        where = f"{parts.hostname}:{parts.port or _PORTS[parts.scheme]}"
+        return f"{where} {_answer(parts, where, patience_s)}"
+    except ValueError:
+        return "edge.source has no valid host or port"
+    except socket.gaierror:
+        return f"there is no host {parts.hostname!r}: is the name right?"
+    except ConnectionRefusedError:
+        return f"{where} refuses connections: is that the camera's RTSP port?"
+    except OSError:
+        return f"{where} does not answer: is the camera on, and in this network?"
+
+
+def _answer(parts: SplitResult, where: str, patience_s: float) -> str:
+    """What is to be said of the answer to an RTSP request (RFC 2326, section 10.2)."""
+    host, _, port = where.rpartition(":")
+    with socket.create_connection((host, int(port)), patience_s) as connection:
+        status = ""
+        if parts.scheme == "rtsp":
+            stream = urlunsplit(("rtsp", where, parts.path, parts.query, ""))
+            connection.sendall(f"DESCRIBE {stream} RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n\r\n".encode())
+            status = connection.recv(4096).decode("latin-1").partition(" ")[2][:3]
+    if status in {"401", "403"}:
+        return (
+            "seems to refuse the login in edge.source" if parts.username else "asks for a login: rtsp://user:password@…"
+        )
+    return f"has no stream {parts.path!r}" if status == "404" else "answers, but gives no pictures that OpenCV can read"
+
+
+def _holder(path: Path) -> str | None:
+    """The name and number of a process that has it open, of those that this user may look at."""
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            process = link.parents[1]
+            if link.readlink() == path.resolve() and process.name != str(os.getpid()):
+                return f"{(process / 'comm').read_text().strip()} ({process.name})"
+    return None
