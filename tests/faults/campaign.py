@@ -55,6 +55,7 @@ class Campaign:
         self._limits = limits
         self._passed: list[Pass] = []
         self._complained: set[str] = set()
+        self._seen = Evidence()
         self._counted = threading.Condition()
 
     def run(self, faults: Sequence[Fault]) -> Iterator[Outcome]:
@@ -96,22 +97,23 @@ class Campaign:
 
     def _settle(self, fault: Fault, passes: Sequence[Pass], trouble: Sequence[str]) -> Outcome:
         began = time.monotonic()
-        self._line.witness.wait_until(lambda: self._balanced(passes), self._limits.recovery_s)
+        settled = self._line.witness.wait_until(lambda: self._balanced(passes), self._limits.recovery_s)
         took = time.monotonic() - began
         log.info("%s: looked at after %.1f s", fault.name, took)
-        return Outcome(fault.name, len(passes), self._audit(passes), took, (*trouble, *self._given_up()))
+        # What balanced is looked at, not what is there a moment later: a board that had no verdict may just get one.
+        evidence = self._seen if settled else self._line.evidence()
+        return Outcome(fault.name, len(passes), self._audit(passes, evidence), took, (*trouble, *self._given_up()))
 
     def _balanced(self, passes: Sequence[Pass]) -> bool:
         try:
-            evidence = self._evidence()
+            self._seen = self._line.evidence()
         except (OSError, pymysql.err.Error):
             return False
-        unknown = set(strangers(self._passed, evidence)) - self._complained
-        return not audit(passes, evidence).lost and not unknown  # a report may still be on its way
+        unknown = set(strangers(self._passed, self._seen)) - self._complained
+        return not audit(passes, self._seen).lost and not unknown  # a report may still be on its way
 
-    def _audit(self, passes: Sequence[Pass]) -> Audit:
+    def _audit(self, passes: Sequence[Pass], evidence: Evidence) -> Audit:
         """Of these boards; and what was doubled or fired for others since the last look."""
-        evidence = self._evidence()
         own, all_of_them = audit(passes, evidence), audit(self._passed, evidence)
         return replace(
             own,
@@ -126,13 +128,13 @@ class Campaign:
         return fresh
 
     def _whole_run(self) -> Outcome:
-        return Outcome("the whole run, read again", len(self._passed), self._audit(self._passed), 0.0)
+        began = time.monotonic()
+        self._line.witness.wait_until(lambda: self._balanced(self._passed), self._limits.recovery_s)
+        found = self._audit(self._passed, self._line.evidence())
+        return Outcome("the whole run, read again", len(self._passed), found, time.monotonic() - began)
 
     def _given_up(self) -> tuple[str, ...]:
         return self._news(self._line.given_up)
-
-    def _evidence(self) -> Evidence:
-        return self._line.evidence()
 
     def _conveyor(self, source: TriggerSource) -> Conveyor:
         line = self._line

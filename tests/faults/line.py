@@ -17,7 +17,9 @@ from support.block_disk import BlockDisk
 from support.cable import Cable, Condition, read_packet
 from support.mariadb import MariaDb
 from support.netns import FarNetwork
+from support.probe import Probe
 from support.tmpfs import SmallDisk
+from support.verdicts import verdict
 
 from broker.server import Broker
 from faults.books import Evidence, Slowness
@@ -26,6 +28,9 @@ from faults.operator import LOGIN as OPERATOR
 from faults.operator import Operator
 from faults.records import Records
 from faults.witness import Witness
+from pcb_bus.contract.codec import encode_json
+from pcb_bus.contract.identity import verdict_id
+from pcb_bus.contract.messages import Trigger
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
 from pcb_bus.contract.topics import Topics
 from pcb_bus.durable.outbox import Outbox
@@ -43,14 +48,16 @@ DISKS_MB = {"images": 16, "outbox": 16, "ledger": 16, "spool": 16, "database": 3
 THAT_HANG = {"outbox": "inference", "ledger": "actuator", "spool": "recorder"}
 """Disks that can hang, and whose they are: their logs are on them, too."""
 SAFE_AFTER_S = 0.7
+DOWNSTREAM = "solder"
 GATES: Mapping[str, Mapping[str, Any]] = {
     "scrap": {"exclusive": "arm"},
-    "solder": {"duration_ms": 60, "gate_delay_ms": 1500},  # downstream: decided long before it fires
+    DOWNSTREAM: {"duration_ms": 60, "gate_delay_ms": 2000},  # downstream: decided long before it fires
     "component": {"exclusive": "arm"},
 }
 """What this line's taxonomy says otherwise."""
 _PROJECT = Path(__file__).parents[2]
 _UP_S = 40.0
+_HEARD_S = 0.1  # a message has been dealt with by then
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +175,19 @@ class FaultLine:
             yield
         finally:
             self._signal(node, signal.SIGCONT)
+
+    def send_board_downstream(self) -> None:
+        """A made-up board is judged, and on its way to the gate downstream when this returns."""
+        now = time.time_ns() // NS_PER_MS * NS_PER_MS
+        board = f"made-up-{now}"
+        key = verdict_id(self.topics.root, board, now)
+        judged = verdict(board, DOWNSTREAM, key, captured_at=now, judged_at=now, deadline_at=now + NS_PER_S)
+        self.foreign |= {board, key}
+        with Probe(self.broker, "trigger") as source, Probe(self.broker, "inference") as inference:
+            trigger = Trigger(board_id=board, triggered_at=now, source="made-up")
+            source.publish(str(self.topics.trigger), encode_json(trigger))
+            inference.publish(str(self.topics.verdict), encode_json(judged))
+        wait(_HEARD_S)
 
     def ask_to_stop(self, node: str) -> None:
         """End it as systemd would; the supervisor starts it again."""

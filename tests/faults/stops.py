@@ -19,13 +19,13 @@ from rich.console import Console
 from rich.table import Table
 from support.peer import until
 from support.probe import Probe, Received
+from support.verdicts import verdict
 
 from broker.children import start_child
 from broker.server import Broker
 from faults.launch import read_pins
 from pcb_bus.contract.codec import decode_json, encode_json
-from pcb_bus.contract.identity import new_id
-from pcb_bus.contract.messages import ModelRef, NodeStatus, Verdict
+from pcb_bus.contract.messages import NodeStatus
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns
 from pcb_bus.contract.topics import Topics
 from pcb_bus.runtime.settings import DEFAULT_TAXONOMY
@@ -178,23 +178,9 @@ def _wait_until_up(viewer: Probe, topic: str, since: int) -> None:
 def _fire(broker: Broker, topics: Topics, pins: Path) -> None:
     """A gate is high from now on, for much longer than the service may take to end."""
     now = now_ns()
-    verdict = Verdict(
-        verdict_id=new_id(),
-        board_id="board",
-        status="ok",
-        final_defect_type="scrap",
-        category="scrap",
-        confidence=1.0,
-        gpio_signal=None,
-        sides={},
-        captured_at=now,
-        judged_at=now,
-        deadline_at=now + 10 * NS_PER_S,
-        latency_ms=0.0,
-        model=ModelRef(name="none", sha256="0" * 64),
-    )
+    judged = verdict("board", "scrap", captured_at=now, judged_at=now, deadline_at=now + 10 * NS_PER_S)
     with Probe(broker, "inference") as inference:
-        inference.publish(str(topics.verdict), encode_json(verdict))
+        inference.publish(str(topics.verdict), encode_json(judged))
     until(lambda: bool(_high(pins)))
 
 

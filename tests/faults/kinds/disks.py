@@ -96,11 +96,12 @@ def hanging_spool_needed(line: FaultLine, rng: Random) -> Iterator[None]:
         yield
 
 
-@fault("disk hangs: ledger + gates disarmed", lasts=(1.0, 4.0), loop=True)
+@fault("disk hangs: ledger + gates disarmed", lasts=(2.0, 4.0), loop=True)
 def disarm_at_once(line: FaultLine, rng: Random) -> Iterator[None]:
     with ExitStack() as hanging, Probe(line.broker, LOGIN) as foreign:
+        line.send_board_downstream()
         hanging.enter_context(line.hanging("ledger"))
-        wait(rng.uniform(0.2, 1.0))
+        wait(rng.uniform(0.0, 0.5))
         for _ in range(5):  # what waits for the disk when the operator wants the gates off, which is the last word
             foreign.publish(line.operator.topic, encode_json(Command(command="arm")))
         with line.operator.disarmed("the gates were disarmed while a disk hung", within_s=_MOMENT_S):
@@ -111,14 +112,16 @@ def disarm_at_once(line: FaultLine, rng: Random) -> Iterator[None]:
 @fault("disk hangs: ledger + Pis cut off", lasts=(2.0, 4.0), loop=True)
 def safe_at_once(line: FaultLine, rng: Random) -> Iterator[None]:
     silence = line.operator.silence("the broker was cut off while a disk hung", SAFE_AFTER_S + _MOMENT_S)
+    line.send_board_downstream()
     with line.hanging("ledger"), line.pi.unplugged(), silence:
         yield
 
 
-@fault("disk hangs: ledger + actuator asked to stop", lasts=(1.0, 3.0), loop=True)
+@fault("disk hangs: ledger + actuator asked to stop", lasts=(2.0, 3.0), loop=True)
 def stop_at_once(line: FaultLine, rng: Random) -> Iterator[None]:
+    line.send_board_downstream()
     with line.hanging("ledger"):
-        wait(rng.uniform(0.0, 1.0))
+        wait(rng.uniform(0.0, 0.5))
         line.ask_to_stop("actuator")
         with line.operator.silence("the actuator was asked to stop while a disk hung", _MOMENT_S):
             yield
