@@ -5,7 +5,10 @@ from typing import Any
 import pytest
 import yaml
 from gpiozero.pins.mock import MockFactory
+from support.gate_line import GateLine
+from support.probe import Probe
 
+from broker import Broker
 from pcb_bus.contract.identity import verdict_id as id_of
 from pcb_bus.contract.messages import Category, ModelRef, Trigger, Verdict
 from pcb_bus.contract.times import NS_PER_MS, now_ns
@@ -70,3 +73,22 @@ def write_taxonomy(tmp_path: Path) -> WriteTaxonomy:
         return path
 
     return write
+
+
+@pytest.fixture
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions that lost their broker look for it sooner."""
+    monkeypatch.setattr("pcb_bus.mqtt.session._BACKOFF_S", (0.02, 0.03))
+    monkeypatch.setattr("pcb_bus.mqtt.session._BACKOFF_MAX_S", (0.3, 0.4))
+
+
+@pytest.fixture
+def line(
+    broker: Broker,
+    pins: MockFactory,
+    tmp_path: Path,
+    mqtt_probe: Callable[..., Probe],
+    write_taxonomy: WriteTaxonomy,
+    _quick: None,
+) -> GateLine:
+    return GateLine(broker, pins, tmp_path, mqtt_probe, write_taxonomy)
