@@ -76,7 +76,7 @@ class Boards:
             self._act()
         if reason is not None:
             metrics.FRAMES_DROPPED.labels(reason).inc()
-        self._check_clock(frame, received_at)
+        self._check_clock(frame, reason, received_at)
         return reason is None
 
     def deliver(self, results: list[tuple[Frame, Inspected]], started_at: int, ended_at: int) -> None:
@@ -108,8 +108,10 @@ class Boards:
             self._stopped = True
             self._changed.notify_all()
 
-    def _check_clock(self, frame: Frame, received_at: int) -> None:
+    def _check_clock(self, frame: Frame, dropped_for: str | None, received_at: int) -> None:
         wrong = self._joiner.wrong_time(frame, received_at)
+        if wrong is not None and wrong != dropped_for:
+            return  # one that was asked for may be old
         fault = "" if wrong is None else _clock_fault(frame, received_at)
         if fault:
             self._session.complain(f"frame {wrong}", fault)
