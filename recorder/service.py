@@ -36,8 +36,8 @@ from recorder.worker import Worker, take_short_turns
 log = logging.getLogger(__name__)
 
 NODE = "recorder"
-_STOP_S = 0.8  # the session takes up to 3.5 s more to say goodbye
-_INTAKE_S = 0.6  # of them
+_STOP_S = 1.5  # the session takes up to 2.5 s more to say goodbye
+_INTAKE_S = 1.2  # of them
 
 
 class RecorderService:
