@@ -84,7 +84,7 @@ def read_yaml(path: Path, *, secret: bool = False) -> Any:
         ConfigError: it cannot be read, or is not YAML in UTF-8.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         way_out = "; run as its owner, or let this user read it" if isinstance(error, PermissionError) else ""
         raise ConfigError(f"{path}: cannot be read: {error.strerror}{way_out}") from error

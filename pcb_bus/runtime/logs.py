@@ -27,7 +27,7 @@ def set_up_logging(level: str, directory: Path | None, node: str, *, max_bytes: 
     """
     targets: list[logging.Handler] = []
     if sys.stderr is not None:
-        # Not `sys.stderr` itself: Python aborts at its exit if a thread hangs in there.
+        # Not `sys.stderr` itself: Python flushes that at its exit, for ever if a thread hangs in there.
         targets.append(logging.StreamHandler(os.fdopen(2, "w", errors="backslashreplace", closefd=False)))
     if directory is not None:
         targets.append(_file_handler(directory / f"{node}.log", max_bytes, backups))

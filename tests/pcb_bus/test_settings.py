@@ -151,9 +151,9 @@ def test_a_byte_order_mark_is_no_harm() -> None:
     assert load_settings(CameraSettings, ["--config", "line.yaml"]).root == "pcb/line2"
 
 
-@pytest.mark.parametrize("encoding", ["cp949", "utf-16"])
-def test_an_editor_that_saved_it_otherwise_is_told(encoding: str) -> None:
-    Path("line.yaml").write_text("root: 공장\n", encoding=encoding)
+@pytest.mark.parametrize(("text", "encoding"), [("공장", "cp949"), ("공장", "utf-16"), ("plain", "utf-16-le")])
+def test_an_editor_that_saved_it_otherwise_is_told(text: str, encoding: str) -> None:
+    Path("line.yaml").write_text(f"root: {text}\n", encoding=encoding)
     with pytest.raises(ConfigError, match=r"^line\.yaml: not UTF-8 text; save it as UTF-8$"):
         load_settings(CameraSettings, ["--config", "line.yaml"])
 
