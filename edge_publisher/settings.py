@@ -5,12 +5,12 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from edge_publisher.sources import CaptureRequest
-from pcb_bus.contract.messages import Name
+from pcb_bus.contract.messages import Name, Whole
 from pcb_bus.errors import ConfigError
 from pcb_bus.runtime.settings import LineSettings, Section
 
 TriggerMode = Literal["free_run", "mqtt"]
-JpegQuality = Annotated[int, Field(ge=1, le=100)]
+JpegQuality = Annotated[Whole, Field(ge=1, le=100)]
 Fps = Annotated[float, Field(ge=0.01, le=240)]
 
 

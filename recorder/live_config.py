@@ -14,7 +14,7 @@ from sqlalchemy import Engine, Text, select, type_coerce
 from sqlalchemy.exc import SQLAlchemyError
 
 from pcb_bus.contract.codec import encode_json, first_error
-from pcb_bus.contract.messages import LiveConfig, Name
+from pcb_bus.contract.messages import LiveConfig, Name, Whole
 from pcb_bus.contract.times import now_ns
 from recorder.database import for_reading, write_error
 from recorder.errors import DatabaseDown
@@ -29,7 +29,7 @@ def _is(kind: Any) -> TypeAdapter[Any]:
 
 
 KNOWN: Mapping[str, TypeAdapter[Any]] = {
-    "jpeg_quality": _is(Annotated[int, Field(ge=1, le=100)]),
+    "jpeg_quality": _is(Annotated[Whole, Field(ge=1, le=100)]),
     "fps": _is(Annotated[float, Field(gt=0, le=1000)]),
     "confidence": _is(_Share),
     "class_confidence": _is(dict[Name, _Share]),

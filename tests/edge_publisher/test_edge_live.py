@@ -63,7 +63,7 @@ def edge(start_edge: StartEdge, mqtt_probe: OpenProbe) -> Edge:
 def test_the_next_frame_has_the_new_quality_and_the_files_when_the_key_is_gone(edge: Edge) -> None:
     edge.start()
     before = edge.quality_of_next_frame()
-    edge.tell(jpeg_quality=25)
+    edge.tell(jpeg_quality=25.0)
     changed = edge.quality_of_next_frame()
     edge.tell()
     assert (changed, edge.quality_of_next_frame()) == (25, before)

@@ -46,6 +46,7 @@ def write(engine: Engine, key: str, value: str) -> None:
     [
         ("jpeg_quality", 1),
         ("jpeg_quality", 100),
+        ("jpeg_quality", 90.0),
         ("fps", 0.1),
         ("fps", 30),
         ("confidence", 0),
@@ -67,6 +68,7 @@ def test_a_value_in_its_range(key: str, value: Any) -> None:
         ("jpeg_quality", 0),
         ("anomaly_threshold", 1.1),
         ("jpeg_quality", 101),
+        ("jpeg_quality", 90.5),
         ("jpeg_quality", "90"),
         ("jpeg_quality", True),
         ("fps", 0),
