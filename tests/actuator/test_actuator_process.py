@@ -1,9 +1,11 @@
-"""`python -m actuator` as a process: what kill -9 leaves behind, exit codes, and the command that switches off."""
+"""`python -m actuator` as a process: what kill -9 leaves, signals, exit codes, and the command that switches off."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,15 +14,19 @@ from typing import Any
 import pytest
 import yaml
 from support.probe import Probe
+from support.processes import wait_until_ended
 
 from broker import Broker
 from pcb_bus.contract.codec import decode_json, encode_json
-from pcb_bus.contract.messages import Actuation, Event, Verdict
+from pcb_bus.contract.identity import verdict_id
+from pcb_bus.contract.messages import Actuation, Event, Trigger, Verdict
+from pcb_bus.contract.times import NS_PER_MS, now_ns
 
 MakeVerdict = Callable[..., Verdict]
 OpenProbe = Callable[..., Probe]
+WriteTaxonomy = Callable[[dict[str, Any]], Path]
 REPOSITORY = Path(__file__).parents[2]
-TAXONOMY = REPOSITORY / "config" / "pcb_defects.yaml"
+WATCHED = Path(__file__).with_name("watched_station.py")
 FIRED = "fired, pin 22"
 
 
@@ -32,19 +38,25 @@ class Station:
     settings: dict[str, Any]
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def command(self, *arguments: str) -> list[str]:
+    def options(self) -> list[str]:
         config = self.folder / "line.yaml"
         config.write_text(yaml.safe_dump(self.settings), encoding="utf-8")
-        return [sys.executable, "-m", "actuator", *arguments, "--config", str(config)]
+        return ["--config", str(config)]
 
-    def start(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(self.command(), cwd=self.folder, env=environment(), stderr=subprocess.DEVNULL)
+    def start(self, die_at: str = "never") -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, str(WATCHED), die_at, *self.options()],
+            cwd=self.folder,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
         self.processes.append(process)
         return process
 
     def run(self, *arguments: str, factory: str | None = "mock") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(*arguments),
+            [sys.executable, "-m", "actuator", *arguments, *self.options()],
             cwd=self.folder,
             env=environment(factory),
             capture_output=True,
@@ -64,17 +76,21 @@ def environment(factory: str | None = "mock") -> dict[str, str]:
 
 
 @pytest.fixture
-def station(tmp_path: Path) -> Iterator[Station]:
+def station(tmp_path: Path, write_taxonomy: WriteTaxonomy) -> Iterator[Station]:
+    gates = {
+        "scrap": {"pin": 22, "duration_ms": 60_000},
+        "solder": {"pin": 27, "duration_ms": 500, "gate_delay_ms": 60_000},
+    }
     settings = {
-        "taxonomy": str(TAXONOMY),
+        "taxonomy": str(write_taxonomy(gates)),
         "log": {"directory": str(tmp_path / "log")},
-        "actuator": {"ledger": str(tmp_path / "ledger.db")},
+        "actuator": {"ledger": str(tmp_path / "ledger.db"), "outbox": str(tmp_path / "outbox.db")},
     }
     running = Station(tmp_path, settings)
     yield running
     for process in running.processes:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 class Line:
@@ -86,18 +102,25 @@ class Line:
         self.viewer = open_probe("viewer")
         self.viewer.subscribe("pcb/actuation", "pcb/status/actuator", "pcb/event/actuator")
         self.inference = open_probe("inference")
+        self.eye = open_probe("trigger")
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, die_at: str = "never") -> subprocess.Popen[bytes]:
         births = len(self._births())
-        process = self.station.start()
-        self.viewer.wait_for_count("pcb/status/actuator", births + 1, lambda each: b'"online"' in each.payload)
+        process = self.station.start(die_at)
+        self.viewer.wait_for_count("pcb/status/actuator", births + 1, _is_birth)
         return process
 
-    def _births(self) -> list[bytes]:
-        return [each.payload for each in self.viewer.received("pcb/status/actuator") if b'"online"' in each.payload]
+    def _births(self) -> list[Any]:
+        return [each for each in self.viewer.received("pcb/status/actuator") if _is_birth(each)]
 
     def publish(self, verdict: Verdict) -> None:
         self.inference.publish("pcb/verdict", encode_json(verdict))
+
+    def trigger(self) -> Trigger:
+        now = now_ns() // NS_PER_MS * NS_PER_MS
+        trigger = Trigger(board_id="b", triggered_at=now, source="eye", age_ms=0.0)
+        self.eye.publish("pcb/trigger", encode_json(trigger))
+        return trigger
 
     def wait_outcome(self, outcome: str) -> Actuation:
         wanted = f'"outcome":"{outcome}"'.encode()
@@ -105,10 +128,34 @@ class Line:
             Actuation, self.viewer.wait_for("pcb/actuation", lambda each: wanted in each.payload).payload
         )
 
+    def own_outcomes(self) -> set[str]:
+        """But for the repeats."""
+        found: set[str] = {
+            decode_json(Actuation, each.payload).outcome for each in self.viewer.received("pcb/actuation")
+        }
+        return found - {"duplicate"}
+
+
+def _is_birth(received: Any) -> bool:
+    return b'"offline"' not in received.payload and not received.retain
+
 
 @pytest.fixture
 def line(station: Station, broker: Broker, mqtt_probe: OpenProbe) -> Line:
     return Line(station, broker, mqtt_probe)
+
+
+def stop(process: subprocess.Popen[bytes]) -> dict[str, list[bool]]:
+    """Ask it once; the states that its pins went through."""
+    process.terminate()
+    return ending_of(process)
+
+
+def ending_of(process: subprocess.Popen[bytes]) -> dict[str, list[bool]]:
+    output, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    states: dict[str, list[bool]] = json.loads(output)
+    return states
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
@@ -117,7 +164,6 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def test_kill_9_in_the_middle_of_a_pulse(line: Line, make_verdict: MakeVerdict) -> None:
-    line.station.settings["actuator"]["gates"] = {"scrap": {"pin": 22, "duration_ms": 60_000}}
     verdict = make_verdict(good_for_ms=50_000)
     first = line.start()
     line.publish(verdict)
@@ -126,33 +172,65 @@ def test_kill_9_in_the_middle_of_a_pulse(line: Line, make_verdict: MakeVerdict) 
     second = line.start()
     line.publish(verdict)
     line.wait_outcome("duplicate")
-    second.terminate()
-    assert second.wait(timeout=5) == 0
-    own = {each.payload for each in line.viewer.received("pcb/actuation") if b'"duplicate"' not in each.payload}
-    assert len(own) == 1
+    assert not any(map(any, stop(second).values()))
+    assert line.own_outcomes() == {"fired"}
     assert line.station.log.count(FIRED) == 1
 
 
-def test_kill_9_before_a_scheduled_pulse(line: Line, make_verdict: MakeVerdict) -> None:
-    gate = {"pin": 22, "duration_ms": 500, "gate_delay_ms": 60_000}
-    line.station.settings["actuator"]["gates"] = {"scrap": gate}
+@pytest.mark.parametrize("die_at", ["pin-high", "begun"])
+def test_after_kill_9_while_firing_nobody_knows_and_it_never_fires_again(
+    die_at: str, line: Line, make_verdict: MakeVerdict
+) -> None:
     verdict = make_verdict(good_for_ms=50_000)
+    first = line.start(die_at)
+    line.publish(verdict)
+    assert wait_until_ended([first.pid]) == []
+    second = line.start()
+    report = line.wait_outcome("unknown")
+    assert (report.verdict_id, report.pin, report.fired_at) == (verdict.verdict_id, None, None)
+    line.publish(verdict)
+    line.wait_outcome("duplicate")
+    assert not any(map(any, stop(second).values()))
+    assert line.own_outcomes() == {"unknown"}
+    assert FIRED not in line.station.log
+
+
+def test_kill_9_before_a_scheduled_pulse(line: Line, make_verdict: MakeVerdict) -> None:
     first = line.start()
+    trigger = line.trigger()
+    verdict = make_verdict(category="solder", good_for_ms=50_000, trigger=trigger)
     line.publish(verdict)
     line.publish(make_verdict("marker", "unjudged"))
     line.wait_outcome("unjudged")
     kill(first)
-    line.start()
-    assert line.wait_outcome("late").verdict_id == verdict.verdict_id
-    event = decode_json(Event, line.viewer.wait_for("pcb/event/actuator").payload)
-    assert "may have stayed silent" in event.message
-    assert event.details["verdict_ids"] == [verdict.verdict_id]
-    assert FIRED not in line.station.log
+    second = line.start()
+    assert line.wait_outcome("unknown").verdict_id == verdict_id("pcb", "b", trigger.triggered_at)
+    found = line.viewer.wait_for("pcb/event/actuator", lambda each: b"nobody knows" in each.payload)
+    assert decode_json(Event, found.payload).details["verdict_ids"] == [verdict.verdict_id]
+    assert not any(map(any, stop(second).values()))
+
+
+@pytest.mark.parametrize("signals", [1, 2, 1_000_000])
+def test_however_often_it_is_asked_to_stop_all_gates_are_off_within_5_s(
+    signals: int, line: Line, make_verdict: MakeVerdict
+) -> None:
+    process = line.start()
+    line.publish(make_verdict(good_for_ms=50_000))
+    line.wait_outcome("fired")
+    began = time.monotonic()
+    for _ in range(signals):
+        if process.poll() is not None:
+            break
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+    assert ending_of(process) == {"22": [False, True, False], "27": [False]}
+    assert time.monotonic() - began < 5  # what a supervisor is promised
+    line.viewer.wait_for("pcb/status/actuator", lambda each: b'"stopped"' in each.payload)
 
 
 def test_off_switches_every_gate_off(station: Station) -> None:
     done = station.run("off")
-    assert (done.returncode, done.stdout.strip()) == (0, "off: pins 17, 22, 23, 27")
+    assert (done.returncode, done.stdout.strip()) == (0, "off: pins 22, 27")
 
 
 @pytest.mark.parametrize("arguments", [(), ("off",)])
@@ -166,7 +244,8 @@ def test_not_a_pi_and_no_factory_is_one_line(station: Station, arguments: tuple[
 @pytest.mark.parametrize(
     ("settings", "key"),
     [
-        ({"actuator": {"gates": {"scrap": {"pin": 99, "duration_ms": 1}}}}, "actuator.gates.scrap.pin"),
+        ({"actuator": {"gates": {"scrap": {"pin": 22, "duration_ms": 1}}}}, "actuator.gates: unknown key"),
+        ({"actuator": {"outbox": "/proc/none/outbox.db"}}, "actuator.outbox"),
         ({"actuator": {"ledger": "/proc/none/ledger.db"}}, "actuator.ledger"),
         ({"taxonomy": "nowhere.yaml"}, "nowhere.yaml"),
         ({"brocker": {}}, "brocker"),

@@ -1,248 +1,226 @@
 """The whole actuator in this process, on mock pins, against a real broker."""
 
 import json
-import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from gpiozero.pins.mock import MockFactory
+from support.gate_line import SHORT_PULSES, GateLine
 from support.peer import until
 from support.probe import Probe, Received
 from support.recording import lose_everything, recorded, recording
 
-from actuator.gates import GateBank
-from actuator.ledger import Ledger
-from actuator.reading import Subject
-from actuator.reporter import not_fired
+from actuator.gates import open_gates
 from actuator.service import ActuatorService
 from actuator.settings import ActuatorLineSettings
+from actuator.verdicts import Subject
 from broker import Broker
 from pcb_bus.contract.codec import decode_json, encode_json
-from pcb_bus.contract.messages import Actuation, GpioSignal, Recorded, Verdict
-from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
-from pcb_bus.durable.resends import Pace
+from pcb_bus.contract.messages import Actuation, GpioSignal, Recorded, Trigger, Unreported, UnreportedVerdict, Verdict
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns
+from pcb_bus.durable.outbox import Outbox
+from pcb_bus.durable.resending import Pace
 from recorder.tables import Actuation as RecordedActuation
 
 MakeVerdict = Callable[..., Verdict]
 OpenProbe = Callable[..., Probe]
 TAXONOMY = Path(__file__).parents[2] / "config" / "pcb_defects.yaml"
-PINS = (17, 22, 23, 27)
 QUICK = Pace(after_ns=100 * NS_PER_MS, gap_ns=10 * NS_PER_MS)
+HOUR_MS = 3_600_000
+SCRAP_500 = {"scrap": {"pin": 22, "duration_ms": 500}, "component": {"pin": 17, "duration_ms": 500}}
 
 
-def is_birth(received: Received) -> bool:
-    return b'"offline"' not in received.payload
-
-
-class Line:
-    """A broker, foreign clients beside it, and an actuator that may be started more than once."""
-
-    def __init__(self, broker: Broker, pins: MockFactory, folder: Path, open_probe: OpenProbe) -> None:
-        self.pins = pins
-        self.pace = Pace()
-        self.settings = ActuatorLineSettings.model_validate(
-            {
-                "taxonomy": TAXONOMY,
-                "broker": {"port": broker.port, "credentials": broker.credentials_folder},
-                "actuator": {"ledger": folder / "ledger.db"},
-            }
-        )
-        self.viewer = open_probe("viewer")
-        self.viewer.subscribe("pcb/actuation", "pcb/status/actuator", "pcb/event/actuator")
-        self.inference = open_probe("inference")
-
-    @contextmanager
-    def actuator(self) -> Iterator[ActuatorService]:
-        service = ActuatorService(self.settings, GateBank(PINS, self.pins, active_low=False), self.pace)
-        births = sum(map(is_birth, self.viewer.received("pcb/status/actuator")))
-        service.start()
-        try:
-            self.viewer.wait_for_count("pcb/status/actuator", births + 1, is_birth)
-            assert service.wait_connected(timeout=10)
-            yield service
-        finally:
-            service.stop()
-
-    def publish(self, verdict: Verdict | bytes, *, retain: bool = False) -> None:
-        payload = verdict if isinstance(verdict, bytes) else encode_json(verdict)
-        assert self.inference.publish("pcb/verdict", payload, retain=retain) < 0x80
-
-    def outcomes(self, count: int) -> list[str]:
-        return [report.outcome for report in self.reports(count)]
-
-    def reports(self, count: int) -> list[Actuation]:
-        return [decode_json(Actuation, each.payload) for each in self.viewer.wait_for_count("pcb/actuation", count)]
-
-    def history(self, pin: int) -> list[bool]:
-        return [state.state for state in self.pins.pin(pin).states]
-
-    def wait_history(self, pin: int, expected: list[bool]) -> None:
-        give_up = time.monotonic() + 5
-        while self.history(pin) != expected:
-            assert time.monotonic() < give_up, self.history(pin)
-            time.sleep(0.005)
-
-
-@pytest.fixture
-def line(broker: Broker, pins: MockFactory, tmp_path: Path, mqtt_probe: OpenProbe) -> Line:
-    return Line(broker, pins, tmp_path, mqtt_probe)
-
-
-def test_pin_22_is_high_for_500_ms_once(line: Line, make_verdict: MakeVerdict) -> None:
+def test_pin_22_is_high_for_500_ms_once(line: GateLine, make_verdict: MakeVerdict) -> None:
+    line.gates = SCRAP_500
     verdict = make_verdict().model_copy(update={"gpio_signal": GpioSignal(pin=17, action="HIGH", duration_ms=9)})
-    with line.actuator():
+    with line.running():
         line.publish(verdict)
         (report,) = line.reports(1)
-        line.wait_history(22, [False, True, False])
+        until(lambda: line.history(22) == [False, True, False])
     assert (report.outcome, report.pin, report.duration_ms) == ("fired", 22, 500)
     assert (report.verdict_id, report.board_id, report.category) == ("v1", "board-v1", "scrap")
     assert report.latency_ms is not None
-    assert 50 <= report.latency_ms < 5000
-    assert 0.4999 <= line.pins.pin(22).states[2].timestamp < 0.6
+    assert report.latency_ms >= 50
+    assert line.pins.pin(22).states[2].timestamp >= 0.4999
     assert line.history(17) == [False]
 
 
-def test_repeated_verdict_fires_once_even_after_a_restart(line: Line, make_verdict: MakeVerdict) -> None:
+def test_a_repeated_verdict_fires_once_even_after_a_restart(line: GateLine, make_verdict: MakeVerdict) -> None:
     verdict = make_verdict(good_for_ms=30_000)
-    with line.actuator():
+    with line.running():
         line.publish(verdict)
         line.publish(verdict)
-        assert line.outcomes(2) == ["fired", "duplicate"]
-    with line.actuator():
+        assert line.outcomes(2) == [("v1", "fired"), ("v1", "duplicate")]
+    with line.running():
         line.publish(verdict)
-        assert line.outcomes(3) == ["fired", "duplicate", "duplicate"]
+        assert line.outcomes(3)[2] == ("v1", "duplicate")
     assert line.history(22) == [False, True, False]
 
 
-def test_retained_verdict_fires_nothing(line: Line, make_verdict: MakeVerdict) -> None:
+def test_a_retained_verdict_fires_nothing(line: GateLine, make_verdict: MakeVerdict) -> None:
     line.publish(make_verdict("before", good_for_ms=30_000), retain=True)
-    with line.actuator():
+    with line.running():
         line.publish(make_verdict("while"), retain=True)
+        line.publish(b"", retain=True)
         line.publish(make_verdict("after", "unjudged"))
-        assert [(each.verdict_id, each.outcome) for each in line.reports(2)] == [
-            ("while", "retained"),
-            ("after", "unjudged"),
-        ]
-    assert line.history(22) == [False]
+        assert line.outcomes(2) == [("while", "retained"), ("after", "unjudged")]
+    assert line.ever_high == []
 
 
-def test_late_and_future_verdicts_fire_nothing(line: Line, make_verdict: MakeVerdict) -> None:
-    with line.actuator():
-        line.publish(make_verdict("late", at=time.time_ns() - 10**10))
-        line.publish(make_verdict("future", at=time.time_ns() + 10**10))
+def test_late_and_future_verdicts_fire_nothing(line: GateLine, make_verdict: MakeVerdict) -> None:
+    with line.running():
+        line.publish(make_verdict("late", at=now_ns() - 10 * NS_PER_S))
+        line.publish(make_verdict("future", at=now_ns() + 10 * NS_PER_S))
         line.publish(make_verdict("for ever", good_for_ms=1e9))
-        assert line.outcomes(3) == ["late", "rejected", "rejected"]
-    assert line.history(22) == [False]
+        assert [outcome for _, outcome in line.outcomes(3)] == ["late", "rejected", "rejected"]
+    assert line.ever_high == []
 
 
-def test_malformed_verdicts_harm_nothing(line: Line, make_verdict: MakeVerdict) -> None:
+def test_a_normal_board_on_a_line_without_a_gate_for_it(line: GateLine, make_verdict: MakeVerdict) -> None:
+    with line.running():
+        line.publish(make_verdict(category="normal"))
+        assert line.outcomes(1) == [("v1", "no_gate")]
+    assert b'"error"' not in b"".join(each.payload for each in line.viewer.received("pcb/event/actuator"))
+
+
+def test_malformed_verdicts_harm_nothing(line: GateLine, make_verdict: MakeVerdict) -> None:
     sound = json.loads(encode_json(make_verdict("broken")))
-    with line.actuator():
+    with line.running():
         for payload in (b"", b"\x00\xff\xd8", b"{", b"[]", b"NaN", b'{"verdict_id": 7}'):
             line.publish(payload)
         line.publish(json.dumps({**sound, "verdict_id": "nan", "confidence": float("nan")}).encode())
         line.publish(json.dumps({**sound, "verdict_id": "golden", "category": "golden"}).encode())
         line.publish(make_verdict("sound"))
         reports = [(each.verdict_id, each.category, each.outcome) for each in line.reports(3)]
-        event = json.loads(line.viewer.wait_for("pcb/event/actuator").payload)
+        line.wait_event("an unreadable verdict fired nothing")
     assert reports == [("nan", "scrap", "rejected"), ("golden", "golden", "rejected"), ("sound", "scrap", "fired")]
-    assert event["message"] == "an unreadable verdict fired nothing"
-    assert len(line.viewer.received("pcb/event/actuator")) == 1
+    events = line.viewer.received("pcb/event/actuator")
+    assert sum(b"unreadable" in each.payload for each in events) == 1
     assert line.history(22) == [False, True, False]
 
 
-def test_verdicts_missed_while_down_are_reported_once_and_never_fired(line: Line, make_verdict: MakeVerdict) -> None:
-    with line.actuator():
+# A gate downstream
+
+
+@pytest.mark.parametrize("off_ms", [-HOUR_MS, 0, HOUR_MS])
+def test_a_pulse_downstream_comes_at_its_time_whatever_the_cameras_clock_says(
+    off_ms: int, line: GateLine, make_verdict: MakeVerdict
+) -> None:
+    line.gates = {"solder": {"pin": 27, "duration_ms": 10, "gate_delay_ms": 400}}
+    line.actuator["max_lag_ms"] = 5000  # a busy machine is no fault here
+    with line.running() as service:
+        began = line.pins.pin(27)._last_change
+        seen = time.monotonic()
+        trigger = line.trigger("b", off_ms=off_ms, age_ms=50)
+        heard = time.monotonic()
+        verdict = make_verdict(category="solder", good_for_ms=10_000, trigger=trigger)
+        line.publish(verdict.model_copy(update={"captured_at": trigger.triggered_at}))
+        (report,) = line.reports(1)
+        due = service._moments.of(report.verdict_id)
+        assert due is not None
+    (rise,) = line.rises(27)
+    error_ms = (began + rise - due / NS_PER_S) * 1000 - 400
+    print(f"camera {off_ms / HOUR_MS:+.0f} h off: {error_ms:.2f} ms after its time")
+    assert error_ms >= 0
+    assert seen - 0.050 <= due / NS_PER_S <= heard
+    assert report.outcome == "fired"
+    assert report.latency_ms == pytest.approx(400 + error_ms, abs=1)
+
+
+def test_without_a_trigger_the_gate_downstream_stays_silent_and_that_is_told(
+    line: GateLine, make_verdict: MakeVerdict
+) -> None:
+    with line.running():
+        line.publish(make_verdict(category="solder", good_for_ms=30_000))
+        assert line.outcomes(1) == [("v1", "rejected")]
+        line.wait_event("a gate stays silent: its trigger was not heard in time")
+    assert line.ever_high == []
+
+
+def test_a_retained_trigger_moves_no_gate(line: GateLine, make_verdict: MakeVerdict, mqtt_probe: OpenProbe) -> None:
+    trigger = Trigger(board_id="b", triggered_at=now_ns() // NS_PER_MS * NS_PER_MS, source="eye", age_ms=0.0)
+    with line.running():
+        mqtt_probe("trigger").publish("pcb/trigger", encode_json(trigger), retain=True)
+        line.publish(make_verdict(category="solder", good_for_ms=30_000, trigger=trigger))
+        assert line.reports(1)[0].outcome == "rejected"
+
+
+# Outages
+
+
+def test_verdicts_missed_while_down_are_never_fired(line: GateLine, make_verdict: MakeVerdict) -> None:
+    with line.running():
         pass
-    line.publish(make_verdict("scrap", good_for_ms=30_000))
-    line.publish(make_verdict("unjudged", "unjudged"))
-    with line.actuator():
-        assert [(each.verdict_id, each.outcome) for each in line.reports(2)] == [
-            ("scrap", "late"),
-            ("unjudged", "unjudged"),
-        ]
-    with line.actuator():
+    line.publish(make_verdict("missed", good_for_ms=30_000))
+    with line.running():
         line.publish(make_verdict("next"))
-        assert line.outcomes(3)[2] == "fired"
+        assert line.outcomes(1) == [("next", "fired")]
     assert line.history(22) == [False, True, False]
 
 
-def test_fires_again_after_the_broker_was_away(line: Line, broker: Broker, make_verdict: MakeVerdict) -> None:
-    with line.actuator() as service:
+def named(verdict_id: str, category: str = "scrap") -> UnreportedVerdict:
+    return UnreportedVerdict(verdict_id=verdict_id, board_id=f"board-{verdict_id}", category=category)
+
+
+def test_what_the_recorder_misses_is_answered_once_and_truly(
+    line: GateLine, make_verdict: MakeVerdict, mqtt_probe: OpenProbe
+) -> None:
+    recorder = mqtt_probe("recorder")
+    with line.running():
+        waits = make_verdict(category="solder", good_for_ms=30_000, trigger=line.trigger("b"))
+        line.publish(waits)
+        line.publish(make_verdict("known"))
+        assert line.outcomes(1) == [("known", "fired")]
+        asked = Unreported(
+            verdicts=(
+                *(named(waits.verdict_id), named("known"), named("lost"), named("lost")),
+                *(named("unseen", "unjudged"), *(named(f"v{number}") for number in range(300))),
+            )
+        )
+        recorder.publish("pcb/unreported", encode_json(asked))
+        line.publish(make_verdict("fresh"))
+        found = line.outcomes(305)
+        assert found[1:2] == [("known", "fired")]
+        assert [each for each in found if each[0] == "lost"] == [("lost", "late")]
+        assert ("unseen", "unjudged") in found
+        assert found.index(("fresh", "fired")) < 300
+        line.publish(make_verdict("lost"))
+        assert line.outcomes(306)[305] == ("lost", "duplicate")
+        recorder.publish("pcb/unreported", b'{"v": 1, "verdicts": 7}')
+    assert line.history(22) == [False, True, False]
+    assert len({each.payload for each in line.viewer.received("pcb/actuation") if b'"known"' in each.payload}) == 1
+
+
+def test_fires_again_after_the_broker_was_away(line: GateLine, make_verdict: MakeVerdict) -> None:
+    with line.running() as service:
         line.publish(make_verdict("before"))
-        assert line.outcomes(1) == ["fired"]
-        broker.stop()
-        broker.start()
+        assert line.outcomes(1) == [("before", "fired")]
+        line.broker.stop()
+        line.broker.start()
         assert service.wait_connected(timeout=10)
-        with Probe(broker, "viewer") as viewer, Probe(broker, "inference") as inference:
-            viewer.subscribe("pcb/actuation")
-            wait_for_answer(broker)
-            inference.publish("pcb/verdict", encode_json(make_verdict("after")))
-            after = viewer.wait_for("pcb/actuation", lambda each: b'"after"' in each.payload)
-    assert decode_json(Actuation, after.payload).outcome == "fired"
+        line.hear()
+        line.publish(make_verdict("after"))
+        assert ("after", "fired") in line.outcomes(1)
 
 
-def wait_for_answer(broker: Broker) -> None:
-    """Its subscriptions are restored once it hears commands again."""
-    with Probe(broker, "operator") as operator:
-        operator.subscribe("pcb/reply/operator/#")
-        for _ in range(50):
-            try:
-                ask(operator, "ping", timeout=0.2)
-                return
-            except TimeoutError:
-                continue
-    raise TimeoutError("the actuator does not come back")
-
-
-def ask(operator: Probe, command: str, timeout: float = 5.0) -> dict[str, Any]:
-    correlation = uuid.uuid4().bytes
-
-    def is_answer(received: Received) -> bool:
-        return getattr(received.properties, "CorrelationData", None) == correlation
-
-    payload = json.dumps({"v": 1, "command": command, "params": {}})
-    operator.publish(
-        "pcb/command/actuator", payload, ResponseTopic="pcb/reply/operator/test", CorrelationData=correlation
-    )
-    answer: dict[str, Any] = json.loads(operator.wait_for("pcb/reply/operator/test", is_answer, timeout).payload)
-    return answer
-
-
-def test_a_command_that_is_not_on_disk_is_not_called_done(line: Line, mqtt_probe: OpenProbe) -> None:
-    operator = mqtt_probe("operator")
-    operator.subscribe("pcb/reply/operator/#")
-    busy = threading.Event()
-    with line.actuator() as service:
-        service._worker.do(partial(_wait_for, busy))
-        assert "may not outlive a restart" in ask(operator, "disarm")["error"]
-        busy.set()
-        assert ask(operator, "disarm")["result"] == {"armed": False}
-
-
-def _wait_for(event: threading.Event) -> None:
-    event.wait(10)
+# Reports
 
 
 def test_a_report_goes_out_again_until_the_recorder_names_it_also_after_a_restart(
-    line: Line, mqtt_probe: OpenProbe, make_verdict: MakeVerdict
+    line: GateLine, mqtt_probe: OpenProbe, make_verdict: MakeVerdict
 ) -> None:
     line.pace = QUICK
     recorder = mqtt_probe("recorder")
     recorder.subscribe("pcb/resend/actuation")
-    with line.actuator():
+    with line.running():
         line.publish(make_verdict("a", "unjudged"))
-        assert line.outcomes(1) == ["unjudged"]
+        assert line.outcomes(1) == [("a", "unjudged")]
         again = recorder.wait_for_count("pcb/resend/actuation", 2)
         assert {each.payload for each in again} == {line.viewer.received("pcb/actuation")[0].payload}
     count = len(recorder.received("pcb/resend/actuation"))
-    with line.actuator():
+    with line.running():
         recorder.wait_for_count("pcb/resend/actuation", count + 2)
         recorder.publish("pcb/recorded", b"no JSON")
         recorder.publish("pcb/recorded", encode_json(Recorded(verdicts=("b",), actuations=("a",))))
@@ -258,88 +236,116 @@ def is_about_b(received: Received) -> bool:
     return b'"verdict_id":"b"' in received.payload
 
 
-def test_fresh_reports_overtake_a_backlog_and_a_full_ledger_is_told_of(
-    line: Line, mqtt_probe: OpenProbe, make_verdict: MakeVerdict, tmp_path: Path
+def late(name: str) -> bytes:
+    return encode_json(Subject(verdict_id=name, board_id="board", category="scrap").report("late"))
+
+
+def test_fresh_reports_overtake_a_backlog_and_a_full_outbox_is_told_of(
+    line: GateLine, mqtt_probe: OpenProbe, make_verdict: MakeVerdict
 ) -> None:
-    line.settings = line.settings.model_copy(
-        update={"actuator": line.settings.actuator.model_copy(update={"memory_rows": 1000})}
-    )
-    ledger = Ledger(tmp_path / "ledger.db")
-    names = [f"old-{number}" for number in range(1000)]
-    ledger.settle([not_fired(Subject(name, "board", "scrap"), "late") for name in names], now=1)
-    ledger.close()
+    line.actuator["outbox_rows"] = 201
+    outbox = Outbox(line.actuator["outbox"])
+    names = [f"old-{number}" for number in range(200)]
+    for name in names:
+        outbox.keep(name, late(name))
+    outbox.close()
     recorder = mqtt_probe("recorder")
     recorder.subscribe("pcb/resend/actuation")
-    line.pace = Pace(after_ns=60 * NS_PER_S, gap_ns=10 * NS_PER_MS, batch=10)
-    with line.actuator():
-        line.viewer.wait_for("pcb/event/actuator", lambda each: b"the outbox is nearly full" in each.payload)
+    line.pace = Pace(after_ns=60 * NS_PER_S, gap_ns=10 * NS_PER_MS, batch=3)
+    with line.running():
+        line.wait_event("the outbox is nearly full")
         recorder.wait_for("pcb/resend/actuation")  # one asks whether there is a recorder
         recorder.publish("pcb/recorded", encode_json(Recorded()))
         recorder.wait_for_count("pcb/resend/actuation", 30)
         line.publish(make_verdict("fresh"))
-        assert line.outcomes(1) == ["fired"]
-        assert len(recorder.received("pcb/resend/actuation")) < 1000
+        assert line.outcomes(1) == [("fresh", "fired")]
+        assert len(recorder.received("pcb/resend/actuation")) < 200
         line.publish(make_verdict("too many", "unjudged"))
-        assert line.outcomes(2) == ["fired", "unjudged"]
-        line.viewer.wait_for("pcb/event/actuator", lambda each: b'"critical"' in each.payload)
-        line.viewer.wait_for("pcb/status/actuator", lambda each: b"the outbox takes no more" in each.payload)
-        sent = recorder.wait_for_count("pcb/resend/actuation", 1001, lambda each: b"old-" in each.payload)
+        assert line.outcomes(2)[1] == ("too many", "unjudged")
+        line.wait_event('"critical"')
+        line.wait_state("the outbox takes no more")
+        sent = recorder.wait_for_count("pcb/resend/actuation", 201, lambda each: b"old-" in each.payload)
     assert [decode_json(Actuation, each.payload).verdict_id for each in sent] == [names[0], *names]
 
 
 def test_a_broker_that_loses_all_sessions_and_messages_loses_no_report(
-    line: Line, broker: Broker, make_verdict: MakeVerdict, tmp_path: Path
+    line: GateLine, broker: Broker, make_verdict: MakeVerdict, tmp_path: Path
 ) -> None:
     line.pace = QUICK
     names = [f"v{number:02}" for number in range(20)]
     with recording(broker, tmp_path):
         pass
     # The recorder is away; reports wait in its session at the broker.
-    with line.actuator() as service:
+    with line.running() as service:
         for name in names:
             line.publish(make_verdict(name, "unjudged"))
         line.reports(len(names))
         lose_everything(broker)
         with recording(broker, tmp_path):
-            until(lambda: len(service._book) == 0, timeout=20)
+            until(lambda: len(service._outbox) == 0, timeout=20)
     assert recorded(tmp_path, RecordedActuation.verdict_id) == names
 
 
-def test_disarmed_gates_stay_off_even_after_a_restart(
-    line: Line, mqtt_probe: OpenProbe, make_verdict: MakeVerdict
+# Files
+
+
+def test_a_damaged_ledger_is_set_aside_and_the_gates_wait_for_a_person(
+    line: GateLine, make_verdict: MakeVerdict
 ) -> None:
-    operator = mqtt_probe("operator")
-    operator.subscribe("pcb/reply/operator/#")
-    with line.actuator():
-        assert ask(operator, "disarm")["result"] == {"armed": False}
-        line.viewer.wait_for("pcb/status/actuator", lambda each: b'"degraded"' in each.payload)
+    line.actuator["ledger"].write_bytes(b"not a database" * 500)
+    with line.running():
+        line.wait_event("damaged")
+        line.wait_state("degraded", "disarmed")
         line.publish(make_verdict("first"))
-        assert line.outcomes(1) == ["disarmed"]
-    with line.actuator():
+        assert line.outcomes(1) == [("first", "disarmed")]
+        assert line.ask("arm")["result"] == {"armed": True}
         line.publish(make_verdict("second"))
-        assert line.outcomes(2)[1] == "disarmed"
-        assert ask(operator, "arm")["result"] == {"armed": True}
-        line.publish(make_verdict("third"))
-        assert line.outcomes(3)[2] == "fired"
-    assert line.history(22) == [False, True, False]
+        assert line.outcomes(2)[1] == ("second", "fired")
+    assert len(list(line.actuator["ledger"].parent.glob("ledger.db.damaged-*"))) == 1
 
 
-def test_stop_lets_a_running_pulse_end(line: Line, make_verdict: MakeVerdict) -> None:
-    with line.actuator():
+def test_a_damaged_outbox_is_set_aside(line: GateLine, make_verdict: MakeVerdict) -> None:
+    line.actuator["outbox"].write_bytes(b"not a database" * 500)
+    with line.running():
+        line.wait_event("damaged")
         line.publish(make_verdict())
-        assert line.outcomes(1) == ["fired"]
+        assert line.outcomes(1) == [("v1", "fired")]
+
+
+# Stop
+
+
+def test_stop_lets_a_running_pulse_end(line: GateLine, make_verdict: MakeVerdict) -> None:
+    line.gates = SCRAP_500
+    with line.running():
+        line.publish(make_verdict())
+        assert line.outcomes(1) == [("v1", "fired")]
     assert line.history(22) == [False, True, False]
     assert line.pins.pin(22).states[2].timestamp >= 0.4999
 
 
-def test_stops_within_5_s_when_there_is_no_broker(
-    free_port: int, pins: MockFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_waits_at_a_stop_is_reported_as_disarmed(line: GateLine, make_verdict: MakeVerdict) -> None:
+    line.gates = SHORT_PULSES
+    with line.running():
+        line.publish(make_verdict(category="solder", good_for_ms=30_000, trigger=line.trigger("b")))
+        line.publish(make_verdict("marker", "unjudged"))
+        assert line.outcomes(1) == [("marker", "unjudged")]
+    assert line.reports(2)[1].outcome == "disarmed"
+    with line.running():
+        line.publish(make_verdict("next marker", "unjudged"))
+        assert line.outcomes(3)[2] == ("next marker", "unjudged")
+    assert line.ever_high == []
+
+
+def test_a_station_without_a_broker_starts_and_stops(free_port: int, pins: MockFactory, tmp_path: Path) -> None:
     settings = ActuatorLineSettings.model_validate(
-        {"taxonomy": TAXONOMY, "broker": {"port": free_port}, "actuator": {"ledger": tmp_path / "ledger.db"}}
+        {
+            "taxonomy": TAXONOMY,
+            "broker": {"port": free_port, "credentials": tmp_path},
+            "actuator": {"ledger": tmp_path / "ledger.db", "outbox": tmp_path / "outbox.db"},
+        }
     )
-    service = ActuatorService(settings, GateBank(PINS, pins, active_low=False))
+    service = ActuatorService(settings, open_gates([17, 22, 23, 27], pins, active_low=False))
     service.start()
-    before = time.monotonic()
     service.stop()
-    assert time.monotonic() - before < 5
+    assert not any(each.is_alive() for each in service._service._workers.values())
