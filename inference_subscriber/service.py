@@ -42,7 +42,7 @@ _WAITING_FRAMES = 32
 # until the next connection.
 _WAITING_TRIGGERS = 2 * (_SESSION.receive_maximum + QUEUED_AT_BROKER)
 _USUAL_FRAMES = ((640, 480), (640, 640))
-_STOP_S = 1.5  # the session takes up to 3.5 s more to say goodbye
+_STOP_S = 1.5  # the session takes up to 2.5 s more to say goodbye
 
 
 class InferenceService:

@@ -1,11 +1,10 @@
 """A photo-eye's voice: what it announces survives until the recorder has it, whatever the broker loses meanwhile."""
 
-import logging
 from functools import partial
 
 from pcb_bus.contract.codec import encode_json
 from pcb_bus.contract.identity import verdict_id
-from pcb_bus.contract.messages import Level, Trigger
+from pcb_bus.contract.messages import Trigger
 from pcb_bus.contract.topics import Topics
 from pcb_bus.durable.outbox import Outbox
 from pcb_bus.durable.resending import Pace, Resender
@@ -13,12 +12,6 @@ from pcb_bus.errors import OutboxFault
 from pcb_bus.mqtt.session import MqttSession
 from pcb_bus.runtime import metrics
 from pcb_bus.runtime.workers import Worker
-
-log = logging.getLogger(__name__)
-
-
-def _log(level: Level, message: str, detail: str) -> None:
-    log.log(logging.getLevelNamesMapping()[level.upper()], "%s", message)
 
 
 class TriggerSource:
@@ -36,7 +29,7 @@ class TriggerSource:
         self._outbox = outbox
         worker = Worker("outbox")
         self.start, self.stop = worker.start, partial(worker.stop, 1.0)
-        Resender(session, topics, "trigger", outbox, worker, _log, pace)
+        Resender(session, topics, "trigger", outbox, worker, lambda _, text, __: session.complain("outbox", text), pace)
 
     @property
     def waiting(self) -> int:

@@ -4,7 +4,6 @@ Subscriptions are declarations, restored on each connect; an acknowledgement bel
 a publish is only done when the broker says so.
 """
 
-import itertools
 import logging
 import random
 import socket
@@ -43,7 +42,6 @@ _BACKOFF_MAX_S = (4.0, 8.0)
 _WATCHDOG_S = 2.0
 _GOODBYE_S = 1.0  # paho would wait for its network thread for as long as a connection attempt takes
 _HEADER_BYTES = 1024  # what topic and properties may add to a payload
-_SEND_RETAINED, _NO_RETAINED = 0, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ class Subscription:
 
     @property
     def options(self) -> SubscribeOptions:
-        handling = _SEND_RETAINED if self.retained else _NO_RETAINED
+        handling = SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE if self.retained else SubscribeOptions.RETAIN_DO_NOT_SEND
         return SubscribeOptions(qos=self.qos, retainAsPublished=True, retainHandling=handling)
 
 
@@ -124,11 +122,10 @@ class MqttSession:
         self._receipts = Receipts()
         self._complaints = Throttle(interval_s=30)
         self._epoch_lock = threading.Lock()
-        self._epochs = itertools.count()
-        self._epoch: int | None = None
+        self._epoch: object | None = None  # another one for each connection
         self._greeting: int | None = None  # the subscribe that this connection began with
         self._connected = threading.Event()
-        self._gauge = metrics.CONNECTED.labels(client_id)
+        metrics.CONNECTED.labels(client_id).set_function(self._connected.is_set)
         self._stopping = threading.Event()
         self._max_packet = MAX_PACKET_BYTES
         self._network_thread: threading.Thread | None = None
@@ -279,13 +276,8 @@ class MqttSession:
         client.on_subscribe = self._on_subscribe
         client.on_publish = self._on_publish
         client.on_message = self._on_message
-        self._jitter(client)
+        _jitter(client)
         return client
-
-    @staticmethod
-    def _jitter(client: Client) -> None:
-        # paho only sleeps for these numbers; fractions are fine and keep a fleet from reconnecting in step.
-        client.reconnect_delay_set(random.uniform(*_BACKOFF_S), random.uniform(*_BACKOFF_MAX_S))  # type: ignore[arg-type]
 
     def _on_pre_connect(self, client: Client, userdata: object) -> None:
         self._network_thread = threading.current_thread()
@@ -302,7 +294,7 @@ class MqttSession:
             self._refused(reason)
             return
         with self._epoch_lock:
-            self._epoch = next(self._epochs)
+            self._epoch = object()
         self._max_packet = min(MAX_PACKET_BYTES, getattr(properties, "MaximumPacketSize", MAX_PACKET_BYTES))
         log.info("connected to the broker at %s", self._where)
         if self._subscriptions:
@@ -317,7 +309,6 @@ class MqttSession:
                 return  # gone already
             self._greeting = None
             self._connected.set()
-            self._gauge.set(1)
         for callback in self._on_up:
             self._guard("on_up", callback)
 
@@ -342,7 +333,7 @@ class MqttSession:
     ) -> None:
         if not self._mark_down():
             return  # refused, or told twice: the back-off goes on growing
-        self._jitter(client)
+        _jitter(client)
         if not self._stopping.is_set():
             log.warning("lost the broker at %s (%s); reconnecting", self._where, reason)
 
@@ -352,7 +343,6 @@ class MqttSession:
             was_connected = self._epoch is not None
             self._epoch = self._greeting = None
             self._connected.clear()
-            self._gauge.set(0)
         self._receipts.forget_unsent()
         return was_connected
 
@@ -385,8 +375,7 @@ class MqttSession:
         try:
             delivery = self._delivery(message)
         except UnicodeDecodeError:
-            metrics.REJECTED.labels("unknown", "topic_not_utf8").inc()
-            self.complain("topic_not_utf8", "rejected a message: its topic is not UTF-8")
+            self.reject("unknown", MessageRejected("topic_not_utf8", "its topic is not UTF-8"))
             self._acknowledge(self._epoch, message.mid, message.qos)
             return
         metrics.RECEIVED.labels(metrics.kind_of(message.topic, self._root)).inc()
@@ -409,10 +398,10 @@ class MqttSession:
             expiry_s=getattr(message.properties, "MessageExpiryInterval", None),
         )
 
-    def _acknowledge(self, epoch: int | None, mid: int, qos: int) -> None:
+    def _acknowledge(self, epoch: object | None, mid: int, qos: int) -> None:
         # After a reconnect the same mid may name another message: a late acknowledgement would lose that one.
         with self._epoch_lock:
-            if qos and epoch is not None and epoch == self._epoch:
+            if qos and epoch is not None and epoch is self._epoch:
                 self._client.ack(mid, qos)
 
     def _guard(self, kind: str, call: Callable[[], object]) -> None:
@@ -454,6 +443,11 @@ def _not_taken(rc: MQTTErrorCode, qos: int) -> str | None:
     if rc == MQTTErrorCode.MQTT_ERR_SUCCESS or (qos and rc != MQTTErrorCode.MQTT_ERR_QUEUE_SIZE):
         return None
     return "queue_full" if qos else "not_connected"
+
+
+def _jitter(client: Client) -> None:
+    # paho only sleeps for these numbers; fractions are fine and keep a fleet from reconnecting in step.
+    client.reconnect_delay_set(random.uniform(*_BACKOFF_S), random.uniform(*_BACKOFF_MAX_S))  # type: ignore[arg-type]
 
 
 def _no_delay(client: Client, userdata: object, sock: object) -> None:

@@ -83,15 +83,11 @@ class Worker(threading.Thread):
 
     def _next(self) -> Action | None:
         """The periodic action that is due, or what was given; None: asked to end."""
-        action, due = min(((each, at) for each, (_, at) in self._periodic.items()), key=_due, default=(None, 0.0))
-        wait = None if action is None else due - time.monotonic()
+        action = min(self._periodic, key=lambda each: self._periodic[each][1], default=None)
+        wait = None if action is None else self._periodic[action][1] - time.monotonic()
         if wait is not None and wait <= 0:
             return action
         try:
             return self._actions.get(timeout=wait)
         except queue.Empty:
             return action
-
-
-def _due(entry: tuple[Action, float]) -> float:
-    return entry[1]
