@@ -87,8 +87,8 @@ class Request:
         if self.command.expires_at is not None:
             late_ms = max(late_ms, ns_to_ms(now_ns() - self.command.expires_at))
         if late_ms > 0:
-            hint = ": the clocks of the two machines differ" if late_ms > 60_000 else ""
-            raise CommandFailed(f"expired {late_ms / 1000:.1f} s ago, so it is not carried out{hint}")
+            likely = "this node was busy, or the clocks of the two machines differ"
+            raise CommandFailed(f"expired {late_ms / 1000:.1f} s ago, so it is not carried out: {likely}")
 
     def read(self, kind: type[P]) -> P:
         """Its parameters.

@@ -558,13 +558,14 @@ def test_a_command_that_was_retained_before_the_node_came_is_not_carried_out(
     assert gates.armed == 0
 
 
-@pytest.mark.parametrize(("late_s", "hint"), [(0.2, "$"), (3600, ": the clocks of the two machines differ$")])
+@pytest.mark.parametrize("late_s", [0.2, 3600])
 def test_a_command_is_not_carried_out_after_its_time(
-    launch: Launch, gates: Gates, operator: Operator, late_s: float, hint: str
+    launch: Launch, gates: Gates, operator: Operator, late_s: float
 ) -> None:
     launch(gates.declare)
     operator.send("arm", expires_at=now_ns() - round(late_s * NS_PER_S))
-    assert re.search(r"^expired [0-9.]+ s ago, so it is not carried out" + hint, operator.answer("arm").error or "")
+    text = operator.answer("arm").error or ""
+    assert re.fullmatch(r"expired [0-9.]+ s ago, so it is not carried out: this node was busy, or the clocks .*", text)
     operator.send("arm", expires_at=now_ns() + 60 * NS_PER_S)
     assert operator.answers("arm", 2)[1].error is None
     assert gates.armed == 1
