@@ -19,8 +19,9 @@ help:
 	@echo 'make demo [BOARDS=n] [RATE=boards_per_s] [LOOK=bare] [LEFT=source] [RIGHT=source]'
 	@echo '                          the whole line on this machine, no hardware needed'
 	@echo 'make test [ARGS=...]      every test, against a real Mosquitto and a real MariaDB'
-	@echo 'make test-faults [BOARDS=n] [SEED=n]'
+	@echo 'make test-faults [BOARDS=n] [SEED=n|random] [SEEDS=n]'
 	@echo '                          every fault while boards pass, and a table of what was lost; as root, all of them'
+	@echo 'make test-faults STOPS=n  stop each service n times, with bursts of signals'
 	@echo 'make broker [PORT=1883] [WS_PORT=9001]'
 	@echo '                          Mosquitto for a real line; logins are made on first use'
 	@echo ''
@@ -59,7 +60,8 @@ test:
 
 test-faults:
 	@deploy/setup.sh dev mosquitto mariadbd mariadb-install-db ip
-	@PYTHONPATH=tests $(RUN) faults $(call option,BOARDS,--boards) $(call option,SEED,--seed) $(MORE)
+	@PYTHONPATH=tests $(RUN) faults $(call option,BOARDS,--boards) $(call option,SEED,--seed) \
+		$(call option,SEEDS,--seeds) $(call option,STOPS,--stops) $(MORE)
 
 broker:
 	@deploy/setup.sh base mosquitto

@@ -63,14 +63,7 @@ class ActuatorService:
             armed=own.armed and self._ledger.armed(),
         )
         self._moments = BoardMoments(settings.root, rules.max_lag_ns)
-        self._verdicts = Verdicts(
-            rules,
-            self._ledger,
-            self._outbox,
-            self._pulses,
-            self._moments,
-            self,
-        )
+        self._verdicts = Verdicts(rules, self._ledger, self._outbox, self._pulses, self._moments, self)
         resend(service, "actuation", self._outbox, pace)
         self._commands = Commands(service, self._pulses, self._ledger, rules.gates, _DECIDING)
         self._watch = LineWatch(ms_to_ns(own.safe_state.after_ms))
@@ -137,30 +130,21 @@ class ActuatorService:
         lost, before = self._watch.lost(now), self._service.health["line"]
         if bool(lost) != bool(before):
             self._pulses.go_safe(self._safe if lost else SafeState())
-        self._service.health["line"] = lost
+        fault = f"{lost}: the gates are in their safe state" if lost else ""
+        self._service.fault("line", fault, again="the line is back: the gates have left their safe state")
         armed = self._pulses.armed
         self._service.health["armed"] = "" if armed else "disarmed"
         metrics.ARMED.set(armed)
-        if lost and lost != before:
-            self._service.event("error", f"{lost}: the gates are in their safe state")
-        elif before and not lost:
-            self._service.event("info", "the line is back: the gates have left their safe state")
 
     def _on_interlock(self, is_open: bool) -> None:
         self._pulses.set_interlock(is_open=is_open)
         self._worker.do(self._commands.keep_armed)
-        self._service.health["interlock"] = "the interlock is open" if is_open else ""
-        if is_open:
-            self._service.event("error", "the interlock is open: the gates are disarmed")
-        else:
-            self._service.event("warning", "the interlock is closed: the gates may be armed again")
+        fault = "the interlock is open: the gates are disarmed" if is_open else ""
+        self._service.fault("interlock", fault, again="the interlock is closed: the gates may be armed again")
 
-    def _tell_pin(self, pin: int, fault: str) -> None:
-        self._service.health[f"pin {pin}"] = f"pin {pin} does not switch" if fault else ""
-        if fault:
-            self._service.event("critical", "a gate does not switch", pin=pin, fault=fault)
-        else:
-            self._service.event("info", "a gate switches again", pin=pin)
+    def _tell_pin(self, pin: int, reason: str) -> None:
+        fault = f"pin {pin} does not switch" if reason else ""
+        self._service.fault(f"pin {pin}", fault, "critical", f"pin {pin} switches again", reason=reason)
 
     # On the thread that decides
 
@@ -174,12 +158,8 @@ class ActuatorService:
     def _look(self) -> None:
         self._verdicts.look()
         self._commands.keep_armed()
-        fault, before = self._verdicts.fault, self._service.health["ledger"]
-        self._service.health["ledger"] = "the ledger fails: no gate fires" if fault else ""
-        if fault and not before:
-            self._service.event("critical", "the ledger fails: no gate fires", fault=fault)
-        elif before and not fault:
-            self._service.event("info", "the ledger works again")
+        fault = "the ledger fails: no gate fires" if self._verdicts.fault else ""
+        self._service.fault("ledger", fault, "critical", "the ledger works again", reason=self._verdicts.fault)
 
     def publish(self, report: bytes) -> None:
         """Say a report."""

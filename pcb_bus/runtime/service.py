@@ -264,6 +264,18 @@ class Service:
         event = Event(level=level, source=self.node, message=message, details=details, at=now_ns())
         self.session.publish(self.topics.event(self.node), encode_json(event))
 
+    def fault(self, part: str, fault: str, level: Level = "error", again: str = "", **details: Any) -> None:
+        """What is wrong with a part (nothing: it is well): its health, and an event as it comes, changes and goes.
+
+        Args:
+            again: what to say when it is well again, for example "the camera is back".
+        """
+        before, self.health[part] = self.health[part], fault
+        if fault and fault != before:
+            self.event(level, fault, **details)
+        elif before and not fault and again:
+            self.event("info", again, **details)
+
     def _publish_status(self) -> None:
         with self._told:  # the last one told, which the broker retains, must be the true one
             fault = str(self.health)

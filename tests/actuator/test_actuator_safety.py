@@ -326,7 +326,7 @@ def test_a_pin_that_fails_is_told_of_while_the_disk_hangs(line: GateLine, make_v
         with hung_disk(service):
             line.pins.pin(22).function = "input"
             line.ask("disarm")
-            line.wait_event("a gate does not switch")
+            line.wait_event("pin 22 does not switch")
             line.wait_state("degraded", "pin 22 does not switch")
             line.pins.pin(22).function = "output"
 
@@ -369,7 +369,7 @@ def test_a_gate_that_does_not_switch_is_told_of_and_the_others_work(line: GateLi
         line.pins.pin(22).function = "input"
         line.publish(make_verdict("broken"))
         assert line.outcomes(1) == [("broken", "rejected")]
-        line.wait_event("a gate does not switch")
+        line.wait_event("pin 22 does not switch")
         line.wait_state("degraded", "pin 22 does not switch")
         line.publish(make_verdict("sound", "component"))
         assert line.outcomes(2)[1] == ("sound", "fired")
