@@ -37,7 +37,7 @@ _MAX_NS = 7_258_118_400 * NS_PER_S  # the year 2200: a sum of two times, or one 
 _MAX_MS = 1e9
 _MAX_NUMBER = 2**63 - 1
 _MAX_DEPTH = 10
-_UNPRINTABLE = re.compile(r"[\0-\x1f\x7f\ud800-\udfff]")  # control characters, and halves of a surrogate pair
+_UNPRINTABLE = re.compile(r"[\0-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, and halves of a surrogate pair
 
 
 def _whole(value: Any) -> Any:
