@@ -57,7 +57,6 @@ GATES: Mapping[str, Mapping[str, Any]] = {
 """What this line's taxonomy says otherwise."""
 _PROJECT = Path(__file__).parents[2]
 _UP_S = 40.0
-_HEARD_S = 0.1  # a message has been dealt with by then
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,18 +175,17 @@ class FaultLine:
         finally:
             self._signal(node, signal.SIGCONT)
 
-    def send_board_downstream(self) -> None:
-        """A made-up board is judged, and on its way to the gate downstream when this returns."""
+    def send_board(self, category: str) -> None:
+        """A made-up board comes by, and is judged."""
         now = time.time_ns() // NS_PER_MS * NS_PER_MS
         board = f"made-up-{now}"
         key = verdict_id(self.topics.root, board, now)
-        judged = verdict(board, DOWNSTREAM, key, captured_at=now, judged_at=now, deadline_at=now + NS_PER_S)
+        judged = verdict(board, category, key, captured_at=now, judged_at=now, deadline_at=now + NS_PER_S)
         self.foreign |= {board, key}
         with Probe(self.broker, "trigger") as source, Probe(self.broker, "inference") as inference:
             trigger = Trigger(board_id=board, triggered_at=now, source="made-up")
             source.publish(str(self.topics.trigger), encode_json(trigger))
             inference.publish(str(self.topics.verdict), encode_json(judged))
-        wait(_HEARD_S)
 
     def ask_to_stop(self, node: str) -> None:
         """End it as systemd would; the supervisor starts it again."""

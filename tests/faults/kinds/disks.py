@@ -7,12 +7,13 @@ from random import Random
 from support.probe import Probe
 
 from faults.catalogue import fault
-from faults.line import DATABASE, DISKS_MB, SAFE_AFTER_S, THAT_HANG, FaultLine, wait
+from faults.line import DATABASE, DISKS_MB, DOWNSTREAM, SAFE_AFTER_S, THAT_HANG, FaultLine, wait
 from faults.operator import LOGIN, NotAsPromised
 from pcb_bus.contract.codec import encode_json
 from pcb_bus.contract.messages import Command
 
 _TOLD_S = 12.0  # that long it may take until a node says that its disk hangs
+_DECIDED_S = 0.1
 _MOMENT_S = 0.5  # that long it may take until gates are off
 _GROW = "ALTER COLUMN filler SET DEFAULT (REPEAT('x', 1000000))"
 
@@ -96,10 +97,16 @@ def hanging_spool_needed(line: FaultLine, rng: Random) -> Iterator[None]:
         yield
 
 
+def _send_board_downstream(line: FaultLine) -> None:
+    """It is decided on, and waits for its time, when this returns."""
+    line.send_board(DOWNSTREAM)
+    wait(_DECIDED_S)
+
+
 @fault("disk hangs: ledger + gates disarmed", lasts=(2.0, 4.0), loop=True)
 def disarm_at_once(line: FaultLine, rng: Random) -> Iterator[None]:
     with ExitStack() as hanging, Probe(line.broker, LOGIN) as foreign:
-        line.send_board_downstream()
+        _send_board_downstream(line)
         hanging.enter_context(line.hanging("ledger"))
         wait(rng.uniform(0.0, 0.5))
         for _ in range(5):  # what waits for the disk when the operator wants the gates off, which is the last word
@@ -112,14 +119,14 @@ def disarm_at_once(line: FaultLine, rng: Random) -> Iterator[None]:
 @fault("disk hangs: ledger + Pis cut off", lasts=(2.0, 4.0), loop=True)
 def safe_at_once(line: FaultLine, rng: Random) -> Iterator[None]:
     silence = line.operator.silence("the broker was cut off while a disk hung", SAFE_AFTER_S + _MOMENT_S)
-    line.send_board_downstream()
+    _send_board_downstream(line)
     with line.hanging("ledger"), line.pi.unplugged(), silence:
         yield
 
 
 @fault("disk hangs: ledger + actuator asked to stop", lasts=(2.0, 3.0), loop=True)
 def stop_at_once(line: FaultLine, rng: Random) -> Iterator[None]:
-    line.send_board_downstream()
+    _send_board_downstream(line)
     with line.hanging("ledger"):
         wait(rng.uniform(0.0, 0.5))
         line.ask_to_stop("actuator")
