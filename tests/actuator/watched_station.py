@@ -17,7 +17,6 @@ from actuator.__main__ import main
 from actuator.pulses import Pulses
 from actuator.verdicts import Verdicts
 
-
 MOMENTS = {"pin-high": (Verdicts, "pulsed"), "begun": (Pulses, "add")}
 
 
