@@ -100,12 +100,15 @@ def test_a_sensor_that_bounces_is_kept_once(open_source: OpenSource, recorder: P
     assert source.waiting == 0
 
 
-def test_a_full_outbox_holds_no_board_up(open_source: OpenSource, recorder: Probe) -> None:
-    source, boards = open_source(NEVER, Bounds(rows=1)), [trigger("b1"), trigger("b2")]
+def test_a_full_outbox_holds_no_board_up_and_is_told(
+    open_source: OpenSource, recorder: Probe, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, boards = open_source(QUICK, Bounds(rows=1)), [trigger("b1"), trigger("b2")]
     assert all(source.send(board) for board in boards)
     heard = recorder.wait_for_count("pcb/trigger", 2)
     assert [each.payload for each in heard] == [encode_json(board) for board in boards]
     assert source.waiting == 1
+    until(lambda: "the outbox takes no more" in caplog.text)
 
 
 def test_a_broker_that_loses_everything_loses_no_trigger(
