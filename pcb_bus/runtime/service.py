@@ -24,7 +24,7 @@ from pydantic import ValidationError
 
 from pcb_bus.contract.codec import decode_json, encode_json, first_error
 from pcb_bus.contract.messages import Command, CommandReply, Event, Level, Message, NodeState, NodeStatus, WireModel
-from pcb_bus.contract.times import NS_PER_S, now_ns, ns_to_ms
+from pcb_bus.contract.times import NS_PER_S, now_ns
 from pcb_bus.contract.topics import Topic, TopicFilter, exactly
 from pcb_bus.errors import BoardlineError, CommandFailed, MessageRejected
 from pcb_bus.mqtt.session import Delivery, MqttSession, SessionOptions, Subscription
@@ -40,7 +40,7 @@ P = TypeVar("P", bound=WireModel)
 _HEARTBEAT_S = 15.0
 _LOOK_S = 0.5
 _STUCK_S = 5.0  # one thing that takes a worker longer than this is told
-_PATIENCE_S = 5  # of whoever asked, unless the command says otherwise
+_PATIENCE_NS = 5 * NS_PER_S  # of whoever asked, unless the command says otherwise
 _COMMANDS = "commands"
 
 
@@ -83,12 +83,10 @@ class Request:
         """
         if self.retained:
             raise CommandFailed("a retained command is not carried out")
-        late_ms = ns_to_ms(time.monotonic_ns() - self.ends_at)
-        if self.command.expires_at is not None:
-            late_ms = max(late_ms, ns_to_ms(now_ns() - self.command.expires_at))
-        if late_ms > 0:
+        late_s = (time.monotonic_ns() - self.ends_at) / NS_PER_S
+        if late_s > 0:
             likely = "this node was busy, or the clocks of the two machines differ"
-            raise CommandFailed(f"expired {late_ms / 1000:.1f} s ago, so it is not carried out: {likely}")
+            raise CommandFailed(f"expired {late_s:.1f} s ago, so it is not carried out: {likely}")
 
     def read(self, kind: type[P]) -> P:
         """Its parameters.
@@ -316,8 +314,9 @@ class Service:
             known = ", ".join(sorted(self._commands))
             self._reply(delivery, CommandReply(error=f"unknown command; this node knows {known}"))
             return
-        patience_s = _PATIENCE_S if delivery.expiry_s is None else delivery.expiry_s
-        obey((Request(command, now, now + patience_s * NS_PER_S, delivery.retain), delivery))
+        lives = [] if delivery.expiry_s is None else [delivery.expiry_s * NS_PER_S]
+        lives += [] if command.expires_at is None else [command.expires_at - now_ns()]
+        obey((Request(command, now, now + min(lives, default=_PATIENCE_NS), delivery.retain), delivery))
 
     def _too_busy(self, asked: _Asked) -> None:
         metrics.DROPPED.labels("command", "queue_full").inc()

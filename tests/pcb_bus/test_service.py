@@ -571,7 +571,19 @@ def test_a_command_is_not_carried_out_after_its_time(
     assert gates.armed == 1
 
 
-@pytest.mark.parametrize(("expiry", "waits_s", "obeyed"), [(None, 4.5, 1), (None, 5, 0), (30, 5, 1), (2, 3, 0)])
+@pytest.mark.parametrize(
+    ("expiry", "expires_in_s", "waits_s", "obeyed"),
+    [
+        (None, None, 4.5, 1),
+        (None, None, 5, 0),
+        (30, None, 5, 1),
+        (2, None, 3, 0),
+        (None, 30, 8, 1),
+        (None, 30, 31, 0),
+        (30, 10, 12, 0),
+        (10, 30, 12, 0),
+    ],
+)
 def test_a_command_that_waited_for_longer_than_its_asker_is_not_carried_out(
     launch: Launch,
     gates: Gates,
@@ -579,6 +591,7 @@ def test_a_command_that_waited_for_longer_than_its_asker_is_not_carried_out(
     blockade: Blockade,
     let_pass: Callable[[float], None],
     expiry: int | None,
+    expires_in_s: int | None,
     waits_s: float,
     obeyed: int,
 ) -> None:
@@ -588,7 +601,8 @@ def test_a_command_that_waited_for_longer_than_its_asker_is_not_carried_out(
 
     launch(declare)
     operator.send("block")
-    operator.send("arm", expiry_s=expiry)
+    expires_at = None if expires_in_s is None else now_ns() + expires_in_s * NS_PER_S
+    operator.send("arm", expires_at=expires_at, expiry_s=expiry)
     operator.send("disarm")
     operator.answer("disarm")  # so they are all there
     let_pass(waits_s)
