@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from actuator.decide import GatePlan, Rules
 from actuator.pulses import SafeState
 from actuator.safety import Level, Pull
-from pcb_bus.contract.messages import Category
+from pcb_bus.contract.messages import Category, Pin
 from pcb_bus.contract.taxonomy import Taxonomy
 from pcb_bus.contract.times import NS_PER_MS, ms_to_ns
 from pcb_bus.durable.outbox import Bounds
@@ -21,7 +21,7 @@ NODE = "actuator"
 class InterlockSettings(Section):
     """A contact that has to be closed for gates to fire. When it opens, every gate goes off and is disarmed."""
 
-    pin: Annotated[int, Field(ge=0, le=27)]
+    pin: Pin
     """BCM number of the contact's pin."""
     pull: Pull = "up"
     """The Pi's own resistor; none if there is one on the board."""
