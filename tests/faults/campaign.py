@@ -115,10 +115,11 @@ class Campaign:
     def _audit(self, passes: Sequence[Pass], evidence: Evidence) -> Audit:
         """Of these boards; and what was doubled or fired for others since the last look."""
         own, all_of_them = audit(passes, evidence), audit(self._passed, evidence)
+        made_up = audit(self._line.made_up, evidence)
         return replace(
             own,
             doubled=self._news((*all_of_them.doubled, *strangers(self._passed, evidence))),
-            late=self._news(all_of_them.late),
+            late=self._news((*all_of_them.late, *made_up.late)),
             commands=self._news(commands_carried_out(evidence)),
         )
 

@@ -22,8 +22,8 @@ from support.tmpfs import SmallDisk
 from support.verdicts import verdict
 
 from broker.server import Broker
-from faults.books import Evidence, Slowness
-from faults.launch import write_offset
+from faults.books import Evidence, Pass, Slowness
+from faults.launch import read_pins, write_offset
 from faults.operator import LOGIN as OPERATOR
 from faults.operator import Operator
 from faults.records import Records
@@ -57,6 +57,7 @@ GATES: Mapping[str, Mapping[str, Any]] = {
 """What this line's taxonomy says otherwise."""
 _PROJECT = Path(__file__).parents[2]
 _UP_S = 40.0
+_NEAR_NS = 100 * NS_PER_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ class FaultLine:
         self.offsets = [0]
         self.slowness: list[Slowness] = []
         self.foreign: set[str] = set()
+        self.made_up: list[Pass] = []
         self._resources = ExitStack()
         self.workplace = Workplace(folder)
         broker_port, database_port = free_ports(2)
@@ -175,17 +177,32 @@ class FaultLine:
         finally:
             self._signal(node, signal.SIGCONT)
 
-    def send_board(self, category: str) -> None:
-        """A made-up board comes by, and is judged."""
+    def send_board(self, category: str, clock_ahead_ns: int = 0) -> Pass:
+        """A made-up board comes by, and is judged at once; the clock of its camera is ahead by so much."""
         now = time.time_ns() // NS_PER_MS * NS_PER_MS
         board = f"made-up-{now}"
         key = verdict_id(self.topics.root, board, now)
-        judged = verdict(board, category, key, captured_at=now, judged_at=now, deadline_at=now + NS_PER_S)
+        judged = verdict(
+            board, category, key, captured_at=now + clock_ahead_ns, judged_at=now, deadline_at=now + NS_PER_S
+        )
         self.foreign |= {board, key}
+        self.made_up.append(Pass(board, key, now))
         with Probe(self.broker, "trigger") as source, Probe(self.broker, "inference") as inference:
             trigger = Trigger(board_id=board, triggered_at=now, source="made-up")
             source.publish(str(self.topics.trigger), encode_json(trigger))
             inference.publish(str(self.topics.verdict), encode_json(judged))
+        return self.made_up[-1]
+
+    def wait_until_fired_downstream(self, board: Pass) -> bool:
+        """Whether the gate downstream fires when that board is there."""
+        gate = self._taxonomy["categories"][DOWNSTREAM]
+        due = board.triggered_at + gate["gate_delay_ms"] * NS_PER_MS
+
+        def fired() -> bool:
+            levels = (each for each in read_pins(self.pins) if each.high and each.pin == gate["pin"])
+            return any(abs(each.at - due) < _NEAR_NS for each in levels)
+
+        return self.witness.wait_until(fired, (due - time.time_ns() + NS_PER_S) / NS_PER_S)
 
     def ask_to_stop(self, node: str) -> None:
         """End it as systemd would; the supervisor starts it again."""

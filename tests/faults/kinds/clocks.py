@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from random import Random
 
 from faults.catalogue import fault
-from faults.line import FaultLine
+from faults.line import DOWNSTREAM, EDGES, FaultLine
+from faults.operator import NotAsPromised
 from pcb_bus.contract.times import NS_PER_S
 
 _STEPS_S = {"ahead": (5.0, 3600.0), "behind": (-3600.0, -5.0)}
@@ -12,7 +13,10 @@ _STEPS_S = {"ahead": (5.0, 3600.0), "behind": (-3600.0, -5.0)}
 
 def _stepped(node: str, low_s: float, high_s: float) -> Callable[[FaultLine, Random], Iterator[None]]:
     def step(line: FaultLine, rng: Random) -> Iterator[None]:
-        with line.clock_off(node, round(rng.uniform(low_s, high_s) * NS_PER_S)):
+        ahead_ns = round(rng.uniform(low_s, high_s) * NS_PER_S)
+        with line.clock_off(node, ahead_ns):
+            if node in EDGES and not line.wait_until_fired_downstream(line.send_board(DOWNSTREAM, ahead_ns)):
+                raise NotAsPromised(f"with the clock of {node} off, the gate downstream does not fire in its time")
             yield
 
     return step
