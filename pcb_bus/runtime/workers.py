@@ -31,6 +31,7 @@ class Worker(threading.Thread):
         self._actions: queue.SimpleQueue[Action | None] = queue.SimpleQueue()
         self._periodic: dict[Action, tuple[float, float]] = {}  # seconds between two runs, and when the next is due
         self._busy_since: float | None = None
+        self._given_last = True
 
     def stop(self, timeout: float = 0.0) -> None:
         """Finish what waits, then end; returns after `timeout` seconds at the latest."""
@@ -82,12 +83,14 @@ class Worker(threading.Thread):
                 self._periodic[action] = seconds, time.monotonic() + seconds
 
     def _next(self) -> Action | None:
-        """The periodic action that is due, or what was given; None: asked to end."""
+        """The periodic action that is due, or what was given, by turns where both wait; None: asked to end."""
         action = min(self._periodic, key=lambda each: self._periodic[each][1], default=None)
-        wait = None if action is None else self._periodic[action][1] - time.monotonic()
-        if wait is not None and wait <= 0:
+        wait = None if action is None else max(0.0, self._periodic[action][1] - time.monotonic())
+        if wait == 0 and (self._given_last or self._actions.empty()):
+            self._given_last = False
             return action
         try:
+            self._given_last = True
             return self._actions.get(timeout=wait)
         except queue.Empty:
             return action

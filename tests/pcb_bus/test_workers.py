@@ -93,7 +93,7 @@ def test_what_is_due_by_the_clock_is_done_though_the_queue_is_never_empty(worker
 
 
 def test_what_comes_is_done_though_something_is_always_due(worker: Worker, turns: Turns) -> None:
-    worker.every(0.001, lambda: None)
+    worker.every(0, lambda: None)
     worker.start()
     for number in range(5):
         worker.do(turns.of(str(number)))

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from random import Random
 
+import pymysql
+from support.mariadb import MariaDb
 from support.probe import Probe
 
 from faults.catalogue import fault
@@ -50,8 +52,18 @@ def database(line: FaultLine, rng: Random) -> Iterator[None]:
         with line.disks["database"].full():
             yield
     finally:
-        line.mariadb.start()  # this server may abort when its files cannot grow; elsewhere systemd starts it again
-        line.mariadb.execute(f"{triggers} DROP COLUMN filler")
+        _shrink(line.mariadb, f"{triggers} DROP COLUMN IF EXISTS filler")
+
+
+def _shrink(mariadb: MariaDb, statement: str) -> None:
+    """This server may abort when its files cannot grow, also at this moment; elsewhere systemd starts it again."""
+    try:
+        mariadb.start()
+        mariadb.execute(statement)
+    except pymysql.err.OperationalError:
+        mariadb.kill()
+        mariadb.start()
+        mariadb.execute(statement)
 
 
 @fault("disk full: spool + database away", lasts=(2.0, 4.0), root=True)
