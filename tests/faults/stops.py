@@ -39,7 +39,7 @@ SERVICES: Mapping[str, Sequence[str]] = {
 }
 """By node: the module and its arguments."""
 ENDED_S = 5.0
-_UP_S = 30.0
+_UP_S = 60.0
 _GIVEN_UP_S = 20.0
 _AT_ONCE = 2
 _GATE_MS = 60_000
@@ -72,21 +72,24 @@ def stops(node: str, times: int, broker: Broker, folder: Path, rng: Random) -> I
 
     Args:
         folder: a new one, for what it writes.
-
-    Raises:
-        TimeoutError: it does not come up, or its gate does not fire.
     """
-    topics = Topics()
     for number in range(times):
-        own, since = folder / f"{node}-{number}", now_ns()
-        with Probe(broker, "viewer") as viewer, _running(node, broker, own) as process:
+        yield _start_and_stop(node, broker, folder / f"{node}-{number}", rng)
+
+
+def _start_and_stop(node: str, broker: Broker, folder: Path, rng: Random) -> Stop:
+    topics, since = Topics(), now_ns()
+    with Probe(broker, "viewer") as viewer, _running(node, broker, folder) as process:
+        try:
             _wait_until_up(viewer, str(topics.status(node)), since)
             if node == "actuator":
-                _fire(broker, topics, own / "pins")
-            asked_at = time.monotonic()
-            code = _stop(process, rng)
-            took_s = time.monotonic() - asked_at
-        yield Stop(node, took_s, code, _high(own / "pins"), _last_line(own / "output"))
+                _fire(broker, topics, folder / "pins")
+        except TimeoutError as error:
+            return Stop(node, 0.0, None, (), f"it did not come up: {error}; {_last_line(folder / 'output')}")
+        asked_at = time.monotonic()
+        code = _stop(process, rng)
+        took_s = time.monotonic() - asked_at
+    return Stop(node, took_s, code, _high(folder / "pins"), _last_line(folder / "output"))
 
 
 def run_stops(times: int, seed: int | None, only: Sequence[str] = (), console: Console | None = None) -> int:
