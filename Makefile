@@ -55,11 +55,11 @@ demo:
 		$(call option,LOOK,--look) $(call option,LEFT,--left) $(call option,RIGHT,--right) $(MORE)
 
 test:
-	@deploy/setup.sh dev mosquitto mosquitto_sub mariadbd mariadb-install-db ip openssl
+	@deploy/setup.sh dev mosquitto mosquitto_sub mariadbd mariadb-install-db ip mkfs.ext4 openssl
 	@$(RUN) pytest $(MORE)
 
 test-faults:
-	@deploy/setup.sh dev mosquitto mariadbd mariadb-install-db ip
+	@deploy/setup.sh dev mosquitto mariadbd mariadb-install-db ip mkfs.ext4
 	@PYTHONPATH=tests $(RUN) faults $(call option,BOARDS,--boards) $(call option,SEED,--seed) \
 		$(call option,SEEDS,--seeds) $(call option,STOPS,--stops) $(MORE)
 

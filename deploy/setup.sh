@@ -43,6 +43,7 @@ debian_package_of() {
         mosquitto_sub | mosquitto_pub) echo mosquitto-clients ;;
         mariadbd | mariadb-install-db) echo mariadb-server ;;
         ip) echo iproute2 ;;
+        mkfs.ext4) echo e2fsprogs ;;
         *) echo "$1" ;;
     esac
 }
