@@ -9,7 +9,7 @@ import pytest
 from gpiozero.pins.mock import MockFactory
 from support.gate_line import SHORT_PULSES, GateLine
 from support.peer import until
-from support.probe import Probe, Received
+from support.probe import Received
 from support.recording import lose_everything, recorded, recording
 
 from actuator.gates import open_gates
@@ -25,7 +25,6 @@ from pcb_bus.durable.resending import Pace
 from recorder.tables import Actuation as RecordedActuation
 
 MakeVerdict = Callable[..., Verdict]
-OpenProbe = Callable[..., Probe]
 TAXONOMY = Path(__file__).parents[2] / "config" / "pcb_defects.yaml"
 QUICK = Pace(after_ns=100 * NS_PER_MS, gap_ns=10 * NS_PER_MS)
 HOUR_MS = 3_600_000
@@ -139,10 +138,10 @@ def test_without_a_trigger_the_gate_downstream_stays_silent_and_that_is_told(
     assert line.ever_high == []
 
 
-def test_a_retained_trigger_moves_no_gate(line: GateLine, make_verdict: MakeVerdict, mqtt_probe: OpenProbe) -> None:
+def test_a_retained_trigger_moves_no_gate(line: GateLine, make_verdict: MakeVerdict) -> None:
     trigger = Trigger(board_id="b", triggered_at=now_ns() // NS_PER_MS * NS_PER_MS, source="eye", age_ms=0.0)
     with line.running():
-        mqtt_probe("trigger").publish("pcb/trigger", encode_json(trigger), retain=True)
+        line.eye.publish("pcb/trigger", encode_json(trigger), retain=True)
         line.publish(make_verdict(category="solder", good_for_ms=30_000, trigger=trigger))
         assert line.reports(1)[0].outcome == "rejected"
 
@@ -164,10 +163,8 @@ def named(verdict_id: str, category: str = "scrap") -> UnreportedVerdict:
     return UnreportedVerdict(verdict_id=verdict_id, board_id=f"board-{verdict_id}", category=category)
 
 
-def test_what_the_recorder_misses_is_answered_once_and_truly(
-    line: GateLine, make_verdict: MakeVerdict, mqtt_probe: OpenProbe
-) -> None:
-    recorder = mqtt_probe("recorder")
+def test_what_the_recorder_misses_is_answered_once_and_truly(line: GateLine, make_verdict: MakeVerdict) -> None:
+    recorder = line.recorder
     with line.running():
         waits = make_verdict(category="solder", good_for_ms=30_000, trigger=line.trigger("b"))
         line.publish(waits)
@@ -209,10 +206,10 @@ def test_fires_again_after_the_broker_was_away(line: GateLine, make_verdict: Mak
 
 
 def test_a_report_goes_out_again_until_the_recorder_names_it_also_after_a_restart(
-    line: GateLine, mqtt_probe: OpenProbe, make_verdict: MakeVerdict
+    line: GateLine, make_verdict: MakeVerdict
 ) -> None:
     line.pace = QUICK
-    recorder = mqtt_probe("recorder")
+    recorder = line.recorder
     recorder.subscribe("pcb/resend/actuation")
     with line.running():
         line.publish(make_verdict("a", "unjudged"))
@@ -241,7 +238,7 @@ def late(name: str) -> bytes:
 
 
 def test_fresh_reports_overtake_a_backlog_and_a_full_outbox_is_told_of(
-    line: GateLine, mqtt_probe: OpenProbe, make_verdict: MakeVerdict
+    line: GateLine, make_verdict: MakeVerdict
 ) -> None:
     line.actuator["outbox_rows"] = 201
     outbox = Outbox(line.actuator["outbox"])
@@ -249,7 +246,7 @@ def test_fresh_reports_overtake_a_backlog_and_a_full_outbox_is_told_of(
     for name in names:
         outbox.keep(name, late(name))
     outbox.close()
-    recorder = mqtt_probe("recorder")
+    recorder = line.recorder
     recorder.subscribe("pcb/resend/actuation")
     line.pace = Pace(after_ns=60 * NS_PER_S, gap_ns=10 * NS_PER_MS, batch=3)
     with line.running():

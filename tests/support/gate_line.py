@@ -3,7 +3,7 @@
 import json
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 from gpiozero.pins.mock import MockFactory
 
-from actuator.gates import open_gates
+from actuator.gates import Gate, open_gates
 from actuator.safety import Interlock
 from actuator.service import ActuatorService, rules_of
 from actuator.settings import ActuatorLineSettings
@@ -33,7 +33,8 @@ SHORT_PULSES: dict[str, dict[str, Any]] = {
 class GateLine:
     """A broker, foreign clients beside it, and an actuator that may be started more than once.
 
-    `actuator` is its section of the settings, `gates` its part of the taxonomy.
+    `actuator` is its section of the settings, `gates` its part of the taxonomy; with `watched` gates it drives those,
+    no mock pins. `contact_closed` is how its interlock is at the start; None: it has none.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class GateLine:
         self.gates = SHORT_PULSES
         self.actuator: dict[str, Any] = {"ledger": folder / "ledger.db", "outbox": folder / "outbox.db"}
         self.contact_closed: bool | None = None
+        self.watched: Mapping[int, Gate] | None = None
         self.pace = Pace()
         self._write_taxonomy = write_taxonomy
         self._open_probe = open_probe
@@ -57,7 +59,7 @@ class GateLine:
         """Those beside it connect; again after the broker was away."""
         self.viewer = self._open_probe("viewer")
         self.viewer.subscribe("pcb/actuation", "pcb/status/actuator", "pcb/event/actuator")
-        self.inference = self._open_probe("inference")
+        self.inference, self.eye, self.recorder = map(self._open_probe, ("inference", "trigger", "recorder"))
         self.operator = self._open_probe("operator")
         self.operator.subscribe("pcb/reply/operator/#")
 
@@ -76,7 +78,8 @@ class GateLine:
             # Without a pull: the mock pin shows the other level at first with one.
             interlock = Interlock(CONTACT, "none", "low", 30 * NS_PER_MS, self.pins)
         pins = [plan.pin for plan in rules_of(settings).gates.values()]
-        service = ActuatorService(settings, open_gates(pins, self.pins, active_low=False), self.pace, interlock)
+        gates = self.watched or open_gates(pins, self.pins, active_low=False)
+        service = ActuatorService(settings, gates, self.pace, interlock)
         service.start()
         try:
             assert not connected or service.wait_connected(timeout=10)
@@ -98,9 +101,11 @@ class GateLine:
         """A photo-eye, whose clock is `off_ms` ahead, sees a board."""
         at = (now_ns() // NS_PER_MS + off_ms) * NS_PER_MS - round(age_ms * NS_PER_MS)
         trigger = Trigger(board_id=board, triggered_at=at, source="eye", age_ms=age_ms)
-        with self._open_probe("trigger") as eye:
-            assert eye.publish("pcb/trigger", encode_json(trigger)) < 0x80
+        self.say(trigger)
         return trigger
+
+    def say(self, trigger: Trigger) -> None:
+        assert self.eye.publish("pcb/trigger", encode_json(trigger)) < 0x80
 
     def say_inference(self, state: NodeState) -> None:
         now = now_ns()
