@@ -22,6 +22,7 @@ from faults.campaign import Campaign, Limits, Outcome
 from faults.catalogue import Fault, all_faults
 from faults.line import FaultLine, Means
 from pcb_bus.contract.times import now_ns
+from pcb_bus.errors import BoardlineError
 from simulator.schedule import BARE, Schedule
 
 _PREFIX = "boardline-faults-"
@@ -117,6 +118,8 @@ def _run(choice: Choice, faults: Sequence[Fault], means: Means, console: Console
         with _logging_to(folder / "harness.log"), FaultLine(folder, schedule, means) as line:
             campaign = Campaign(line, Random(run.seed), Limits(choice.boards, choice.recovery_s))
             _show(campaign.run(faults), run.outcomes, console)
+    except (OSError, BoardlineError) as error:
+        console.print(f"seed {run.seed} ended early, the suite itself failed: {error}", markup=False)
     finally:
         if choice.keep or not run.clean:
             _keep(folder, run, console)

@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,6 +104,11 @@ class Probe:
             setattr(extra, name, value)
         info = self.client.publish(topic, payload, qos, retain, extra)
         return self._answer("publish", info.mid).value if qos else 0
+
+    def wait_answered(self, sent: Iterable[mqtt.MQTTMessageInfo], timeout: float = TIMEOUT_S) -> None:
+        """Wait until the broker has answered what `client.publish` was given, over a new connection if need be."""
+        keys = {("publish", each.mid) for each in sent}
+        self._wait(lambda: keys <= self._answers.keys(), timeout, "publish acknowledgement")
 
     def received(self, pattern: str) -> list[Received]:
         """What has come so far on the topics that match."""

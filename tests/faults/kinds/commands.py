@@ -11,7 +11,7 @@ from faults.line import FaultLine
 from faults.operator import LOGIN
 from pcb_bus.contract.codec import encode_json
 
-_DELIVERED_S = 15.0
+_DELIVERED_S = 30.0
 
 Outage = Callable[[FaultLine], AbstractContextManager[None]]
 
