@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.gate_station import WatchedGate
 from support.peer import until
 
-from actuator.gates import close_all, open_gates
+from actuator.gates import GateFault, close_all, open_gates
 from actuator.pulses import Clock, Pulse, PulseResult, Pulses, SafeState
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
 from pcb_bus.errors import CommandFailed
@@ -178,12 +178,17 @@ def test_a_held_pin_stays_high_until_it_is_released_and_has_its_group_alone() ->
     assert [bench.at(now) for now in (449, 450)] == [[22], []]
 
 
+def no_such_pin() -> bool:
+    raise GateFault("no such pin")
+
+
 def test_a_held_pin_that_failed_during_a_pulse_is_held_again() -> None:
     bench = Bench()
     bench.pulses.go_safe(SafeState(held=22))
-    bench.gates[22].broken = True
+    bench.gates[22].others = no_such_pin
     bench.add(pulse("on it", due=0))
-    bench.gates[22].broken = False
+    assert bench.high == []
+    bench.gates[22].others = lambda: False
     assert bench.at(2 * RETRY) == [22]
     bench.pulses.go_safe(SafeState())
     assert bench.at(3 * RETRY) == []

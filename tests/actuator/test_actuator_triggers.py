@@ -122,6 +122,13 @@ def test_a_clock_that_is_slewed_moves_a_pulse_by_a_millisecond_at_most(per_mille
         assert error == pytest.approx(1, abs=1)
 
 
+def test_a_slow_line_with_a_slewed_clock_has_its_moments_too() -> None:
+    eye = Eye()
+    for _ in range(20):
+        eye.off_ms -= 300
+        assert eye.errors_ms(1, after_ms=600_000) == [1]
+
+
 def test_a_longer_way_is_believed_after_three_boards() -> None:
     eye = Eye()
     eye.errors_ms(1, 1, 1)
