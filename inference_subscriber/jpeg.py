@@ -22,8 +22,13 @@ _COEFFICIENTS = 64  # of each component
 # In the data of a scan, FF is followed by 0; or, where the header says so, by one of eight restart markers.
 _ANY_MARKER, _MARKER = re.compile(rb"\xff[^\0\xff]"), re.compile(rb"\xff[^\0\xd0-\xd7\xff]")
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+_ZEROS = re.compile(rb"\0{64,}")  # as a lost packet leaves; with the standard tables no picture has more than 3
+_MOST_CHECKED = 8
+_TABLES = 0xC4
+_STANDARD = bytes.fromhex("10 00 02 01 03 03 02 04 03 05 05 04 04 00 00 01 7d 01")  # codes of luminance, table K.5
 _SPARE = b"\xff\0" * 8  # libjpeg reads up to 64 bits ahead; all ones are the code of nothing
 _NOISE = [Random(seed).randbytes(200).replace(b"\xff", b"\x7f") for seed in range(30, 38)]
+_LAST = _NOISE[0][:8]
 
 
 def decode_jpeg(jpeg: bytes) -> Image:
@@ -61,7 +66,10 @@ def _decode_scan(jpeg: bytes, header: int, *, restarts: bool) -> Image | None:
         numbers = [each[1] % 8 for each in _RESTART.findall(jpeg, start, end)]
         if numbers != [number % 8 for number in range(len(numbers))]:
             return None  # some between them are lost
-    return _decode(jpeg[:end] + _SPARE)
+    if _ZEROS.search(jpeg, start, end) and (_STANDARD in jpeg[:start] or _TABLES not in dict(segments(jpeg))):
+        return None
+    image = _decode(jpeg[:end] + _SPARE)
+    return None if image is None or _has_hole(jpeg, image, [(start, end)]) else image
 
 
 def _decode_scans(jpeg: bytes, header: int | None, components: int) -> Image | None:
@@ -71,15 +79,38 @@ def _decode_scans(jpeg: bytes, header: int | None, components: int) -> Image | N
     """
     seen: set[tuple[int, int]] = set()
     start = end = 0
+    first_bits: list[tuple[int, int]] = []
     while header is not None:
         seen.update(_completed(jpeg, header))
         start = _end_of(jpeg, header)
+        refines = int.from_bytes(jpeg[start - 1 : start]) > 0xF  # the lowest bits: zeros there hide nothing
         header, end = _next_scan(jpeg, start)
+        first_bits += [] if refines else [(start, end)]
     image = _decode(jpeg)
-    if image is None or len(seen) < _COEFFICIENTS * components:
+    if image is None or len(seen) < _COEFFICIENTS * components or _has_hole(jpeg, image, first_bits):
         return None
     again = _decode(jpeg[:end] + _noise(len(_RESTART.findall(jpeg, start, end))) + jpeg[end:])
     return image if np.array_equal(image, again) else None  # type: ignore[arg-type]
+
+
+def _has_hole(jpeg: bytes, image: Image, data: list[tuple[int, int]]) -> bool:
+    """Whether a long run of zeros stands for data that are lost.
+
+    It may be data: with optimised tables, a flat ground is. Then the decoder is at the last byte when the data, or
+    these up to a restart marker, end; behind a hole it has lost its place, and needs more, or leaves some.
+    """
+    stops = {
+        marker.start() if (marker := _RESTART.search(jpeg, zeros.end(), end)) else end
+        for start, end in data
+        for zeros in _ZEROS.finditer(jpeg, start, end)
+    }
+    if not stops or (image == 128).all():  # that grey has a single code, and noise cannot change it
+        return False
+    return any(
+        np.array_equal(image, _decode(jpeg[: stop - len(_LAST)] + _LAST + jpeg[stop:]))  # type: ignore[arg-type]
+        or not np.array_equal(image, _decode(jpeg[:stop] + _NOISE[0] + jpeg[stop:]))  # type: ignore[arg-type]
+        for stop in sorted(stops)[:_MOST_CHECKED]
+    )
 
 
 def _noise(restarts: int) -> bytes:

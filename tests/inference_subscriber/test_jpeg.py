@@ -104,6 +104,40 @@ def test_a_cut_picture_is_one_to_opencv_and_none_to_us(share: float, progressive
     assert reason_of(cut) == "truncated_jpeg"
 
 
+@pytest.mark.parametrize("size", [512, 4096, 1_000_000])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.8])
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        [cv2.IMWRITE_JPEG_RST_INTERVAL, 40],
+        [cv2.IMWRITE_JPEG_OPTIMIZE, 1],
+        [cv2.IMWRITE_JPEG_PROGRESSIVE, 1],
+    ],
+)
+def test_a_picture_with_a_hole_of_zeros_is_cut(options: list[int], share: float, size: int) -> None:
+    jpeg = encode(draw("noise", 320, 240), *options)
+    data, end = data_at(jpeg), len(jpeg) - 2
+    if cv2.IMWRITE_JPEG_PROGRESSIVE in options:
+        end = jpeg.index(b"\xff\xc4", data)  # of the first scan: what comes last are details
+    start = data + round(share * (end - data))
+    stop = min(start + size, end)
+    holed = jpeg[:start] + bytes(stop - start) + jpeg[stop:]
+    assert plain(holed) is not None
+    assert reason_of(holed) == "truncated_jpeg"
+
+
+@pytest.mark.parametrize("grey", [114, 128])
+@pytest.mark.parametrize("progressive", [0, 1])
+@pytest.mark.parametrize("kind", ["flat", "board"])
+def test_a_flat_ground_may_be_coded_as_zeros(kind: str, progressive: int, grey: int) -> None:
+    image = draw(kind, 1280, 960)
+    image[image == 114] = grey
+    jpeg = encode(image, cv2.IMWRITE_JPEG_OPTIMIZE, 1, cv2.IMWRITE_JPEG_PROGRESSIVE, progressive)
+    assert bytes(64) in jpeg[data_at(jpeg) :]
+    assert np.array_equal(decode_jpeg(jpeg), plain(jpeg))  # type: ignore[arg-type]
+
+
 def test_a_progressive_picture_without_its_last_scans_is_cut() -> None:
     jpeg = encode(draw("smooth", 320, 240), cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
     second = jpeg.index(b"\xff\xda", data_at(jpeg))
