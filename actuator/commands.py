@@ -36,7 +36,7 @@ class Commands:
         self._pulses = pulses
         self._ledger = ledger
         self._plans = plans
-        self._written: bool | None = None
+        self._written = pulses.armed
         self._worker = service.worker(thread)
         service.command("arm", self._arm, thread=thread)
         service.command("disarm", self._disarm, urgent=True)
@@ -44,7 +44,7 @@ class Commands:
 
     def _arm(self, request: Request) -> dict[str, Any]:
         """On disk last: an answer that says it failed must be true for ever, also after a crash."""
-        self._ledger.remember_armed(self._pulses.armed)  # whether the disk works
+        self._ledger.probe()
         request.check()
         self._pulses.arm(request.received_at)
         self._worker.do(self.keep_armed)

@@ -20,6 +20,14 @@ CREATE TABLE IF NOT EXISTS verdicts (
 CREATE TABLE IF NOT EXISTS arming (one INTEGER PRIMARY KEY CHECK (one = 1), armed INTEGER NOT NULL);
 """
 _NEW = "INSERT OR IGNORE INTO arming VALUES (1, 1);"
+_OLDER = "SELECT 1 FROM sqlite_schema WHERE name = 'decided'"
+_TAKE_OVER = f"""
+BEGIN;
+{_NEW}
+INSERT OR IGNORE INTO verdicts SELECT verdict_id, 'firing', seen_at, report FROM decided WHERE report IS NOT NULL;
+DROP TABLE decided;
+COMMIT;
+"""
 _FINISH = "UPDATE verdicts SET state = ?, report = ? WHERE verdict_id = ? AND state = 'firing'"
 _MEMORY_NS = 15 * 60 * NS_PER_S
 
@@ -39,6 +47,8 @@ class Ledger:
     def __init__(self, path: Path, *, durable: bool = True, tell: Tell = log.critical) -> None:
         schema = _SCHEMA if path.exists() else _SCHEMA + _NEW
         self._db = open_file(path, schema, "actuator.ledger", durable=durable, tell=tell)
+        if self._db.execute(_OLDER).fetchone():  # of a version before the outbox: its reports are said as they are
+            self._db.executescript(_TAKE_OVER)
 
     def close(self) -> None:
         self._db.close()
@@ -81,6 +91,15 @@ class Ledger:
         with self._using() as db:
             row = db.execute("SELECT armed FROM arming").fetchone()
         return row is not None and bool(row[0])
+
+    def probe(self) -> None:
+        """Write something that says nothing: whether that can be done.
+
+        Raises:
+            OutboxFault: it cannot.
+        """
+        with self._using() as db:
+            db.execute("PRAGMA user_version = 1")
 
     def remember_armed(self, armed: bool) -> None:
         with self._using() as db:

@@ -23,6 +23,7 @@ Pull = Literal["up", "down", "none"]
 Level = Literal["low", "high"]
 _PULLS = {"up": True, "down": False, "none": None}
 _SILENT_NS = 45 * NS_PER_S  # three heartbeats
+_HEARSAY_NS = 20 * NS_PER_S  # what the broker remembers of one that may be long dead: until the next heartbeat
 
 
 @dataclass(slots=True)
@@ -34,11 +35,12 @@ class LineWatch:
 
     def see(self, what: str, *, here: bool, now: int, lasts_ns: int = 0) -> None:
         """A look at `what`; a good one holds for `lasts_ns`. What was never seen is away since its first look."""
-        self._here_until[what] = now + lasts_ns if here else min(self._here_until.get(what, now), now)
+        until = self._here_until.get(what, now)
+        self._here_until[what] = max(until, now + lasts_ns) if here else min(until, now)
 
-    def heard_of_inference(self, *, here: bool, now: int) -> None:
-        """It said so, or the broker did; it goes on for three heartbeats."""
-        self.see("inference is away", here=here, now=now, lasts_ns=_SILENT_NS)
+    def heard_of_inference(self, *, here: bool, now: int, live: bool = True) -> None:
+        """It said so, which holds for three heartbeats; or the broker remembers that it did."""
+        self.see("inference is away", here=here, now=now, lasts_ns=_SILENT_NS if live else _HEARSAY_NS)
 
     def lost(self, now: int) -> str:
         """What is lost, in words; empty when the line is there."""

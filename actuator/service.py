@@ -2,7 +2,7 @@
 
 import atexit
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -69,6 +69,7 @@ class ActuatorService:
         self._watch = LineWatch(ms_to_ns(own.safe_state.after_ms))
         self._safe = own.safe(rules)
         self._complaints = Throttle(interval_s=30)
+        self._unreported: list[UnreportedVerdict] = []
         self._declare(rules)
 
     def start(self) -> None:
@@ -100,9 +101,7 @@ class ActuatorService:
     def _declare(self, rules: Rules) -> None:
         service, topics = self._service, self._service.topics
         service.on(topics.verdict, None, self._verdicts.judge, thread=_DECIDING, queue=2000)
-        service.on(
-            topics.unreported, Unreported, lambda each, _: self._answer(iter(each.verdicts)), thread=_DECIDING, queue=16
-        )
+        service.on(topics.unreported, Unreported, self._on_unreported, thread=_DECIDING, queue=1)
         service.every(1.0, self._look, thread=_DECIDING)
         self._watch.heard_of_inference(here=False, now=time.monotonic_ns())
         service.on(topics.status("inference"), NodeStatus, self._on_inference, thread=None, retained=True)
@@ -118,8 +117,9 @@ class ActuatorService:
         if not self._moments.note(trigger, time.monotonic_ns()):
             self._service.session.complain("late trigger", f"a trigger of {trigger.source} was held up on its way")
 
-    def _on_inference(self, status: NodeStatus, _: Delivery) -> None:
-        self._watch.heard_of_inference(here=status.state != "offline", now=time.monotonic_ns())
+    def _on_inference(self, status: NodeStatus, delivery: Delivery) -> None:
+        now = time.monotonic_ns()
+        self._watch.heard_of_inference(here=status.state != "offline", now=now, live=not delivery.retain)
 
     # On the thread of the safety
 
@@ -148,18 +148,23 @@ class ActuatorService:
 
     # On the thread that decides
 
-    def _answer(self, unreported: Iterator[UnreportedVerdict]) -> None:
+    def _on_unreported(self, unreported: Unreported, _: Delivery) -> None:
+        """The newest list holds."""
+        busy, self._unreported = bool(self._unreported), list(unreported.verdicts)
+        if not busy:
+            self._answer_next()
+
+    def _answer_next(self) -> None:
         """One at a time: a fresh verdict does not wait for all of them."""
-        named = next(unreported, None)
-        if named is not None:
-            self._verdicts.answer(named)
-            self._worker.do(lambda: self._answer(unreported))
+        if self._unreported:
+            self._verdicts.answer(self._unreported.pop(0))
+            self._worker.do(self._answer_next)
 
     def _look(self) -> None:
         self._verdicts.look()
         self._commands.keep_armed()
-        fault = "the ledger fails: no gate fires" if self._verdicts.fault else ""
-        self._service.fault("ledger", fault, "critical", "the ledger works again", reason=self._verdicts.fault)
+        fault = "ledger or outbox fails: no gate fires" if self._verdicts.fault else ""
+        self._service.fault("ledger", fault, "critical", "ledger and outbox work again", reason=self._verdicts.fault)
 
     def publish(self, report: bytes) -> None:
         """Say a report."""

@@ -1,7 +1,7 @@
 """From a verdict to its report: decide, write down, pulse, report. One outcome for each verdict, whatever happens."""
 
 import logging
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -24,6 +24,7 @@ from pcb_bus.runtime.metrics import NOT_KEPT
 log = logging.getLogger(__name__)
 
 _IN_MIND = 10_000
+_LATEST = 200  # decided here: known although the disk fails
 _WRITTEN_AT_ONCE = 20  # a fresh verdict waits for no more
 _MAX_LATENCY_MS = 3_600_000.0
 _NAMED_IN_EVENT = 20
@@ -95,9 +96,10 @@ class Verdicts:
         self._clock = clock or Clock()
         self._under_way: dict[str, _UnderWay] = {}
         self._in_mind: OrderedDict[str, Actuation] = OrderedDict()
+        self._latest: deque[str] = deque(maxlen=_LATEST)
         self._recovered = False
         self.fault = ""
-        """Why nothing can be written down; empty when it can."""
+        """Why ledger or outbox cannot be used; empty when they can."""
 
     def judge(self, delivery: Delivery) -> None:
         """Deal with what came on `pcb/verdict`, whatever it is."""
@@ -167,8 +169,9 @@ class Verdicts:
         try:
             self._recover()
             self._ledger.forget_old(self._clock.wall())
+            self._outbox.knows("")
             if self.fault:
-                self._ledger.remember_armed(self._pulses.armed)  # whether there is room
+                self._ledger.probe()
             self.fault = ""
         except OutboxFault as fault:
             self.fault = str(fault)
@@ -197,6 +200,7 @@ class Verdicts:
         return (
             verdict_id in self._under_way
             or verdict_id in self._in_mind
+            or verdict_id in self._latest
             or self._ledger.report_of(verdict_id) is not None
             or self._outbox.knows(verdict_id)
         )
@@ -235,6 +239,7 @@ class Verdicts:
     def _report(self, report: Actuation) -> None:
         """Write an outcome down, or keep it in mind until that can be done; then say it."""
         metrics.OUTCOMES.labels(report.outcome).inc()
+        self._latest.append(report.verdict_id)
         try:
             self._write_down(report)
         except OutboxFault as fault:

@@ -44,6 +44,11 @@ class Receipts:
             self._changed.notify_all()
         done(failure)
 
+    def begin(self) -> None:
+        """A new connection: an answer that nobody expected by now was to a message of the one before."""
+        with self._changed:
+            self._early.clear()
+
     def forget_unsent(self) -> None:
         """The connection is gone, and with it every QoS 0 message that was not sent."""
         with self._changed:

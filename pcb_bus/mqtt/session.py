@@ -80,7 +80,8 @@ class Subscription:
     @property
     def options(self) -> SubscribeOptions:
         handling = SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE if self.retained else SubscribeOptions.RETAIN_DO_NOT_SEND
-        return SubscribeOptions(qos=self.qos, retainAsPublished=True, retainHandling=handling)
+        # Where it is wanted, the flag says that the broker remembered it; elsewhere, that its sender had it retained.
+        return SubscribeOptions(qos=self.qos, retainAsPublished=not self.retained, retainHandling=handling)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +294,7 @@ class MqttSession:
         if reason.is_failure:
             self._refused(reason)
             return
+        self._receipts.begin()
         with self._epoch_lock:
             self._epoch = object()
         self._max_packet = min(MAX_PACKET_BYTES, getattr(properties, "MaximumPacketSize", MAX_PACKET_BYTES))

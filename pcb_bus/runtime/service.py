@@ -137,6 +137,7 @@ class Service:
         self._workers: dict[str, Worker] = {}
         self._loops: dict[str, threading.Thread] = {}
         self._commands: dict[str, Callable[[_Asked], None]] = {}
+        self._urgent: set[str] = set()
         self._faults = Throttle(interval_s=30)
         self._leaving = False
         self._told = threading.Lock()
@@ -190,7 +191,7 @@ class Service:
         put = handle if thread is None else self.worker(thread).lane(queue, handle, partial(self._dropped, name))
 
         def arrive(delivery: Delivery) -> None:
-            if delivery.payload or not delivery.retain:  # an empty one clears what was retained, and says nothing
+            if delivery.payload or not (delivery.retain or retained):  # an empty one clears what was retained
                 put(delivery)
             elif manual_ack:
                 delivery.ack()
@@ -205,7 +206,8 @@ class Service:
     def command(self, name: str, handler: CommandHandler, *, thread: str = _COMMANDS, urgent: bool = False) -> None:
         """Answer `name` with what `handler(request)` returns; a `BoardlineError` or `ValueError` is an error reply.
 
-        Whatever is retained or expired is refused. `urgent`: obeyed on the network thread, always and however old.
+        Whatever is retained or expired is refused. `urgent`: obeyed on the network thread, however old, and whatever
+        else is wrong with the message.
         """
 
         def obey(asked: _Asked) -> None:
@@ -222,10 +224,13 @@ class Service:
                 raise
 
         self._commands[name] = obey if urgent else self.worker(thread).lane(100, obey, self._too_busy)
+        self._urgent |= {name} if urgent else set()
 
     def worker(self, name: str) -> Worker:
         """The thread of that name."""
-        return self._workers.setdefault(name, Worker(name, self._tell_fault))
+        if name not in self._workers:
+            self._workers[name] = Worker(name, self._tell_fault)
+        return self._workers[name]
 
     def run(self, name: str, loop: Action) -> None:
         """Start a thread with the service that ends by itself when it should; if it dies, the process ends too."""
@@ -307,8 +312,10 @@ class Service:
             command = decode_json(Command, delivery.payload)
         except MessageRejected as rejection:
             self.session.reject("command", rejection)
-            self._reply(delivery, CommandReply(error=str(rejection)))
-            return
+            if (name := _name_in(delivery.payload)) not in self._urgent:
+                self._reply(delivery, CommandReply(error=str(rejection)))
+                return
+            command = Command(command=name)  # whatever else is wrong with it
         obey, now = self._commands.get(command.command), time.monotonic_ns()
         if obey is None:
             known = ", ".join(sorted(self._commands))
@@ -326,6 +333,18 @@ class Service:
         topic = delivery.response_topic
         if topic and re.fullmatch(rf"{re.escape(self.topics.root)}/reply/[^+#\0]+", topic):
             self.session.publish(topic, encode_json(reply), correlation=delivery.correlation)
+
+
+def _name_in(payload: bytes) -> str:
+    """The command that a message names which breaks the contract otherwise; empty if it names none."""
+
+    class Named(WireModel):
+        command: str
+
+    try:
+        return Named.model_validate_json(payload).command
+    except ValidationError:
+        return ""
 
 
 def _version() -> str:

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 from support.gate_line import GateLine, hung_disk
-from support.gate_station import Station
+from support.gate_station import PATIENT, Station
 from support.peer import Peer, broker_settings, until
 
-from pcb_bus.contract.messages import Verdict
+from pcb_bus.contract.messages import Command, Verdict
 from pcb_bus.contract.times import NS_PER_S, now_ns, to_rfc3339
 from pcb_bus.contract.topics import Topics
 from pcb_bus.errors import CommandFailed
 from pcb_bus.mqtt.requests import Requester
+from pcb_bus.runtime.service import Request
 from pcb_bus.runtime.workers import Worker
 
 MakeVerdict = Callable[..., Verdict]
@@ -77,6 +78,24 @@ def test_a_crash_in_the_middle_of_an_arm_leaves_the_gates_disarmed(
     monkeypatch.setattr(bench.pulses, "arm", crash)
     with pytest.raises(KeyboardInterrupt):
         bench.ask("arm")
+    assert not armed_after_a_crash(bench)
+
+
+def test_a_disarm_while_an_arm_waits_for_the_disk_outlives_a_restart(
+    bench: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two arms in a row: the gates are armed by the first, which is not written down yet, as the second one waits."""
+    bench.ask("disarm")
+    bench.pulses.arm(bench.monotonic)
+    written = bench.ledger.probe
+
+    def hang() -> None:
+        written()
+        bench.pass_time(1)
+        bench.commands._disarm(Request(Command(command="disarm"), bench.monotonic, PATIENT))
+
+    monkeypatch.setattr(bench.ledger, "probe", hang)
+    assert "disarmed after" in bench.ask("arm")
     assert not armed_after_a_crash(bench)
 
 

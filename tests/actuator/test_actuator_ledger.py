@@ -1,8 +1,10 @@
 import logging
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -165,3 +167,17 @@ def test_kill_9_at_any_moment_forgets_no_verdict_whose_pin_went_high(tmp_path: P
     assert [number for number in begun if ledger.report_of(f"v{number}") is None] == []
     assert {f"v{number}" for number in begun[:-1] if number % 3 == 0} <= ledger.firing().keys()
     ledger.close()
+
+
+def test_a_ledger_of_before_the_outbox_keeps_its_reports_and_stays_armed(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(
+            "CREATE TABLE decided (place INTEGER PRIMARY KEY, verdict_id TEXT UNIQUE, seen_at INTEGER, report BLOB);"
+            "CREATE TABLE arming (one INTEGER PRIMARY KEY CHECK (one = 1), armed INTEGER NOT NULL);"
+            "INSERT INTO decided VALUES (1, 'waits', 1, CAST('its report' AS BLOB)), (2, 'recorded', 2, NULL);"
+        )
+    for _ in range(2):
+        with closing(Ledger(path)) as ledger:
+            assert ledger.firing() == {"waits": b"its report"}
+            assert ledger.armed()

@@ -225,12 +225,27 @@ def test_nothing_fires_on_the_word_of_an_inference_that_nobody_knows(line: GateL
 
 
 def test_an_inference_without_heartbeats_is_away(line: GateLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("actuator.safety._SILENT_NS", 200 * NS_PER_MS)
+    for length in ("_SILENT_NS", "_HEARSAY_NS"):
+        monkeypatch.setattr(f"actuator.safety.{length}", 200 * NS_PER_MS)
+    line.actuator["safe_state"] = STOP
+    line.say_inference("online")
+    with line.running():
+        line.say_inference("degraded")
+        line.wait_event(AWAY)
+        line.say_inference("degraded")
+        line.wait_event("the line is back")
+
+
+def test_what_the_broker_remembers_of_inference_holds_for_less_than_what_it_says_itself(
+    line: GateLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power cut the broker comes back with the `online` of one that is dead."""
+    monkeypatch.setattr("actuator.safety._HEARSAY_NS", 200 * NS_PER_MS)
     line.actuator["safe_state"] = STOP
     line.say_inference("online")
     with line.running():
         line.wait_event(AWAY)
-        line.say_inference("degraded")
+        line.say_inference("online")
         line.wait_event("the line is back")
 
 
@@ -347,13 +362,13 @@ def test_a_disk_that_takes_nothing_fires_nothing_and_recovers_by_itself(
         refuse_writes(service, "ON")
         line.publish(make_verdict("unwritten"))
         assert line.outcomes(1) == [("unwritten", "rejected")]
-        line.wait_event("the ledger fails: no gate fires")
-        line.wait_state("degraded", "the ledger fails")
+        line.wait_event("ledger or outbox fails: no gate fires")
+        line.wait_state("degraded", "ledger or outbox fails")
         assert line.ask("disarm")["result"] == {"armed": False}
         line.wait_state("a restart may forget whether the gates are armed")
         assert "cannot be used" in line.ask("arm")["error"]
         refuse_writes(service, "OFF")
-        line.wait_event("the ledger works again")
+        line.wait_event("ledger and outbox work again")
         assert line.ask("arm")["result"] == {"armed": True}
         line.wait_state("online")
         line.publish(make_verdict("written"))

@@ -14,6 +14,7 @@ from support.gate_station import RULES, START, Station
 from pcb_bus.contract.codec import MAX_JSON_BYTES, encode_json
 from pcb_bus.contract.messages import Trigger, Verdict
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
+from pcb_bus.errors import OutboxFault
 
 MakeVerdict = Callable[..., Verdict]
 YEAR_2200 = "2199-12-31T23:59:59.999Z"
@@ -339,7 +340,7 @@ def test_a_disk_that_cannot_be_read_changes_no_outcome_that_is_written(
     path = bench.folder / "ledger.db"
     bench.ledger._db.close()
     bench.judge(make_verdict(at=START))
-    assert (len(bench.begun), bench.outcomes[-1]) == (1, "rejected")
+    assert (len(bench.begun), bench.outcomes[-1]) == (1, "duplicate")
     bench.ledger._db = sqlite3.connect(path, isolation_level=None)
     bench.look()
     bench.unreported(make_verdict(at=START))
@@ -468,3 +469,23 @@ def test_hostile_but_legal_values_have_one_outcome_and_a_sound_report(
     bench.step()
     assert not any(gate.is_on for gate in bench.gates.values())
     bench.close()
+
+
+def test_an_outbox_that_cannot_be_read_is_a_fault_and_refuses_no_repeat_of_what_fired(
+    bench: Station, make_verdict: MakeVerdict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: str) -> bool:
+        raise OutboxFault("malformed")
+
+    bench.judge(make_verdict("fired", at=START))
+    bench.step()
+    monkeypatch.setattr(bench.outbox, "knows", fail)
+    monkeypatch.setattr(bench.ledger, "report_of", fail)
+    bench.judge(make_verdict("fresh", at=START))
+    bench.judge(make_verdict("fired", at=START))
+    bench.look()
+    assert bench.outcomes == ["fired", "rejected", "duplicate"]
+    assert bench.verdicts.fault == "malformed"
+    monkeypatch.undo()
+    bench.look()
+    assert bench.verdicts.fault == ""

@@ -572,16 +572,16 @@ def test_a_command_is_not_carried_out_after_its_time(
 
 
 @pytest.mark.parametrize(
-    ("expiry", "expires_in_s", "waits_s", "obeyed"),
+    ("lives_s", "waits_s", "obeyed"),
     [
-        (None, None, 4.5, 1),
-        (None, None, 5, 0),
-        (30, None, 5, 1),
-        (2, None, 3, 0),
-        (None, 30, 8, 1),
-        (None, 30, 31, 0),
-        (30, 10, 12, 0),
-        (10, 30, 12, 0),
+        ((None, None), 4.5, 1),
+        ((None, None), 5, 0),
+        ((30, None), 5, 1),
+        ((2, None), 3, 0),
+        ((None, 30), 8, 1),
+        ((None, 30), 31, 0),
+        ((30, 10), 12, 0),
+        ((10, 30), 12, 0),
     ],
 )
 def test_a_command_that_waited_for_longer_than_its_asker_is_not_carried_out(
@@ -590,8 +590,7 @@ def test_a_command_that_waited_for_longer_than_its_asker_is_not_carried_out(
     operator: Operator,
     blockade: Blockade,
     let_pass: Callable[[float], None],
-    expiry: int | None,
-    expires_in_s: int | None,
+    lives_s: tuple[int | None, int | None],
     waits_s: float,
     obeyed: int,
 ) -> None:
@@ -601,6 +600,7 @@ def test_a_command_that_waited_for_longer_than_its_asker_is_not_carried_out(
 
     launch(declare)
     operator.send("block")
+    expiry, expires_in_s = lives_s
     expires_at = None if expires_in_s is None else now_ns() + expires_in_s * NS_PER_S
     operator.send("arm", expires_at=expires_at, expiry_s=expiry)
     operator.send("disarm")
@@ -727,3 +727,25 @@ def test_an_outbox_whose_disk_hangs_makes_the_node_degraded(
         launch(lambda service: resend(service, "trigger", outbox, QUICK))
         with outbox._lock:  # as a thread that writes, and waits for the disk
             viewer.wait_for(STATUS, lambda each: b"outbox is stuck" in each.payload)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"command": "disarm"}',
+        b'{"v": 1, "command": "disarm", "expires_at": "soon"}',
+        b'{"v": 2, "command": "disarm"}',
+    ],
+)
+def test_an_urgent_command_is_obeyed_though_something_else_is_wrong_with_it(
+    launch: Launch, gates: Gates, mqtt_probe: OpenProbe, payload: bytes
+) -> None:
+    launch(gates.declare)
+    probe = mqtt_probe("operator")
+    probe.subscribe("pcb/reply/operator")
+    for each in (payload.replace(b"disarm", b"arm"), payload):
+        probe.publish("pcb/command/edge-left", each, ResponseTopic="pcb/reply/operator")
+    refused, obeyed = probe.wait_for_count("pcb/reply/operator", 2)[:2]
+    assert decode_json(CommandReply, refused.payload).error
+    assert decode_json(CommandReply, obeyed.payload).error is None
+    assert (gates.armed, gates.disarmed) == (0, 1)

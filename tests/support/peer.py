@@ -5,9 +5,8 @@ from collections.abc import Callable
 
 from broker import Broker
 from pcb_bus.mqtt.session import MqttSession, SessionOptions, Subscription
-from pcb_bus.runtime.settings import with_credentials
 from pcb_bus.runtime.queues import Inbox
-from pcb_bus.runtime.settings import BrokerSettings
+from pcb_bus.runtime.settings import BrokerSettings, with_credentials
 
 WAIT_S = 10.0
 
