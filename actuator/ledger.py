@@ -29,7 +29,7 @@ DROP TABLE decided;
 COMMIT;
 """
 _FINISH = "UPDATE verdicts SET state = ?, report = ? WHERE verdict_id = ? AND state = 'firing'"
-_MEMORY_NS = 15 * 60 * NS_PER_S
+_MEMORY_NS = 30 * 60 * NS_PER_S  # longer than the settings let a verdict be fresh
 
 
 class Ledger:
