@@ -34,6 +34,7 @@ class ResendParams(WireModel):
 
 @dataclass(frozen=True, slots=True)
 class _Resend:
+    request: Request
     params: ResendParams
     frame_id: Future[str] = field(default_factory=Future)
 
@@ -77,13 +78,15 @@ class OnTrigger:
         self._wake()
 
     def _on_resend(self, request: Request) -> dict[str, Any]:
-        resend = _Resend(request.read(ResendParams))
+        resend = _Resend(request, request.read(ResendParams))
         self._resends.put(resend)
         self._wake()
         try:
             return {"frame_id": resend.frame_id.result(_REPLY_S)}
         except NotInTime:
-            raise CommandFailed("the edge is too busy") from None
+            if resend.frame_id.cancel():
+                raise CommandFailed("the edge is too busy: the frame is not sent again") from None
+            return {"frame_id": resend.frame_id.result()}  # it is being sent just now
 
     # On the mode's own thread
 
@@ -115,7 +118,16 @@ class OnTrigger:
         )
 
     def _answer_resend(self, resend: _Resend, pictures: Sequence[Picture]) -> None:
-        board_id, triggered_at = resend.params.board_id, resend.params.triggered_at
+        if not resend.frame_id.set_running_or_notify_cancel():
+            return  # whoever asked was told that it is not carried out
+        try:
+            resend.request.check()
+            resend.frame_id.set_result(self._resend(resend.params, pictures))
+        except CommandFailed as refusal:
+            resend.frame_id.set_exception(refusal)
+
+    def _resend(self, params: ResendParams, pictures: Sequence[Picture]) -> str:
+        board_id, triggered_at = params.board_id, params.triggered_at
         frame_id = self._sender.resend(board_id, triggered_at)
         if frame_id is None and triggered_at is not None:
             decision = self._pending.decide_now((board_id, triggered_at), [each.captured_at for each in pictures])
@@ -123,6 +135,5 @@ class OnTrigger:
                 frame_id = self._sender.send(pictures[decision.index], (board_id, triggered_at))
         metrics.RESENDS.labels("nothing" if frame_id is None else "sent").inc()
         if frame_id is None:
-            resend.frame_id.set_exception(CommandFailed(f"no frame of board {board_id!r}"))
-        else:
-            resend.frame_id.set_result(frame_id)
+            raise CommandFailed(f"no frame of board {board_id!r}")
+        return frame_id
