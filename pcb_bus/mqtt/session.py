@@ -126,6 +126,7 @@ class MqttSession:
         self._epoch: object | None = None  # another one for each connection
         self._greeting: int | None = None  # the subscribe that this connection began with
         self._connected = threading.Event()
+        self._was_connected = False
         metrics.CONNECTED.labels(client_id).set_function(self._connected.is_set)
         self._stopping = threading.Event()
         self._max_packet = MAX_PACKET_BYTES
@@ -217,7 +218,8 @@ class MqttSession:
                 self._expect(info.mid, qos, kind, on_done)
                 return True
         metrics.DROPPED.labels(kind, refusal).inc()
-        self.complain(refusal, f"not sent: {kind} ({refusal})")
+        if self._was_connected or refusal != "not_connected":  # before, that there is no broker says enough
+            self.complain(refusal, f"not sent: {kind} ({refusal})")
         return False
 
     # Inside
@@ -311,6 +313,7 @@ class MqttSession:
                 return  # gone already
             self._greeting = None
             self._connected.set()
+            self._was_connected = True
         for callback in self._on_up:
             self._guard("on_up", callback)
 

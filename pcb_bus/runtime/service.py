@@ -168,7 +168,7 @@ class Service:
         Args:
             thread: whose turn it is, made by its name; None: the network's, where it arrives, which waits for nothing.
             queue: how many may wait; then the oldest is dropped and counted.
-            retained: what the broker retains is wanted; elsewhere it is refused, being no news.
+            retained: what the broker retains is wanted; elsewhere it is refused.
             manual_ack: the handler's owner acknowledges, once the message is safe.
         """
         name = metrics.kind_of(str(topic), self.topics.root)
@@ -178,7 +178,7 @@ class Service:
                 if kind is None:
                     handler(delivery)
                 elif delivery.retain and not retained:
-                    raise MessageRejected("retained", f"a retained {name} is no news")
+                    raise MessageRejected("retained", f"retained {name} messages are ignored")
                 else:
                     handler(decode_json(kind, delivery.payload), delivery)
             except Exception as error:
@@ -298,7 +298,7 @@ class Service:
         text = f"{type(error).__name__}: {error}"
         held = self._faults.admit(thread, text)
         if held is not None:
-            self.event("error", f"a fault in {thread}: it goes on without what it was at", error=text, more=held)
+            self.event("error", f"an error in {thread}: what it was working on was skipped", error=text, more=held)
 
     def _look_at_workers(self) -> None:
         for name, worker in self._workers.items():

@@ -281,7 +281,7 @@ def test_a_message_is_read_before_its_handler_sees_it(launch: Launch, mqtt_probe
 
 
 @pytest.mark.parametrize("thread", ["worker", None])
-def test_what_is_retained_is_no_news_unless_it_is_wanted(
+def test_what_is_retained_is_ignored_unless_it_is_wanted(
     launch: Launch, mqtt_probe: OpenProbe, thread: str | None
 ) -> None:
     wanted: list[Delivery] = []
@@ -366,7 +366,7 @@ def test_a_fault_in_a_handler_is_counted_and_told_and_the_next_message_is_heard(
     for payload in (b"bad", b"good"):
         sender.publish("pcb/trigger", payload)
     event = decode_json(Event, viewer.wait_for(EVENT).payload)
-    assert (event.level, event.message) == ("error", "a fault in boards: it goes on without what it was at")
+    assert (event.level, event.message) == ("error", "an error in boards: what it was working on was skipped")
     assert event.details["error"] == "LookupError: a fault of ours"
     until(lambda: heard == [b"good"])
     assert counted("handler_errors", kind="boards") == before + 1

@@ -219,6 +219,19 @@ def test_frames_are_refused_while_the_broker_is_away(peer: OpenPeer, broker: Bro
     assert counted("messages_dropped", kind="frame", reason="not_connected") == before + 1
 
 
+def test_that_nothing_is_sent_is_told_once_a_connection_was_there(
+    peer: OpenPeer, broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = MqttSession("pcb-edge-left", broker_settings(broker, "edge-left"))
+    assert not first.publish(TOPICS.frame("left"), b"jpeg", qos=0)
+    assert "not sent" not in caplog.text
+    edge = peer("edge-left")
+    broker.stop()
+    until(lambda: not edge.session.connected)
+    assert not edge.session.publish(TOPICS.frame("left"), b"jpeg", qos=0)
+    assert "not sent: frame (not_connected)" in caplog.text
+
+
 def test_frames_are_refused_while_the_network_is_slow(peer: OpenPeer, broker: Broker) -> None:
     edge = peer("edge-left")
     frame = bytes(1_000_000)
