@@ -1,7 +1,7 @@
 """Commands that nobody may obey: retained ones, and those whose asker was told that they failed, or has given up."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from random import Random
 
 from support.probe import Probe
@@ -37,9 +37,7 @@ def _across(name: str, lasts: tuple[float, float], outage: Outage, *, root: bool
             with outage(line):
                 sent = line.operator.ask_in_vain(rng, foreign)
                 yield
-            for each in sent:  # the foreign client says it again once it can
-                with suppress(RuntimeError):  # it knew that it was cut off as it was asked, and does so all the same
-                    each.wait_for_publish(_DELIVERED_S)
+            foreign.wait_answered(sent, _DELIVERED_S)  # it says it again once it can
 
     fault(f"commands: {name}", lasts=lasts, root=root)(ask)
 
