@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.gate_station import START, Station
@@ -179,7 +180,8 @@ def run_in_memory(kinds: list[tuple[int, str, int]], happenings: list[Happening]
 SIX = [(0, "solder", 60_000), (0, "component", 60_000), *[(0, "scrap", 60_000)] * 4]
 
 
-@settings(max_examples=600, deadline=None)
+@pytest.mark.timeout(300)
+@settings(max_examples=400, deadline=None)
 @example(
     kinds=SIX,
     happenings=[("seen", 0), ("pass", 950), ("step", 0), ("gate", 1), ("step", 0), ("pass", 400), ("step", 0)],
@@ -198,6 +200,7 @@ def test_no_verdict_fires_twice_late_or_disarmed_and_each_has_one_outcome(
     run_in_memory(kinds, happenings, make_verdict)
 
 
+@pytest.mark.timeout(300)
 @settings(max_examples=300, deadline=None)
 @given(
     kinds=KINDS,

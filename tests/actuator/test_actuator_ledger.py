@@ -64,7 +64,7 @@ def test_what_is_done_is_forgotten_once_it_cannot_be_fresh_and_what_is_not_stays
         ledger.begin(name, b"crashed", now=minute * MINUTE)
     ledger.finish("old", b"fired")
     ledger.finish("young", b"fired")
-    ledger.forget_old(16 * MINUTE + 1)
+    ledger.forget_old(31 * MINUTE + 1)
     found = {name: ledger.report_of(name) for name in ("old", "unknown", "young")}
     assert found == {"old": None, "unknown": b"crashed", "young": b"fired"}
 

@@ -114,7 +114,7 @@ def test_a_repeat_after_the_ledger_forgot_is_known_from_the_outbox(bench: Statio
     bench.judge(make_verdict(at=START))
     bench.step()
     bench.record()
-    bench.pass_time(16 * 60_000)
+    bench.pass_time(31 * 60_000)
     bench.look()
     assert bench.ledger.report_of("v1") is None
     bench.judge(make_verdict(at=bench.now))
