@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from pcb_bus.contract.codec import decode_json
-from pcb_bus.contract.messages import NodeState, NodeStatus, Verdict
+from pcb_bus.contract.messages import NodeStatus, Verdict
 from pcb_bus.contract.topics import Topics, exactly
 from pcb_bus.errors import MessageRejected
 from pcb_bus.mqtt.session import Delivery, MqttSession, Subscription
@@ -45,11 +45,11 @@ class Witness:
             there = {name for name, status in self._nodes.items() if status.state != "offline"}
         return nodes - there
 
-    def state(self, node: str) -> NodeState | None:
-        """What it said of itself last; None if it has said nothing yet."""
+    def trouble(self, node: str) -> str:
+        """What it says is wrong with it; nothing while it says that it is well, or has said nothing yet."""
         with self._changed:
             status = self._nodes.get(node)
-        return None if status is None else status.state
+        return status.detail if status is not None and status.state == "degraded" else ""
 
     def wait_until(self, condition: Callable[[], bool], timeout: float) -> bool:
         """Look at each news, and now and then without; whether it came true within `timeout` seconds."""

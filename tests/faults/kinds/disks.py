@@ -81,9 +81,10 @@ def _hanging(disk: str, node: str) -> Callable[[FaultLine, Random], Iterator[Non
     return hang
 
 
-def _wait_until_told(line: FaultLine, node: str) -> None:
-    if not line.witness.wait_until(lambda: line.witness.state(node) == "degraded", _TOLD_S):
-        raise NotAsPromised(f"{node} does not say that its disk hangs")
+def _wait_until_told(line: FaultLine, node: str, of: str = "hang") -> None:
+    """Wait until a node says that it is degraded, and why."""
+    if not line.witness.wait_until(lambda: of in line.witness.trouble(node), _TOLD_S):
+        raise NotAsPromised(f"{node} says nothing of a {of}, only: {line.witness.trouble(node) or 'nothing'}")
 
 
 def _hanging_and_killed(disk: str, node: str) -> Callable[[FaultLine, Random], Iterator[None]]:
@@ -105,7 +106,7 @@ for _disk, _node in THAT_HANG.items():
 @fault("disk hangs: spool + database away", lasts=(0.0, 2.0), loop=True)
 def hanging_spool_needed(line: FaultLine, rng: Random) -> Iterator[None]:
     with line.hanging("spool"), line.to_database.unplugged():
-        _wait_until_told(line, "recorder")
+        _wait_until_told(line, "recorder", of="database")
         yield
 
 
