@@ -167,4 +167,4 @@ class AlertDesk:
             if raised:
                 self._say(alert.level, alert.message, **about)
             else:
-                self._say("info", f"over: {alert.message}", **about)
+                self._say("info", f"back to normal: {alert.message}", **about)

@@ -44,7 +44,7 @@ def test_an_alert_is_a_row_until_it_is_over(engine: Engine) -> None:
     desk.resolve("disk", "images")
     desk.write()
     assert rows(engine) == [("disk", "images", False)]
-    assert desk.told == [("error", "10 MB are free", "raised"), ("info", "over: 10 MB are free", "resolved")]
+    assert desk.told == [("error", "10 MB are free", "raised"), ("info", "back to normal: 10 MB are free", "resolved")]
 
 
 def test_a_restart_neither_raises_twice_nor_forgets_to_resolve(engine: Engine) -> None:
@@ -57,7 +57,7 @@ def test_a_restart_neither_raises_twice_nor_forgets_to_resolve(engine: Engine) -
     assert after.told == []
     after.resolve("node", "edge")
     after.write()
-    assert after.told == [("info", "over: edge is offline", "resolved")]
+    assert after.told == [("info", "back to normal: edge is offline", "resolved")]
     assert rows(engine) == [("node", "edge", False)]
 
 
@@ -69,7 +69,7 @@ def test_what_was_over_before_the_rows_were_read_back_is_resolved(engine: Engine
     after.resolve("node", "edge")
     after.write()
     assert rows(engine) == [("node", "edge", False)]
-    assert after.told == [("info", "over: edge is offline", "resolved")]
+    assert after.told == [("info", "back to normal: edge is offline", "resolved")]
 
 
 def test_without_its_tables_it_tells_at_once_and_writes_later(url: URL) -> None:

@@ -160,10 +160,10 @@ def test_a_node_that_is_gone_and_back(start: Start, viewer: Probe, mqtt_probe: O
     start()
     wait_state(viewer, "online", after)
     say_state(inference, "inference", "online")
-    wait_event(viewer, "over: inference is offline")
+    wait_event(viewer, "back to normal: inference is offline")
     until(lambda: alerts(url) == [("node_offline", "inference", False)])
     assert len([event for event in viewer.received(EVENTS) if says(event) == "inference is offline"]) == 1
-    until(lambda: ("over: inference is offline",) in read(url, SystemLog.message))
+    until(lambda: ("back to normal: inference is offline",) in read(url, SystemLog.message))
 
 
 def test_a_node_that_leaves_the_line_has_no_alert(start: Start, viewer: Probe, mqtt_probe: OpenProbe, url: URL) -> None:
@@ -172,7 +172,7 @@ def test_a_node_that_leaves_the_line_has_no_alert(start: Start, viewer: Probe, m
     start()
     assert wait_event(viewer, "edge-left was stopped")["level"] == "info"
     edge.publish("pcb/status/edge-left", b"", retain=True)
-    wait_event(viewer, "over: edge-left was stopped")
+    wait_event(viewer, "back to normal: edge-left was stopped")
 
 
 def test_a_board_without_a_verdict_until_it_comes(
@@ -186,7 +186,7 @@ def test_a_board_without_a_verdict_until_it_comes(
     assert read(url, Inspection.status, Inspection.defect_type) == [("missing", "미판정")]
     until(lambda: alerts(url) == [("unaccounted_board", verdict.verdict_id, True)])
     mqtt_probe("inference").publish("pcb/verdict", encode_json(verdict))
-    wait_event(viewer, "over: board board-1 has no verdict")
+    wait_event(viewer, "back to normal: board board-1 has no verdict")
     until(lambda: alerts(url) == [("unaccounted_board", verdict.verdict_id, False)])
     assert read(url, Inspection.status) == [("ok",)]
 
@@ -227,7 +227,7 @@ def test_too_many_boards_that_are_not_normal(
     wait_event(viewer, "3 of the last 4 boards were not normal")
     for name in "efgh":
         inference.publish("pcb/verdict", encode_json(announced(make_verdict, name)[1].model_copy(update=good)))
-    wait_event(viewer, "over: 3 of the last 4 boards were not normal")
+    wait_event(viewer, "back to normal: 3 of the last 4 boards were not normal")
     until(lambda: alerts(url) == [("defect_rate", "pcb", False)])
 
 
