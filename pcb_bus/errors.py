@@ -5,7 +5,7 @@ BoardlineError
  ├─ MessageRejected   (ValueError)       a payload breaks the contract; `reason` is the metric's label
  ├─ BrokerError       (ConnectionError)  the broker cannot be reached or refuses
  ├─ CommandFailed     (RuntimeError)     the node that was asked answered with an error, or not at all
- └─ OutboxFault       (OSError)          the outbox is full, or its disk fails
+ └─ OutboxFault       (OSError)          the outbox or the ledger cannot be used
 """
 
 _MAX_DETAIL = 300
@@ -43,4 +43,4 @@ class CommandFailed(BoardlineError, RuntimeError):
 
 
 class OutboxFault(BoardlineError, OSError):
-    """The outbox is full, or its disk fails. What was kept before is still there."""
+    """The outbox or the ledger cannot be used: it is full, or its disk fails. What was kept before is still there."""
