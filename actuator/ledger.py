@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pcb_bus.contract.times import NS_PER_S
 from pcb_bus.durable.files import Tell, log, open_file
-from pcb_bus.errors import OutboxFault
+from pcb_bus.errors import ConfigError, OutboxFault
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS verdicts (
@@ -47,8 +47,11 @@ class Ledger:
     def __init__(self, path: Path, *, durable: bool = True, tell: Tell = log.critical) -> None:
         schema = _SCHEMA if path.exists() else _SCHEMA + _NEW
         self._db = open_file(path, schema, "actuator.ledger", durable=durable, tell=tell)
-        if self._db.execute(_OLDER).fetchone():  # of a version before the outbox: its reports are said as they are
-            self._db.executescript(_TAKE_OVER)
+        try:
+            if self._db.execute(_OLDER).fetchone():  # of a version before the outbox: its reports are said as they are
+                self._db.executescript(_TAKE_OVER)
+        except sqlite3.Error as error:
+            raise ConfigError(f"actuator.ledger: {path} of an earlier version cannot be taken over: {error}") from None
 
     def close(self) -> None:
         self._db.close()
