@@ -28,7 +28,7 @@ _TABLES = 0xC4
 _STANDARD = bytes.fromhex("10 00 02 01 03 03 02 04 03 05 05 04 04 00 00 01 7d 01")  # codes of luminance, table K.5
 _SPARE = b"\xff\0" * 8  # libjpeg reads up to 64 bits ahead; all ones are the code of nothing
 _NOISE = [Random(seed).randbytes(200).replace(b"\xff", b"\x7f") for seed in range(30, 38)]
-_LAST = _NOISE[0][:8]
+_OTHERS = _NOISE[0][:8], bytes.fromhex("20 02 00 10 00 80 04 00")  # to a scan of few codes, noise is none of them
 
 
 def decode_jpeg(jpeg: bytes) -> Image:
@@ -106,7 +106,7 @@ def _has_hole(jpeg: bytes, image: Image, data: list[tuple[int, int]]) -> bool:
         for zeros in _ZEROS.finditer(jpeg, start, end)
     }
     return any(
-        np.array_equal(image, _decode(jpeg[: stop - len(_LAST)] + _LAST + jpeg[stop:]))  # type: ignore[arg-type]
+        all(np.array_equal(image, _decode(jpeg[: stop - 8] + each + jpeg[stop:])) for each in _OTHERS)  # type: ignore[arg-type]
         or not np.array_equal(image, _decode(jpeg[:stop] + _NOISE[0] + jpeg[stop:]))  # type: ignore[arg-type]
         for stop in sorted(stops)[:_MOST_CHECKED]
     )

@@ -139,6 +139,14 @@ def test_a_flat_ground_may_be_coded_as_zeros(kind: str, progressive: int, grey: 
     assert np.array_equal(decode_jpeg(jpeg), plain(jpeg))  # type: ignore[arg-type]
 
 
+def test_a_progressive_scan_of_two_codes_is_whole() -> None:
+    noise = draw("noise", 200, 200, seed=3)
+    options = cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_QUALITY, 2
+    jpeg = encode(noise, *options, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420)
+    assert bytes(64) in jpeg[data_at(jpeg) :]
+    assert np.array_equal(decode_jpeg(jpeg), plain(jpeg))  # type: ignore[arg-type]
+
+
 def test_a_progressive_picture_without_its_last_scans_is_cut() -> None:
     jpeg = encode(draw("smooth", 320, 240), cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
     second = jpeg.index(b"\xff\xda", data_at(jpeg))
