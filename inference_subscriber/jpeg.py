@@ -22,7 +22,7 @@ _COEFFICIENTS = 64  # of each component
 # In the data of a scan, FF is followed by 0; or, where the header says so, by one of eight restart markers.
 _ANY_MARKER, _MARKER = re.compile(rb"\xff[^\0\xff]"), re.compile(rb"\xff[^\0\xd0-\xd7\xff]")
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
-_ZEROS = re.compile(rb"\0{64,}")  # as a lost packet leaves; with the standard tables no picture has more than 3
+_ZEROS = re.compile(bytes(64) + rb"\0*")  # as a lost packet leaves; with the standard tables no picture has more than 3
 _MOST_CHECKED = 8
 _TABLES = 0xC4
 _STANDARD = bytes.fromhex("10 00 02 01 03 03 02 04 03 05 05 04 04 00 00 01 7d 01")  # codes of luminance, table K.5
