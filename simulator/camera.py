@@ -1,6 +1,7 @@
 """A camera above the virtual conveyor: `sim://<side>?look=…&product=…&seed=…&rate=…&epoch_ns=…&defect_share=…`."""
 
 import time
+from concurrent.futures import CancelledError
 from itertools import cycle
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -8,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 import numpy as np
 import numpy.typing as npt
 
-from edge_publisher.sources import CaptureRequest, Picture
+from edge_publisher.sources import CameraGone, CaptureRequest, Picture
 from pcb_bus.contract.times import NS_PER_S, now_ns
 from pcb_bus.errors import ConfigError
 from simulator.bare_board import NoRoomForDefects
@@ -42,18 +43,29 @@ class SimulatedCamera:
         self._size = (request.width, request.height)
         self._period_ns = round(NS_PER_S / request.fps)
         self._due = now_ns()
+        self._closed = False
         self._noise = cycle(sensor_noise(request.width, request.height, schedule.board_seed(-1, side)))
         self._boards = DrawnAhead(schedule, board_drawer(schedule, side, request.width, request.height))
 
     def read(self) -> Picture:
-        """Wait for the next picture, as a camera does."""
+        """Wait for the next picture, as a camera does.
+
+        Raises:
+            CameraGone: it was closed.
+        """
         self._due = max(self._due + self._period_ns, now_ns() - self._period_ns)
         time.sleep(max(0, self._due - now_ns()) / NS_PER_S)
         captured_at = now_ns()
         width, height = self._size
-        return Picture(captured_at, width, height, image=self._view(captured_at), jpeg=None)
+        try:
+            return Picture(captured_at, width, height, image=self._view(captured_at), jpeg=None)
+        except (RuntimeError, CancelledError):
+            if self._closed:  # whoever draws takes no more orders
+                raise CameraGone("closed") from None
+            raise
 
     def close(self) -> None:
+        self._closed = True
         self._boards.close()
 
     def _view(self, now: int) -> Image:

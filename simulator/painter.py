@@ -96,7 +96,7 @@ class DrawnAhead:
         return wanted.picture.result()
 
     def close(self) -> None:
-        for each in self._boards.values():
+        for each in list(self._boards.values()):  # another thread may be reading
             each.forget()
         self._hand.shutdown()
 

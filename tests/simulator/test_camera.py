@@ -1,11 +1,13 @@
 """The simulated camera shows the scheduled board, in place and in time."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import numpy as np
 import pytest
 
-from edge_publisher.sources import CaptureRequest
+from edge_publisher.sources import CameraGone, CaptureRequest, Picture
 from pcb_bus.contract.times import now_ns
 from pcb_bus.errors import ConfigError
 from simulator.camera import open_simulated_camera
@@ -74,3 +76,21 @@ def test_impossible_options_are_named(spec: str, named: str) -> None:
 def test_a_picture_too_small_for_a_board_is_refused(look: str, width: int) -> None:
     with pytest.raises(ConfigError, match=r"edge\.width"):
         open_simulated_camera(f"sim://left?look={look}", CaptureRequest(width, width, fps=10))
+
+
+def test_a_camera_that_is_closed_is_gone_also_for_one_who_reads_it() -> None:
+    camera = open_simulated_camera("sim://left?look=bare&rate=100", CaptureRequest(320, 240, fps=240))
+    pictures: list[Picture] = []
+    reads = threading.Event()
+
+    def read_on() -> None:
+        while True:
+            pictures.append(camera.read())
+            reads.set()
+
+    with ThreadPoolExecutor(1) as reader:
+        reading = reader.submit(read_on)
+        assert reads.wait(10)
+        camera.close()
+        with pytest.raises(CameraGone):
+            reading.result(10)
