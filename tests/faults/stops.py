@@ -44,7 +44,7 @@ _GIVEN_UP_S = 20.0
 _AT_ONCE = 2
 _GATE_MS = 60_000
 _UNTIL_IT_ENDS = 10_000
-_SHOWN = 12
+_SHOWN, _WORDS = 12, 5
 _PROJECT = Path(__file__).parents[2]
 
 
@@ -85,11 +85,11 @@ def _start_and_stop(node: str, broker: Broker, folder: Path, rng: Random) -> Sto
             if node == "actuator":
                 _fire(broker, topics, folder / "pins")
         except TimeoutError as error:
-            return Stop(node, 0.0, None, (), f"it did not come up: {error}; {_last_line(folder / 'output')}")
+            return Stop(node, 0.0, None, (), f"it did not come up: {error}; {_last_words(folder / 'output')}")
         asked_at = time.monotonic()
         code = _stop(process, rng)
         took_s = time.monotonic() - asked_at
-    return Stop(node, took_s, code, _high(folder / "pins"), _last_line(folder / "output"))
+    return Stop(node, took_s, code, _high(folder / "pins"), _last_words(folder / "output"))
 
 
 def run_stops(times: int, seed: int | None, only: Sequence[str] = (), console: Console | None = None) -> int:
@@ -208,6 +208,8 @@ def _high(pins: Path) -> tuple[int, ...]:
     return tuple(sorted(pin for pin, high in last.items() if high))
 
 
-def _last_line(output: Path) -> str:
+def _last_words(output: Path) -> str:
+    """What it complained of, else its last line."""
     lines = output.read_text(encoding="utf-8", errors="replace").splitlines()
-    return lines[-1] if lines else ""
+    told = [line for line in lines if " INFO " not in line and not line.startswith(" ")]
+    return " | ".join(told[-_WORDS:] or lines[-1:])
