@@ -110,7 +110,10 @@ def measure(folder: Path, count: int, rate: float, off: int) -> dict[str, Any]:
             judge.join()
             outcomes = watcher.wait_for(2 * count)
         found = json.loads(times.read_text(encoding="utf-8"))
-        after = [at - moment for at, moment in zip(found["ROSE"][str(DOWNSTREAM_PIN)], due, strict=True)]
+        rose = found["ROSE"][str(DOWNSTREAM_PIN)]
+        if len(rose) != count:
+            raise RuntimeError(f"this machine is too busy: pulses were late or ran into each other: {outcomes}")
+        after = [at - moment for at, moment in zip(rose, due, strict=True)]
         return {**found, "DOWNSTREAM": after, "outcomes": outcomes}
 
 
@@ -157,6 +160,8 @@ def trigger(number: int, triggered_at: int) -> bytes:
 
 
 def judged(inference: MqttSession, number: int, off: int) -> tuple[MqttSession, Topic, bytes]:
+    while number not in _TRIGGERED:  # a busy machine
+        time.sleep(0.001)
     board = f"board-{number}"
     identity = verdict_id(TOPICS.root, board, _TRIGGERED[number])
     return inference, TOPICS.verdict, verdict("solder", now_ns(), board, identity, off)
