@@ -19,7 +19,7 @@ REQUEST = CaptureRequest(width=480, height=360, fps=200)
 
 @pytest.mark.parametrize("look", [ASSEMBLED, BARE])
 def test_a_standing_board_is_shown_whole(look: str) -> None:
-    schedule = Schedule(seed=4, rate=0.1, epoch_ns=now_ns(), defect_share=1.0, look=look)
+    schedule = Schedule(seed=4, rate=0.01, epoch_ns=now_ns(), defect_share=1.0, look=look)
     with closing(open_simulated_camera(f"sim://left?{schedule.query}", REQUEST)) as camera:
         picture = camera.read()
     drawn = board_drawer(schedule, "left", 480, 360)(0)

@@ -186,7 +186,7 @@ def test_a_card_of_other_weights_is_not_calibrated(model: Path, capsys: pytest.C
         (("--drawn", "bare", "--design-seed", "9999"), "--design-seed 9999: designs below 10000 are trained on"),
         (("--drawn", "bare", "--boards", "0"), "--boards, --designs: at least one"),
         (("--data", "nowhere"), "nowhere: no such folder"),
-        (("--taxonomy", "none.yaml"), "none.yaml: No such file"),
+        (("--taxonomy", "none.yaml"), "none.yaml: cannot be read: No such file"),
         (("--confidence", "50"), "--confidence 50: none of 0 to 1"),
         (("--drawn", "bare", "--boards", "1", "--reference", "templates"), "no picture with a template"),
     ],
