@@ -72,7 +72,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("benchmarks.actuator", description=__doc__)
     parser.add_argument("--verdicts", type=int, default=1000, help="of each kind")
-    parser.add_argument("--rate", type=float, default=40.0, help="verdicts a second, up to 50")
+    parser.add_argument("--rate", type=float, default=25.0, help="verdicts a second, up to 50")
     parser.add_argument("--busy", type=int, default=0, help="processes that compute meanwhile")
     parser.add_argument("--off", type=float, default=1.0, help="hours by which the camera's clock is ahead")
     parser.add_argument("--folder", type=Path, help="on the disk to measure (default: the system's temporary folder)")

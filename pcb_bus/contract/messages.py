@@ -215,6 +215,13 @@ class ModelRef(WireModel):
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
+class RecipeRef(WireModel):
+    """By which recipe a board was judged."""
+
+    name: Label
+    version: Label
+
+
 class Timing(WireModel):
     """Where the time of one board went. `ready_at`: the last side was both captured and triggered."""
 
@@ -244,6 +251,8 @@ class Verdict(Message):
     latency_ms: Milliseconds
     model: ModelRef
     timing: Timing | None = None
+    product: Label | None = None
+    recipe: RecipeRef | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -271,12 +280,21 @@ class Evidence(Message):
     heat_map: bytes | None = Field(default=None, min_length=1, repr=False)
 
 
+def evidence_id(verdict_id: str, side: str) -> str:
+    """How `Recorded` names the pictures of one side of a board."""
+    return f"{verdict_id}/{side}"
+
+
 class Recorded(Message):
-    """Committed to the database: ids of verdicts, and of the verdicts whose actuation reports or triggers are."""
+    """Committed to the database: ids of verdicts, and of the verdicts whose actuation reports or triggers are.
+
+    `evidence` (`<verdict_id>/<side>`): these pictures are in the store.
+    """
 
     verdicts: tuple[Id, ...] = Field(default=(), strict=False)
     actuations: tuple[Id, ...] = Field(default=(), strict=False)
     triggers: tuple[Id, ...] = Field(default=(), strict=False)
+    evidence: tuple[Annotated[str, Field(min_length=3, max_length=193)], ...] = Field(default=(), strict=False)
 
 
 class Actuation(Message):

@@ -96,6 +96,7 @@ class Topics:
     frame = _each("frame")
     preview = _each("preview")
     evidence = _each("evidence")
+    resend_evidence = _each("resend/evidence")
     status = _each("status")
     event = _each("event")
     command = _each("command")
@@ -103,6 +104,7 @@ class Topics:
 
     frames = _all("frame/+")
     all_evidence = _all("evidence/+")
+    all_resent_evidence = _all("resend/evidence/+")
     all_status = _all("status/+")
     all_events = _all("event/+")
     everything = _all("#")

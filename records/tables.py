@@ -1,15 +1,18 @@
 """The tables, as the code sees them. The migrations make them; a test holds the two together.
 
-Times are UTC with milliseconds. Ids compare byte by byte on every database (`utf8mb4_bin`), for a collation that takes
-`a` for `A` would take two boards for one.
+One database holds every line of a plant, so each row names its line: the root of its topics. `inspection_time`,
+`local_date` and the hours of the statistics are what the clock on that line's wall showed, for people and programs that
+read SQL; every other time is UTC. Times have milliseconds. Ids compare byte by byte on every database
+(`utf8mb4_bin`), for a collation that takes `a` for `A` would take two boards for one.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Date,
     DateTime,
     Dialect,
     Double,
@@ -26,11 +29,14 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-_ON_MYSQL = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
+ON_MYSQL = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
 _Id = String(128)
+_Line = String(64)
 _BigId = BigInteger().with_variant(Integer, "sqlite")
 _Bytes = LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql")
 _LongText = Text().with_variant(mysql.MEDIUMTEXT(), "mysql")
+LocalTime = DateTime().with_variant(mysql.DATETIME(fsp=3), "mysql")
+"""Of a wall clock: a datetime without a zone."""
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -63,14 +69,14 @@ class Base(DeclarativeBase):
             "fk": "fk_%(table_name)s_%(column_0_name)s",
         }
     )
-    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcTime, float: Double}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcTime, date: Date, float: Double}
 
 
 class User(Base):
     """A person who may log in."""
 
     __tablename__ = "users"
-    __table_args__ = (UniqueConstraint("username"), _ON_MYSQL)
+    __table_args__ = (UniqueConstraint("username"), ON_MYSQL)
 
     id: Mapped[int] = mapped_column(_BigId, primary_key=True)
     username: Mapped[str] = mapped_column(String(64))
@@ -86,13 +92,14 @@ class Trigger(Base):
 
     __tablename__ = "triggers"
     __table_args__ = (
-        UniqueConstraint("verdict_id"),
-        Index(None, "open", "received_at"),
-        Index(None, "triggered_at"),
-        _ON_MYSQL,
+        UniqueConstraint("line", "verdict_id"),
+        Index(None, "line", "open", "received_at"),
+        Index(None, "line", "triggered_at"),
+        ON_MYSQL,
     )
 
     id: Mapped[int] = mapped_column(_BigId, primary_key=True)
+    line: Mapped[str] = mapped_column(_Line)
     verdict_id: Mapped[str] = mapped_column(_Id)
     board_id: Mapped[str] = mapped_column(_Id)
     source: Mapped[str] = mapped_column(_Id)
@@ -102,34 +109,44 @@ class Trigger(Base):
 
 
 class Inspection(Base):
-    """One pass of one board. `inspection_time` is when its pictures were taken; `camera_id` the side that decided.
+    """One pass of one board. `camera_id` is the side that decided, or `both`: no side, or more than one, did.
+
+    Its pictures were taken at `inspection_time`, the wall time of the line; `captured_at` is the same moment in UTC,
+    `local_date` its day. `image_path` is where the dashboard shows the deciding picture.
 
     A board whose verdict did not come in time has `status` missing, category unjudged and no `judged_at`, until the
     verdict comes after all.
-
-    The indexes on the time serve a page of rows, newest first, and counts by `defect_type` between two dates.
     """
 
     __tablename__ = "inspections"
     __table_args__ = (
-        UniqueConstraint("verdict_id"),
+        UniqueConstraint("line", "verdict_id"),
         Index(None, "inspection_time"),
         Index(None, "inspection_time", "defect_type"),
+        Index(None, "line", "inspection_time"),
+        Index(None, "local_date", "defect_type", "line"),
         Index(None, "defect_type", "inspection_time"),
+        Index(None, "camera_id", "inspection_time"),
+        Index(None, "product", "inspection_time"),
         Index(None, "board_id"),
         Index(None, "serial"),
-        _ON_MYSQL,
+        ON_MYSQL,
     )
 
     id: Mapped[int] = mapped_column(_BigId, primary_key=True)
+    line: Mapped[str] = mapped_column(_Line)
     verdict_id: Mapped[str] = mapped_column(_Id)
     board_id: Mapped[str] = mapped_column(_Id)
     serial: Mapped[str | None] = mapped_column(_Id)
+    product: Mapped[str | None] = mapped_column(_Id)
+    recipe: Mapped[str | None] = mapped_column(_Id)
     camera_id: Mapped[str] = mapped_column(String(64))
     defect_type: Mapped[str] = mapped_column(_Id)
     category: Mapped[str] = mapped_column(String(16))
     confidence: Mapped[float]
-    inspection_time: Mapped[datetime]
+    inspection_time: Mapped[datetime] = mapped_column(LocalTime)
+    local_date: Mapped[date]
+    captured_at: Mapped[datetime]
     image_path: Mapped[str | None] = mapped_column(String(255))
     boxes: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
     gpio_pin: Mapped[int | None]
@@ -145,13 +162,14 @@ class Inspection(Base):
 
 
 class InspectionSide(Base):
-    """What was found on one side. Its boxes stand in `inspections.boxes`, each with its `camera_id`."""
+    """What was found on one side of an inspection."""
 
     __tablename__ = "inspection_sides"
-    __table_args__ = (UniqueConstraint("inspection_id", "camera_id"), _ON_MYSQL)
+    __table_args__ = (UniqueConstraint("inspection_id", "camera_id"), ON_MYSQL)
 
     id: Mapped[int] = mapped_column(_BigId, primary_key=True)
     inspection_id: Mapped[int] = mapped_column(_BigId, ForeignKey("inspections.id", ondelete="CASCADE"))
+    line: Mapped[str] = mapped_column(_Line)
     camera_id: Mapped[str] = mapped_column(String(64))
     frame_id: Mapped[str] = mapped_column(_Id)
     captured_at: Mapped[datetime]
@@ -162,13 +180,33 @@ class InspectionSide(Base):
     inference_time_ms: Mapped[float]
 
 
+class Defect(Base):
+    """One box of an inspection, in pixels of its picture; the same boxes stand in `inspections.boxes` as JSON."""
+
+    __tablename__ = "defects"
+    __table_args__ = (Index(None, "inspection_id"), Index(None, "line", "inspection_time", "class_name"), ON_MYSQL)
+
+    id: Mapped[int] = mapped_column(_BigId, primary_key=True)
+    inspection_id: Mapped[int] = mapped_column(_BigId, ForeignKey("inspections.id", ondelete="CASCADE"))
+    line: Mapped[str] = mapped_column(_Line)
+    inspection_time: Mapped[datetime] = mapped_column(LocalTime)
+    camera_id: Mapped[str] = mapped_column(String(64))
+    class_name: Mapped[str] = mapped_column(String(64))
+    confidence: Mapped[float]
+    x1: Mapped[float]
+    y1: Mapped[float]
+    x2: Mapped[float]
+    y2: Mapped[float]
+
+
 class Actuation(Base):
     """What became of a verdict at the gates: one row for each outcome that was reported."""
 
     __tablename__ = "actuations"
-    __table_args__ = (UniqueConstraint("verdict_id", "outcome"), Index(None, "received_at"), _ON_MYSQL)
+    __table_args__ = (UniqueConstraint("line", "verdict_id", "outcome"), Index(None, "line", "received_at"), ON_MYSQL)
 
     id: Mapped[int] = mapped_column(_BigId, primary_key=True)
+    line: Mapped[str] = mapped_column(_Line)
     verdict_id: Mapped[str] = mapped_column(_Id)
     board_id: Mapped[str] = mapped_column(_Id)
     category: Mapped[str] = mapped_column(_Id)
@@ -181,24 +219,27 @@ class Actuation(Base):
 
 
 class DefectImage(Base):
-    """A picture in the store, at `path` there, until `removed_at`. It may come before its verdict.
+    """A picture of one side, at `path` in the store once its `state` is stored. It may come before its verdict.
 
-    `kind` is `frame`, or `heat` for the map that is laid over it.
+    `kind` is `frame`, or `heat` for the map that is laid over it. `state`: pending (on the recorder's disk), stored,
+    removing, removed.
     """
 
     __tablename__ = "defect_images"
     __table_args__ = (
-        UniqueConstraint("verdict_id", "camera_id", "kind"),
+        UniqueConstraint("line", "verdict_id", "camera_id", "kind"),
         Index(None, "sha256"),
-        Index(None, "removed_at", "received_at"),
-        _ON_MYSQL,
+        Index(None, "line", "state", "received_at"),
+        ON_MYSQL,
     )
 
     id: Mapped[int] = mapped_column(_BigId, primary_key=True)
+    line: Mapped[str] = mapped_column(_Line)
     verdict_id: Mapped[str] = mapped_column(_Id)
     board_id: Mapped[str] = mapped_column(_Id)
     camera_id: Mapped[str] = mapped_column(String(64))
-    kind: Mapped[str] = mapped_column(String(16), server_default="frame")
+    kind: Mapped[str] = mapped_column(String(16))
+    state: Mapped[str] = mapped_column(String(16))
     sha256: Mapped[str] = mapped_column(String(64))
     path: Mapped[str] = mapped_column(String(255))
     width: Mapped[int]
@@ -209,13 +250,13 @@ class DefectImage(Base):
 
 
 class BoardStatistics(Base):
-    """Boards by category in one hour (UTC) or one day (of the line's time zone); `period` is `hour` or `day`."""
+    """Boards by category in one hour of the line's wall clock, counted from the rows; a day is the sum of its hours."""
 
     __tablename__ = "board_statistics"
-    __table_args__ = (_ON_MYSQL,)
+    __table_args__ = (ON_MYSQL,)
 
-    period: Mapped[str] = mapped_column(String(8), primary_key=True)
-    begins_at: Mapped[datetime] = mapped_column(primary_key=True)
+    line: Mapped[str] = mapped_column(_Line, primary_key=True)
+    begins_at: Mapped[datetime] = mapped_column(LocalTime, primary_key=True)
     category: Mapped[str] = mapped_column(String(16), primary_key=True)
     boards: Mapped[int]
     incomplete: Mapped[int]
@@ -224,26 +265,39 @@ class BoardStatistics(Base):
 
 
 class DefectStatistics(Base):
-    """Boxes by class and side in one hour or day, and on how many boards they were."""
+    """Boxes by class and side in one hour of the line's wall clock, and on how many boards they were."""
 
     __tablename__ = "defect_statistics"
-    __table_args__ = (_ON_MYSQL,)
+    __table_args__ = (ON_MYSQL,)
 
-    period: Mapped[str] = mapped_column(String(8), primary_key=True)
-    begins_at: Mapped[datetime] = mapped_column(primary_key=True)
+    line: Mapped[str] = mapped_column(_Line, primary_key=True)
+    begins_at: Mapped[datetime] = mapped_column(LocalTime, primary_key=True)
     camera_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     class_name: Mapped[str] = mapped_column(String(64), primary_key=True)
     boxes: Mapped[int]
     boards: Mapped[int]
 
 
+class StatisticsHour(Base):
+    """How often rows of an hour were written, and up to which time the statistics count them: else it is counted."""
+
+    __tablename__ = "statistics_hours"
+    __table_args__ = (ON_MYSQL,)
+
+    line: Mapped[str] = mapped_column(_Line, primary_key=True)
+    begins_at: Mapped[datetime] = mapped_column(LocalTime, primary_key=True)
+    touched: Mapped[int] = mapped_column(BigInteger)
+    counted: Mapped[int] = mapped_column(BigInteger)
+
+
 class RejectedMessage(Base):
     """What could not become a row, and why. `payload` is its beginning; `digest` the SHA-256 of topic and payload."""
 
     __tablename__ = "rejected_messages"
-    __table_args__ = (UniqueConstraint("digest"), Index(None, "received_at"), _ON_MYSQL)
+    __table_args__ = (UniqueConstraint("line", "digest"), Index(None, "line", "received_at"), ON_MYSQL)
 
     id: Mapped[int] = mapped_column(_BigId, primary_key=True)
+    line: Mapped[str] = mapped_column(_Line)
     digest: Mapped[str] = mapped_column(String(64))
     kind: Mapped[str] = mapped_column(String(16))
     topic: Mapped[str] = mapped_column(String(255))
@@ -259,9 +313,10 @@ class SystemLog(Base):
     """An event of a node. `digest` is the payload's SHA-256, so that a repeated delivery is one row."""
 
     __tablename__ = "system_logs"
-    __table_args__ = (UniqueConstraint("digest"), Index(None, "logged_at"), _ON_MYSQL)
+    __table_args__ = (UniqueConstraint("line", "digest"), Index(None, "line", "logged_at"), ON_MYSQL)
 
     id: Mapped[int] = mapped_column(_BigId, primary_key=True)
+    line: Mapped[str] = mapped_column(_Line)
     digest: Mapped[str] = mapped_column(String(64))
     level: Mapped[str] = mapped_column(String(16))
     source: Mapped[str] = mapped_column(String(64))
@@ -271,11 +326,12 @@ class SystemLog(Base):
 
 
 class SystemConfig(Base):
-    """A value that the services read while they run."""
+    """A value that the services of a line read while they run."""
 
     __tablename__ = "system_config"
-    __table_args__ = (_ON_MYSQL,)
+    __table_args__ = (ON_MYSQL,)
 
+    line: Mapped[str] = mapped_column(_Line, primary_key=True)
     key: Mapped[str] = mapped_column(String(64), primary_key=True)
     value: Mapped[Any] = mapped_column(JSON)
     updated_at: Mapped[datetime]
@@ -283,17 +339,49 @@ class SystemConfig(Base):
 
 
 class Alert(Base):
-    """Something that a person has to look at, about `subject` (a node, a board, a disk), until it is resolved."""
+    """Something that a person has to look at, about `subject` (a node, a board, a disk), until it is resolved.
+
+    The recorder raises it, and resolves it once its cause is gone; a person may acknowledge or resolve it before.
+    """
 
     __tablename__ = "alerts"
-    __table_args__ = (Index(None, "kind", "subject"), Index(None, "raised_at"), Index(None, "resolved_at"), _ON_MYSQL)
+    __table_args__ = (
+        Index(None, "line", "kind", "subject"),
+        Index(None, "line", "resolved_at"),
+        Index(None, "raised_at"),
+        ON_MYSQL,
+    )
 
     id: Mapped[int] = mapped_column(_BigId, primary_key=True)
+    line: Mapped[str] = mapped_column(_Line)
     kind: Mapped[str] = mapped_column(String(64))
     subject: Mapped[str] = mapped_column(_Id)
     level: Mapped[str] = mapped_column(String(16))
     message: Mapped[str] = mapped_column(Text)
     details: Mapped[dict[str, Any]] = mapped_column(JSON)
     raised_at: Mapped[datetime]
+    acknowledged_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None]
     user_id: Mapped[int | None] = mapped_column(_BigId, ForeignKey("users.id", ondelete="SET NULL"))
+
+
+class LineState(Base):
+    """What the recorder of a line remembers of itself: when it last wrote, and until when it removes nothing by age."""
+
+    __tablename__ = "line_states"
+    __table_args__ = (ON_MYSQL,)
+
+    line: Mapped[str] = mapped_column(_Line, primary_key=True)
+    seen_at: Mapped[datetime]
+    keep_until: Mapped[datetime | None]
+
+
+OWNERS = {
+    "users": "dashboard",
+    "system_config": "dashboard, and `python -m recorder config`",
+    **dict.fromkeys(
+        sorted(Base.metadata.tables.keys() - {"users", "system_config"}),
+        "recorder",
+    ),
+}
+"""Who writes which table. People may also set `notes` and `user_id` of inspections, and acknowledge alerts."""
