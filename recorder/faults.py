@@ -8,8 +8,8 @@ from pcb_bus.contract.messages import Level
 from pcb_bus.errors import BoardlineError
 from pcb_bus.runtime.service import Service
 from pcb_bus.runtime.workers import Action
-from recorder.database import reason
-from recorder.errors import DatabaseDown
+from records.database import reason
+from records.errors import DatabaseDown
 
 
 def show(service: Service, part: str, fault: str, level: Level = "error") -> None:

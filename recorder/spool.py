@@ -1,16 +1,16 @@
-"""Arrivals that wait for the database, on disk: what is in here outlives the process and the power."""
+"""Arrivals that wait on disk: for the database, and pictures for their store. What is in here outlives the power."""
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from pcb_bus.durable.files import open_file, transaction
+from pcb_bus.errors import BoardlineError, ConfigError
 from recorder import metrics
-from recorder.arrival import Arrival
-from recorder.errors import SpoolFault
 
 KEY = "recorder.spool.path"
 _SCHEMA = """
@@ -22,22 +22,34 @@ CREATE TABLE IF NOT EXISTS spool (
     received_at INTEGER NOT NULL
 );
 """
+_STAGE = "ALTER TABLE spool ADD COLUMN stage INTEGER NOT NULL DEFAULT 0"
+_INDEX = "CREATE INDEX IF NOT EXISTS spool_stage ON spool (stage)"
+_TOTALS = "SELECT stage, kind, count(*), total(length(payload)) FROM spool GROUP BY stage, kind"
 _APPEND = "INSERT INTO spool (kind, topic, payload, received_at) VALUES (?, ?, ?, ?)"
-_OLDEST = "SELECT place, kind, topic, payload, received_at FROM spool ORDER BY place LIMIT ?"
+_OLDEST = "SELECT place, kind, topic, payload, received_at FROM spool WHERE stage = ? ORDER BY place LIMIT ?"
 _BATCH_BYTES = 8 * 2**20  # of pictures that are held in memory at once
+_FREE_PAGES = 4096  # 16 MiB that an outage took, worth giving back to the disk
+
+Kind = Literal["trigger", "verdict", "actuation", "evidence", "event"]
+
+
+class SpoolFault(BoardlineError, OSError):
+    """The spool takes nothing: it is full, or its disk fails. What was in it before still is."""
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
-    """How much waits at most: arrivals, and bytes of their payloads."""
+class Arrival:
+    """A message as it came, before anybody has read it. `received_at` is ns since the epoch."""
 
-    rows: int
-    payload_bytes: int
+    kind: Kind
+    topic: str
+    payload: bytes = field(repr=False)
+    received_at: int
 
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
-    """One arrival. A younger one has a higher `place`."""
+    """An arrival in the spool. A younger one has a higher `place`."""
 
     place: int
     arrival: Arrival
@@ -46,17 +58,31 @@ class Spooled:
 class Spool:
     """One SQLite file in the order of arrival, held by one process; any thread may use it.
 
+    An arrival waits for the database; a picture whose row is written then waits for its store.
+
+    Args:
+        rows: how many may wait at most.
+        megabytes: of their payloads, at most, MiB.
+
     Raises:
         ConfigError: the file cannot be used, or another process holds it.
     """
 
-    def __init__(self, path: Path, bounds: Bounds) -> None:
-        self._bounds = bounds
+    def __init__(self, path: Path, rows: int, megabytes: int) -> None:
+        self._most_rows, self._most_bytes = rows, megabytes * 2**20
         self._lock = threading.Lock()
-        self._fault: str | None = None
         self._db = open_file(path, _SCHEMA, KEY)
-        totals = self._db.execute("SELECT count(*), total(length(payload)) FROM spool")
-        self._rows, self._bytes = map(int, totals.fetchone())
+        try:
+            if not any(column[1] == "stage" for column in self._db.execute("PRAGMA table_info (spool)")):
+                self._db.execute(_STAGE)
+            self._db.execute(_INDEX)
+            totals = self._db.execute(_TOTALS).fetchall()
+        except sqlite3.Error as error:
+            raise ConfigError(f"{KEY}: cannot use {path}: {error}") from None
+        self._waiting: int = sum(rows for stage, _, rows, _ in totals if stage == 0)
+        self._rows: int = sum(rows for *_, rows, _ in totals)
+        self._bytes = sum(int(size) for *_, size in totals)
+        self._picture_bytes = sum(int(size) for _, kind, _, size in totals if kind == "evidence")
         self._show()
 
     def close(self) -> None:
@@ -64,17 +90,18 @@ class Spool:
             self._db.close()
 
     def __len__(self) -> int:
-        return self._rows
+        """How many wait for the database."""
+        return self._waiting
 
     @property
     def fill(self) -> float:
         """Which share of the bounds is taken, 0 to 1."""
-        return max(self._rows / self._bounds.rows, self._bytes / self._bounds.payload_bytes)
+        return max(self._rows / self._most_rows, self._bytes / self._most_bytes)
 
     @property
-    def fault(self) -> str | None:
-        """Why the latest arrivals were not taken; None when they were."""
-        return self._fault
+    def picture_room(self) -> bool:
+        """Whether pictures take less than half of the bytes: the rest is kept for verdicts, reports and triggers."""
+        return self._picture_bytes < self._most_bytes / 2
 
     def append(self, arrivals: Sequence[Arrival]) -> None:
         """All of them are on disk when this returns, or none is.
@@ -82,55 +109,73 @@ class Spool:
         Raises:
             SpoolFault: there is no room for them, or the disk fails.
         """
-        try:
-            self._append(arrivals)
-        except SpoolFault as fault:
-            self._fault = str(fault)
-            raise
-        self._fault = None
+        size = sum(len(each.payload) for each in arrivals)
+        rows = [(each.kind, each.topic, each.payload, each.received_at) for each in arrivals]
+        with self._using() as db:
+            if self._rows + len(rows) > self._most_rows or self._bytes + size > self._most_bytes:
+                raise SpoolFault("the spool is full")
+            with transaction(db):
+                db.executemany(_APPEND, rows)
+            self._waiting += len(arrivals)
+            self._count(arrivals, 1)
 
     def oldest(self, limit: int) -> list[Spooled]:
-        """Up to `limit` arrivals, oldest first; fewer where they are large.
+        """Up to `limit` that wait for the database, oldest first; fewer where they are large.
 
         Raises:
             SpoolFault: the disk fails.
         """
+        return self._of_stage(0, limit)
+
+    def pictures(self, limit: int) -> list[Spooled]:
+        """The same of the pictures that wait for their store.
+
+        Raises:
+            SpoolFault: the disk fails.
+        """
+        return self._of_stage(1, limit)
+
+    def done(self, spooled: Sequence[Spooled], pictures: Collection[int] = ()) -> None:
+        """These are in the database. Pictures at the places `pictures` now wait for their store; the rest goes.
+
+        Raises:
+            SpoolFault: the disk fails; all is as it was.
+        """
+        self._take_away([each for each in spooled if each.place not in pictures], pictures)
+        self._waiting -= len(spooled)
+
+    def remove(self, pictures: Sequence[Spooled]) -> None:
+        """These are in the store.
+
+        Raises:
+            SpoolFault: the disk fails; they are still here.
+        """
+        self._take_away(pictures, ())
+
+    def _take_away(self, gone: Sequence[Spooled], pictures: Collection[int]) -> None:
+        with self._using() as db:
+            with transaction(db):
+                db.executemany("DELETE FROM spool WHERE place = ?", [(each.place,) for each in gone])
+                db.executemany("UPDATE spool SET stage = 1 WHERE place = ?", [(place,) for place in pictures])
+            self._count([each.arrival for each in gone], -1)
+            if not self._rows and db.execute("PRAGMA freelist_count").fetchone()[0] > _FREE_PAGES:
+                db.execute("VACUUM")  # an empty file takes no time
+
+    def _of_stage(self, stage: int, limit: int) -> list[Spooled]:
         found: list[Spooled] = []
         size = 0
         with self._using() as db:
-            for place, *fields in db.execute(_OLDEST, (limit,)):
+            for place, *fields in db.execute(_OLDEST, (stage, limit)):
                 found.append(Spooled(place, Arrival(*fields)))
                 size += len(found[-1].arrival.payload)
                 if size >= _BATCH_BYTES:
                     break
         return found
 
-    def remove(self, spooled: Sequence[Spooled]) -> None:
-        """They are in the database.
-
-        Raises:
-            SpoolFault: the disk fails; they are still here.
-        """
-        with self._using() as db:
-            with transaction(db):
-                db.executemany("DELETE FROM spool WHERE place = ?", [(each.place,) for each in spooled])
-            self._count(-len(spooled), -sum(len(each.arrival.payload) for each in spooled))
-            if not self._rows:
-                db.execute("VACUUM")  # gives the disk back what an outage took; an empty file takes no time
-
-    def _append(self, arrivals: Sequence[Arrival]) -> None:
-        size = sum(len(each.payload) for each in arrivals)
-        rows = [(each.kind, each.topic, each.payload, each.received_at) for each in arrivals]
-        with self._using() as db:
-            if self._rows + len(rows) > self._bounds.rows or self._bytes + size > self._bounds.payload_bytes:
-                raise SpoolFault("the spool is full")
-            with transaction(db):
-                db.executemany(_APPEND, rows)
-            self._count(len(rows), size)
-
-    def _count(self, rows: int, size: int) -> None:
-        self._rows += rows
-        self._bytes += size
+    def _count(self, arrivals: Sequence[Arrival], sign: int) -> None:
+        self._rows += sign * len(arrivals)
+        self._bytes += sign * sum(len(each.payload) for each in arrivals)
+        self._picture_bytes += sign * sum(len(each.payload) for each in arrivals if each.kind == "evidence")
         self._show()
 
     def _show(self) -> None:
