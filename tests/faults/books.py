@@ -118,6 +118,7 @@ class Audit:
 
     Args:
         commands: those that were carried out although they were refused, expired or never answered.
+        spoiled: rows that are not what was sent, wrong statistics, pictures that are gone.
         unjudged: boards on record without a judgement, which is no fault.
         fired: boards for which a pin went high.
         downstream_ms: how far from its time each pulse of a gate downstream began.
@@ -127,13 +128,14 @@ class Audit:
     doubled: tuple[str, ...] = ()
     late: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
+    spoiled: tuple[str, ...] = ()
     unjudged: int = 0
     fired: int = 0
     downstream_ms: tuple[float, ...] = ()
 
     @property
     def balanced(self) -> bool:
-        return not (self.lost or self.doubled or self.late or self.commands)
+        return not (self.lost or self.doubled or self.late or self.commands or self.spoiled)
 
 
 def audit(passes: Iterable[Pass], evidence: Evidence) -> Audit:

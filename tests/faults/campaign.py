@@ -56,6 +56,7 @@ class Campaign:
         self._passed: list[Pass] = []
         self._complained: set[str] = set()
         self._seen = Evidence()
+        self._last_spoiled: list[str] = []
         self._counted = threading.Condition()
 
     def run(self, faults: Sequence[Fault]) -> Iterator[Outcome]:
@@ -107,10 +108,12 @@ class Campaign:
     def _balanced(self, passes: Sequence[Pass]) -> bool:
         try:
             self._seen = self._line.evidence()
+            self._last_spoiled = self._line.spoiled()
         except (OSError, pymysql.err.Error):
             return False
         unknown = set(strangers(self._passed, self._seen)) - self._complained
-        return not audit(passes, self._seen).lost and not unknown  # a report may still be on its way
+        # A report may still be on its way, or a picture, or the count of an hour.
+        return not audit(passes, self._seen).lost and not unknown and not set(self._last_spoiled) - self._complained
 
     def _audit(self, passes: Sequence[Pass], evidence: Evidence) -> Audit:
         """Of these boards; and what was doubled or fired for others since the last look."""
@@ -121,6 +124,7 @@ class Campaign:
             doubled=self._news((*all_of_them.doubled, *strangers(self._passed, evidence))),
             late=self._news((*all_of_them.late, *made_up.late)),
             commands=self._news(commands_carried_out(evidence)),
+            spoiled=self._news(self._last_spoiled),
         )
 
     def _news(self, lines: Sequence[str]) -> tuple[str, ...]:

@@ -1,8 +1,9 @@
-"""`python -m faults.launch [--netns FILE] [--clock FILE] [--pins FILE] MODULE ARGUMENT…` runs a service elsewhere.
+"""`python -m faults.launch [--netns FILE] [--clock FILE] … MODULE ARGUMENT…` runs a service elsewhere.
 
 --netns: enter that network namespace first. --clock: the wall clock runs ahead of the machine's by what the file says
 (8 bytes, ns, signed), and may be stepped while the service runs. Monotonic time stays true, as it does under NTP.
 --pins: each level that the service gives to a mock pin is added to this file, just before the pin has it.
+--pictures: each picture takes so much longer to store as this file says, as of a clock.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import runpy
 import struct
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,14 +44,20 @@ def write_offset(path: Path, offset_ns: int) -> None:
         file.write(_OFFSET.pack(offset_ns))
 
 
-def follow_clock(path: Path) -> None:
-    """From now on `time.time` and `time.time_ns` of this process are off by what `path` says."""
+def _follow(path: Path) -> Callable[[], int]:
+    """What the file says, ns, as it changes."""
     file = os.open(path, os.O_RDONLY)
     view = mmap.mmap(file, _OFFSET.size, prot=mmap.PROT_READ)
     os.close(file)
+    return lambda: int(_OFFSET.unpack_from(view)[0])
+
+
+def follow_clock(path: Path) -> None:
+    """From now on `time.time` and `time.time_ns` of this process are off by what `path` says."""
+    offset = _follow(path)
 
     def shifted_ns() -> int:
-        return _TRUE_NS() + int(_OFFSET.unpack_from(view)[0])
+        return _TRUE_NS() + offset()
 
     time.time_ns = shifted_ns
     time.time = lambda: shifted_ns() / NS_PER_S
@@ -89,11 +97,25 @@ def write_down_pins(path: Path) -> None:
     MockPin._set_state = set_state
 
 
+def slow_down_pictures(path: Path) -> None:
+    """From now on a folder takes each picture later, by what `path` says."""
+    from recorder.picture_store import Folder
+
+    delay, put = _follow(path), Folder.put
+
+    def put_slowly(self: Any, *arguments: Any) -> Any:
+        time.sleep(delay() / NS_PER_S)
+        return put(self, *arguments)
+
+    Folder.put = put_slowly
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--netns", type=Path)
     parser.add_argument("--clock", type=Path)
     parser.add_argument("--pins", type=Path)
+    parser.add_argument("--pictures", type=Path)
     parser.add_argument("module")
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
     options = parser.parse_args()
@@ -103,6 +125,8 @@ def main() -> None:
         follow_clock(options.clock)
     if options.pins:
         write_down_pins(options.pins)
+    if options.pictures:
+        slow_down_pictures(options.pictures)
     sys.argv = [options.module, *options.arguments]
     runpy.run_module(options.module, run_name="__main__", alter_sys=True)
 

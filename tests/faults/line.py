@@ -10,8 +10,10 @@ from os import geteuid, kill
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from zoneinfo import ZoneInfo
 
 import yaml
+from pymysql.err import MySQLError
 from support import block_disk
 from support.block_disk import BlockDisk
 from support.cable import Cable, Condition, read_packet
@@ -22,6 +24,7 @@ from support.tmpfs import SmallDisk
 from support.verdicts import verdict
 
 from broker.server import Broker
+from faults import contents as contents_of_line
 from faults.books import Evidence, Pass, Slowness
 from faults.launch import read_pins, write_offset
 from faults.operator import LOGIN as OPERATOR
@@ -44,7 +47,8 @@ from simulator.workplace import Workplace, free_ports, merged
 SIDES = ("left", "right")
 EDGES = tuple(f"edge-{side}" for side in SIDES)
 DATABASE, LOGIN, NEIGHBOUR, PASSWORD = "line", "recorder", "neighbour", "for-tests-only"
-DISKS_MB = {"images": 16, "outbox": 16, "ledger": 16, "spool": 16, "database": 320}
+ZONE = ZoneInfo("Asia/Seoul")
+DISKS_MB = {"images": 128, "evidence": 64, "outbox": 16, "ledger": 16, "spool": 16, "database": 320}
 THAT_HANG = {"outbox": "inference", "ledger": "actuator", "spool": "recorder"}
 """Disks that can hang, and whose they are: their logs are on them, too."""
 SAFE_AFTER_S = 0.7
@@ -103,7 +107,7 @@ class FaultLine:
         self.pc = Cable((self.broker.host, broker_port), read=read_packet)
         self.to_database = Cable(("127.0.0.1", database_port))
         self.pins = folder / "pins"
-        self._records = Records(self.mariadb, DATABASE, self.pins)
+        self._records = Records(self.mariadb, DATABASE, self.topics.root, self.pins, self._disk_path("images"))
         self._taxonomy = merged(
             yaml.safe_load((_PROJECT / DEFAULT_TAXONOMY).read_text(encoding="utf-8")), {"categories": GATES}
         )
@@ -139,6 +143,19 @@ class FaultLine:
             carried_out=tuple(self.operator.carried_out),
             foreign=frozenset(self.foreign),
         )
+
+    def spoiled(self) -> list[str]:
+        """Rows that are not what was sent, wrong statistics, pictures that are gone; one line for each.
+
+        Raises:
+            OSError, pymysql.err.Error: the database does not answer.
+        """
+        heard, contents = self.witness.heard, self._records.contents(ZONE)
+        ours = {row["verdict_id"] for row in contents.inspections} - self.foreign
+        return [
+            *contents_of_line.spoiled(contents, heard, self._records.picture),
+            *contents_of_line.without_pictures(contents.pictures, heard, ours),
+        ]
 
     @property
     def nodes(self) -> frozenset[str]:
@@ -226,6 +243,22 @@ class FaultLine:
             self.slowness.append(Slowness(since, time.time_ns(), round(2 * delay_s * NS_PER_S)))
 
     @contextmanager
+    def slow_pictures(self, delay_s: float) -> Iterator[None]:
+        """Within the block each picture takes the recorder so much longer to store."""
+        write_offset(self._picture_delay, round(delay_s * NS_PER_S))
+        try:
+            yield
+        finally:
+            write_offset(self._picture_delay, 0)
+
+    def has_row(self, board: Pass) -> bool:
+        """Whether that board is in the database."""
+        try:
+            return any(row.verdict_id == board.verdict_id for row in self._records.read().inspections)
+        except (OSError, MySQLError):
+            return False
+
+    @contextmanager
     def clock_off(self, node: str, offset_ns: int) -> Iterator[None]:
         """Within the block this service's wall clock is ahead by so much."""
         self.offsets.append(offset_ns)
@@ -270,8 +303,8 @@ class FaultLine:
         enter(self.broker)
         for cable in (self.pi, self.pc, self.to_database):
             enter(cable)
-        for node in self.nodes:
-            write_offset(self.clock(node), 0)
+        for file in (*map(self.clock, self.nodes), self._picture_delay):
+            write_offset(file, 0)
         self._taxonomy_file.write_text(yaml.safe_dump(self._taxonomy, sort_keys=False), encoding="utf-8")
         self.workplace.write_config(self._settings())
         pins = {name: gate["pin"] for name, gate in self._taxonomy["categories"].items() if "pin" in gate}
@@ -335,6 +368,8 @@ class FaultLine:
             launch += ["--netns", str(self.far.path)]
         if node == "actuator":
             launch += ["--pins", str(self.pins)]
+        if node == "recorder":
+            launch += ["--pictures", str(self._picture_delay)]
         way = ("--broker.host", cable.host, "--broker.port", str(cable.port))
         return ProcessSpec(node, "faults.launch", (*launch, module, *way, *arguments))
 
@@ -342,11 +377,15 @@ class FaultLine:
         return with_credentials(BrokerSettings(host=host, port=port, credentials=self.broker.credentials_folder), login)
 
     @property
+    def _picture_delay(self) -> Path:
+        return self.folder / "pictures.delay"
+
+    @property
     def _taxonomy_file(self) -> Path:
         return self.folder / "pcb_defects.yaml"
 
     def _disk(self, name: str, megabytes: int) -> SmallDisk:
-        kind = BlockDisk if self.means.loop and name in THAT_HANG else SmallDisk
+        kind = BlockDisk if self.means.loop and name in {*THAT_HANG, "images"} else SmallDisk
         return kind(self._disk_path(name), megabytes)
 
     def _disk_path(self, name: str) -> Path:
@@ -366,12 +405,17 @@ class FaultLine:
                 "outbox": str(disk("ledger") / "outbox.db"),
                 "safe_state": {"mode": "stop", "after_ms": round(SAFE_AFTER_S * 1000)},
             },
-            "inference": {"outbox": str(disk("outbox") / "outbox.db"), "threads": 1},
+            "inference": {
+                "outbox": str(disk("outbox") / "outbox.db"),
+                "evidence_outbox": str(disk("evidence") / "evidence.db"),
+                "threads": 1,
+            },
             "recorder": {
                 "database_url": f"mysql://{LOGIN}:{PASSWORD}@{database}?charset=utf8mb4",
                 "images": str(disk("images")),
+                "time_zone": ZONE.key,
                 "verdict_deadline_ms": 4000,
-                "spool": {"path": str(disk("spool") / "spool.db")},
+                "spool": {"path": str(disk("spool") / "spool.db"), "megabytes": 8},
                 "oversight": {"report_after_s": 2},
             },
         }

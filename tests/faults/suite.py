@@ -28,7 +28,7 @@ from simulator.schedule import BARE, Schedule
 _PREFIX = "boardline-faults-"
 _KEPT = Path("var/faults")
 _LOGS = ("harness.log", "output", "log", "pins", "broker/mosquitto.log", "mariadb/log", "line.yaml")
-_WRONG, _COUNTED = ("lost", "doubled", "late", "commands"), ("unjudged", "fired")
+_WRONG, _COUNTED = ("lost", "doubled", "late", "commands", "spoiled"), ("unjudged", "fired")
 _SHOWN = 12
 
 
@@ -155,7 +155,7 @@ def _show(coming: Iterable[Outcome], outcomes: list[Outcome], console: Console) 
 
 def _show_complaints(outcome: Outcome, console: Console) -> None:
     found = outcome.audit
-    lines = (*outcome.trouble, *found.lost, *found.doubled, *found.late, *found.commands)
+    lines = (*outcome.trouble, *found.lost, *found.doubled, *found.late, *found.commands, *found.spoiled)
     for line in lines[:_SHOWN]:
         console.print(f"{outcome.fault}: {line}", highlight=False, markup=False)
     if len(lines) > _SHOWN:
@@ -189,6 +189,7 @@ def _one(outcomes: Sequence[Outcome]) -> Outcome:
         doubled=tuple(line for each in audits for line in each.doubled),
         late=tuple(line for each in audits for line in each.late),
         commands=tuple(line for each in audits for line in each.commands),
+        spoiled=tuple(line for each in audits for line in each.spoiled),
         unjudged=sum(each.unjudged for each in audits),
         fired=sum(each.fired for each in audits),
     )

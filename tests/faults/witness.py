@@ -1,4 +1,4 @@
-"""Listens to the line as its viewer: which nodes are there, until when gates might act, and that there is news."""
+"""Listens to the line as its viewer: which nodes are there, what the verdicts say, and that there is news."""
 
 import threading
 import time
@@ -21,7 +21,7 @@ class Witness:
         self._changed = threading.Condition()
         self._news = 0
         self._nodes: dict[str, NodeStatus] = {}
-        self._deadlines: dict[str, int] = {}
+        self._heard: dict[str, list[Verdict]] = {}
         session.subscribe(Subscription(exactly(topics.verdict), self._on_verdict))
         session.subscribe(Subscription(exactly(topics.recorded), lambda _: self._tell()))
         session.subscribe(Subscription(exactly(topics.actuation), lambda _: self._tell()))
@@ -34,10 +34,15 @@ class Witness:
         self._session.stop(flush_s=0)
 
     @property
+    def heard(self) -> dict[str, list[Verdict]]:
+        """Verdicts by their id, the first one first; of each what is different."""
+        with self._changed:
+            return {key: list(versions) for key, versions in self._heard.items()}
+
+    @property
     def deadlines(self) -> dict[str, int]:
         """By verdict id, ns."""
-        with self._changed:
-            return dict(self._deadlines)
+        return {key: versions[0].deadline_at for key, versions in self.heard.items()}
 
     def absent(self, nodes: frozenset[str]) -> frozenset[str]:
         """Those that do not say they are online or degraded."""
@@ -78,7 +83,9 @@ class Witness:
         except MessageRejected:
             return  # a fault sends such
         with self._changed:
-            self._deadlines.setdefault(verdict.verdict_id, verdict.deadline_at)
+            versions = self._heard.setdefault(verdict.verdict_id, [])
+            if verdict not in versions:
+                versions.append(verdict)
         self._tell()
 
     def _on_status(self, delivery: Delivery) -> None:

@@ -22,6 +22,20 @@ def _stepped(node: str, low_s: float, high_s: float) -> Callable[[FaultLine, Ran
     return step
 
 
+@fault("clock 100 days ahead: recorder", lasts=(12.0, 15.0))
+def far_ahead(line: FaultLine, rng: Random) -> Iterator[None]:
+    """Longer than pictures are kept, and long enough for the recorder to look for old ones."""
+    with line.clock_off("recorder", 100 * 86_400 * NS_PER_S):
+        yield
+
+
+@fault("clock 100 days ahead: recorder killed", lasts=(12.0, 15.0))
+def far_ahead_at_start(line: FaultLine, rng: Random) -> Iterator[None]:
+    with line.clock_off("recorder", 100 * 86_400 * NS_PER_S):
+        line.kill("recorder")
+        yield
+
+
 for _node in ("actuator", "inference", "recorder", "edge-left"):
     for _way, _step in _STEPS_S.items():
         fault(f"clock {_way}: {_node}", lasts=(1.0, 3.0))(_stepped(_node, *_step))

@@ -9,10 +9,14 @@ from pymysql.cursors import Cursor
 from support.cable import Condition
 
 from faults.catalogue import fault
-from faults.line import LOGIN, NEIGHBOUR, PASSWORD, FaultLine
+from faults.line import DATABASE, LOGIN, NEIGHBOUR, PASSWORD, FaultLine
+from faults.operator import NotAsPromised
 
 _FEWEST_CONNECTIONS = 10  # MariaDB takes no less for max_connections
 _ATTEMPTS = 20
+_LATE_INDEX = "ix_inspections_product_inspection_time"
+_MIGRATED_S = 30.0
+_ANOTHER_LINE = "pcb/another"
 
 
 @fault("database stopped", lasts=(1.0, 4.0))
@@ -74,6 +78,59 @@ def out_of_connections(line: FaultLine, rng: Random) -> Iterator[None]:
 def cut_off(line: FaultLine, rng: Random) -> Iterator[None]:
     with line.to_database.unplugged():
         yield
+
+
+@fault("migration interrupted", lasts=(0.0, 2.0))
+def interrupted_migration(line: FaultLine, rng: Random) -> Iterator[None]:
+    """As an upgrade that was killed leaves the tables: what it had done is there, the number of its revision is not."""
+    line.mariadb.execute(
+        f"UPDATE {DATABASE}.alembic_version SET version_num = '0003'",
+        f"ALTER TABLE {DATABASE}.inspections DROP INDEX IF EXISTS {_LATE_INDEX}",
+    )
+    line.kill("recorder")
+    yield
+    if not line.witness.wait_until(lambda: _has_index(line), _MIGRATED_S):
+        raise NotAsPromised("an interrupted migration does not go on")
+
+
+def _has_index(line: FaultLine) -> bool:
+    with closing(line.mariadb.connect()) as connection, connection.cursor() as cursor:
+        return bool(cursor.execute(f"SHOW INDEX FROM {DATABASE}.inspections WHERE Key_name = %s", (_LATE_INDEX,)))
+
+
+@fault("another line in the database", lasts=(1.0, 3.0))
+def another_line(line: FaultLine, rng: Random) -> Iterator[None]:
+    """It has boards with the same ids, an alert, and statistics of the same hours; each keeps what is its own."""
+    with closing(line.mariadb.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute(f"USE {DATABASE}")
+        for table in ("inspections", "triggers", "board_statistics", "alerts"):
+            _copy_rows(cursor, table)
+        connection.commit()
+        before = _rows_of_neighbour(cursor)
+        line.kill("recorder")
+        yield
+        connection.commit()
+        if _rows_of_neighbour(cursor) != before:
+            raise NotAsPromised("the rows of another line were changed")
+
+
+def _copy_rows(cursor: Cursor, table: str) -> None:
+    """All of the line's as those of another; what was copied before stays."""
+    cursor.execute(f"SHOW COLUMNS FROM {table}")
+    names = [f"`{row[0]}`" for row in cursor.fetchall() if row[0] not in ("id", "line")]
+    columns = ", ".join(names)
+    cursor.execute(
+        f"INSERT IGNORE INTO {table} (line, {columns})"
+        f" SELECT '{_ANOTHER_LINE}', {columns} FROM {table} WHERE line = 'pcb'"
+    )
+
+
+def _rows_of_neighbour(cursor: Cursor) -> list[object]:
+    found: list[object] = []
+    for table in ("inspections", "triggers", "board_statistics", "alerts"):
+        cursor.execute(f"SELECT * FROM {table} WHERE line = '{_ANOTHER_LINE}' ORDER BY 1, 2, 3")
+        found.append(cursor.fetchall())
+    return found
 
 
 def _take_every_place(root: Cursor, port: int, taken: ExitStack) -> None:

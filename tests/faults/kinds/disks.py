@@ -16,6 +16,7 @@ from pcb_bus.contract.messages import Command
 
 _TOLD_S = 12.0  # that long it may take until a node says that its disk hangs
 _DECIDED_S = 0.1
+_ROW_S = 5.0
 _MOMENT_S = 0.5  # that long it may take until gates are off
 _GROW = "ALTER COLUMN filler SET DEFAULT (REPEAT('x', 1000000))"
 
@@ -98,9 +99,31 @@ def _hanging_and_killed(disk: str, node: str) -> Callable[[FaultLine, Random], I
 
 
 for _disk, _node in THAT_HANG.items():
-    if _node != "recorder":  # which needs its spool only while the database is away
-        fault(f"disk hangs: {_disk}", lasts=(0.0, 2.0), loop=True)(_hanging(_disk, _node))
+    fault(f"disk hangs: {_disk}", lasts=(0.0, 2.0), loop=True)(_hanging(_disk, _node))
     fault(f"disk hangs: {_disk} + {_node} killed", lasts=(0.0, 2.0), loop=True)(_hanging_and_killed(_disk, _node))
+
+
+@fault("picture store hangs", lasts=(2.0, 4.0), loop=True)
+def hanging_pictures(line: FaultLine, rng: Random) -> Iterator[None]:
+    """Rows wait for no picture."""
+    with line.hanging("images"):
+        yield
+        _expect_rows(line, "hangs")
+
+
+@fault("picture store slow", lasts=(2.0, 4.0))
+def slow_pictures(line: FaultLine, rng: Random) -> Iterator[None]:
+    with line.slow_pictures(rng.uniform(0.1, 0.5)):
+        yield
+        _expect_rows(line, "is slow")
+
+
+def _expect_rows(line: FaultLine, what: str) -> None:
+    board = line.send_board("scrap")
+    if not line.witness.wait_until(lambda: line.has_row(board), _ROW_S):
+        raise NotAsPromised(f"a row waits for the store of pictures, which {what}")
+    if "database" in line.witness.trouble("recorder"):
+        raise NotAsPromised(f"the recorder takes a store of pictures that {what} for a dead database")
 
 
 @fault("disk hangs: spool + database away", lasts=(0.0, 2.0), loop=True)
