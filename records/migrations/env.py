@@ -1,8 +1,8 @@
-"""What Alembic runs; the connection, already in a transaction, comes from `recorder.schema`."""
+"""What Alembic runs; the connection, already in a transaction, comes from `records.migrate`."""
 
 from alembic import context
 
-from recorder.tables import Base
+from records.tables import Base
 
 context.configure(
     connection=context.config.attributes["connection"], target_metadata=Base.metadata, render_as_batch=True

@@ -1,29 +1,26 @@
 """The first tables: inspections with their sides, actuations, pictures, logs, configuration, users and alerts."""
 
-from typing import Any
-
 import sqlalchemy as sa
-from alembic import op
-from sqlalchemy.dialects import mysql
+
+from records.migrations.steps import (
+    BIG_ID,
+    LONG_TEXT,
+    TIME,
+    by_user,
+    key,
+    make_index,
+    make_table,
+    may,
+    must,
+    of_inspection,
+    primary,
+    unique,
+)
 
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
-
-_TABLES = (
-    "alerts",
-    "system_config",
-    "system_logs",
-    "defect_images",
-    "actuations",
-    "inspection_sides",
-    "inspections",
-    "users",
-)
-_BIG_ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-_TIME = sa.DateTime().with_variant(mysql.DATETIME(fsp=3), "mysql")
-_LONG_TEXT = sa.Text().with_variant(mysql.MEDIUMTEXT(), "mysql")
 
 
 def upgrade() -> None:
@@ -37,182 +34,147 @@ def upgrade() -> None:
     _alerts()
 
 
-def downgrade() -> None:
-    for table in _TABLES:
-        op.drop_table(table)
-
-
-def _table(name: str, *items: sa.schema.SchemaItem) -> None:
-    op.create_table(name, *items, mysql_engine="InnoDB", mysql_charset="utf8mb4", mysql_collate="utf8mb4_bin")
-
-
-def _index(table: str, *columns: str) -> None:
-    op.create_index(f"ix_{table}_{'_'.join(columns)}", table, list(columns))
-
-
-def _key() -> sa.Column[int]:
-    return sa.Column("id", _BIG_ID, primary_key=True)
-
-
-def _must(name: str, kind: sa.types.TypeEngine[Any]) -> sa.Column[Any]:
-    return sa.Column(name, kind, nullable=False)
-
-
-def _may(name: str, kind: sa.types.TypeEngine[Any]) -> sa.Column[Any]:
-    return sa.Column(name, kind, nullable=True)
-
-
-def _unique(table: str, *columns: str) -> sa.UniqueConstraint:
-    return sa.UniqueConstraint(*columns, name=f"uq_{table}_{'_'.join(columns)}")
-
-
-def _by_user(table: str) -> sa.ForeignKeyConstraint:
-    return sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=f"fk_{table}_user_id", ondelete="SET NULL")
-
-
 def _users() -> None:
-    _table(
+    make_table(
         "users",
-        _key(),
-        _must("username", sa.String(64)),
-        _must("password_hash", sa.String(255)),
-        _must("role", sa.String(16)),
-        _must("active", sa.Boolean()),
-        _must("created_at", _TIME),
-        _may("last_login_at", _TIME),
-        _unique("users", "username"),
+        key(),
+        must("username", sa.String(64)),
+        must("password_hash", sa.String(255)),
+        must("role", sa.String(16)),
+        must("active", sa.Boolean()),
+        must("created_at", TIME),
+        may("last_login_at", TIME),
+        unique("users", "username"),
     )
 
 
 def _inspections() -> None:
-    _table(
+    make_table(
         "inspections",
-        _key(),
-        _must("verdict_id", sa.String(128)),
-        _must("board_id", sa.String(128)),
-        _may("serial", sa.String(128)),
-        _must("camera_id", sa.String(64)),
-        _must("defect_type", sa.String(128)),
-        _must("category", sa.String(16)),
-        _must("confidence", sa.Double()),
-        _must("inspection_time", _TIME),
-        _may("image_path", sa.String(255)),
-        _must("boxes", sa.JSON()),
-        _may("gpio_pin", sa.Integer()),
-        _may("gpio_duration_ms", sa.Integer()),
-        _must("status", sa.String(16)),
-        _may("judged_at", _TIME),
-        _must("received_at", _TIME),
-        _may("latency_ms", sa.Double()),
-        _may("model", sa.String(128)),
-        _may("model_sha256", sa.String(64)),
-        _may("user_id", _BIG_ID),
-        _may("notes", sa.Text()),
-        _unique("inspections", "verdict_id"),
-        _by_user("inspections"),
+        key(),
+        must("verdict_id", sa.String(128)),
+        must("board_id", sa.String(128)),
+        may("serial", sa.String(128)),
+        must("camera_id", sa.String(64)),
+        must("defect_type", sa.String(128)),
+        must("category", sa.String(16)),
+        must("confidence", sa.Double()),
+        must("inspection_time", TIME),
+        may("image_path", sa.String(255)),
+        must("boxes", sa.JSON()),
+        may("gpio_pin", sa.Integer()),
+        may("gpio_duration_ms", sa.Integer()),
+        must("status", sa.String(16)),
+        may("judged_at", TIME),
+        must("received_at", TIME),
+        may("latency_ms", sa.Double()),
+        may("model", sa.String(128)),
+        may("model_sha256", sa.String(64)),
+        may("user_id", BIG_ID),
+        may("notes", sa.Text()),
+        unique("inspections", "verdict_id"),
+        by_user("inspections"),
     )
-    _index("inspections", "inspection_time")
-    _index("inspections", "inspection_time", "defect_type")
-    _index("inspections", "board_id")
-    _index("inspections", "serial")
+    make_index("inspections", "inspection_time")
+    make_index("inspections", "inspection_time", "defect_type")
+    make_index("inspections", "board_id")
+    make_index("inspections", "serial")
 
 
 def _inspection_sides() -> None:
-    _table(
+    make_table(
         "inspection_sides",
-        _key(),
-        _must("inspection_id", _BIG_ID),
-        _must("camera_id", sa.String(64)),
-        _must("frame_id", sa.String(128)),
-        _must("captured_at", _TIME),
-        _must("defect_type", sa.String(128)),
-        _must("category", sa.String(16)),
-        _must("confidence", sa.Double()),
-        _may("anomaly_score", sa.Double()),
-        _must("inference_time_ms", sa.Double()),
-        _unique("inspection_sides", "inspection_id", "camera_id"),
-        sa.ForeignKeyConstraint(
-            ["inspection_id"], ["inspections.id"], name="fk_inspection_sides_inspection_id", ondelete="CASCADE"
-        ),
+        key(),
+        must("inspection_id", BIG_ID),
+        must("camera_id", sa.String(64)),
+        must("frame_id", sa.String(128)),
+        must("captured_at", TIME),
+        must("defect_type", sa.String(128)),
+        must("category", sa.String(16)),
+        must("confidence", sa.Double()),
+        may("anomaly_score", sa.Double()),
+        must("inference_time_ms", sa.Double()),
+        unique("inspection_sides", "inspection_id", "camera_id"),
+        of_inspection("inspection_sides"),
     )
 
 
 def _actuations() -> None:
-    _table(
+    make_table(
         "actuations",
-        _key(),
-        _must("verdict_id", sa.String(128)),
-        _must("board_id", sa.String(128)),
-        _must("category", sa.String(128)),
-        _may("pin", sa.Integer()),
-        _must("outcome", sa.String(16)),
-        _may("fired_at", _TIME),
-        _may("duration_ms", sa.Integer()),
-        _may("latency_ms", sa.Double()),
-        _must("received_at", _TIME),
-        _unique("actuations", "verdict_id", "outcome"),
+        key(),
+        must("verdict_id", sa.String(128)),
+        must("board_id", sa.String(128)),
+        must("category", sa.String(128)),
+        may("pin", sa.Integer()),
+        must("outcome", sa.String(16)),
+        may("fired_at", TIME),
+        may("duration_ms", sa.Integer()),
+        may("latency_ms", sa.Double()),
+        must("received_at", TIME),
+        unique("actuations", "verdict_id", "outcome"),
     )
-    _index("actuations", "received_at")
+    make_index("actuations", "received_at")
 
 
 def _defect_images() -> None:
-    _table(
+    make_table(
         "defect_images",
-        _key(),
-        _must("verdict_id", sa.String(128)),
-        _must("board_id", sa.String(128)),
-        _must("camera_id", sa.String(64)),
-        _must("sha256", sa.String(64)),
-        _must("path", sa.String(255)),
-        _must("width", sa.Integer()),
-        _must("height", sa.Integer()),
-        _must("size_bytes", sa.Integer()),
-        _must("received_at", _TIME),
-        _unique("defect_images", "verdict_id", "camera_id"),
+        key(),
+        must("verdict_id", sa.String(128)),
+        must("board_id", sa.String(128)),
+        must("camera_id", sa.String(64)),
+        must("sha256", sa.String(64)),
+        must("path", sa.String(255)),
+        must("width", sa.Integer()),
+        must("height", sa.Integer()),
+        must("size_bytes", sa.Integer()),
+        must("received_at", TIME),
+        unique("defect_images", "verdict_id", "camera_id"),
     )
-    _index("defect_images", "sha256")
+    make_index("defect_images", "sha256")
 
 
 def _system_logs() -> None:
-    _table(
+    make_table(
         "system_logs",
-        _key(),
-        _must("digest", sa.String(64)),
-        _must("level", sa.String(16)),
-        _must("source", sa.String(64)),
-        _must("message", _LONG_TEXT),
-        _must("details", sa.JSON()),
-        _must("logged_at", _TIME),
-        _unique("system_logs", "digest"),
+        key(),
+        must("digest", sa.String(64)),
+        must("level", sa.String(16)),
+        must("source", sa.String(64)),
+        must("message", LONG_TEXT),
+        must("details", sa.JSON()),
+        must("logged_at", TIME),
+        unique("system_logs", "digest"),
     )
-    _index("system_logs", "logged_at")
+    make_index("system_logs", "logged_at")
 
 
 def _system_config() -> None:
-    _table(
+    make_table(
         "system_config",
-        sa.Column("key", sa.String(64), primary_key=True),
-        _must("value", sa.JSON()),
-        _must("updated_at", _TIME),
-        _may("user_id", _BIG_ID),
-        _by_user("system_config"),
+        primary("key", sa.String(64)),
+        must("value", sa.JSON()),
+        must("updated_at", TIME),
+        may("user_id", BIG_ID),
+        by_user("system_config"),
     )
 
 
 def _alerts() -> None:
-    _table(
+    make_table(
         "alerts",
-        _key(),
-        _must("kind", sa.String(64)),
-        _must("subject", sa.String(128)),
-        _must("level", sa.String(16)),
-        _must("message", sa.Text()),
-        _must("details", sa.JSON()),
-        _must("raised_at", _TIME),
-        _may("resolved_at", _TIME),
-        _may("user_id", _BIG_ID),
-        _by_user("alerts"),
+        key(),
+        must("kind", sa.String(64)),
+        must("subject", sa.String(128)),
+        must("level", sa.String(16)),
+        must("message", sa.Text()),
+        must("details", sa.JSON()),
+        must("raised_at", TIME),
+        may("resolved_at", TIME),
+        may("user_id", BIG_ID),
+        by_user("alerts"),
     )
-    _index("alerts", "kind", "subject")
-    _index("alerts", "raised_at")
-    _index("alerts", "resolved_at")
+    make_index("alerts", "kind", "subject")
+    make_index("alerts", "raised_at")
+    make_index("alerts", "resolved_at")

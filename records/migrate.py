@@ -1,0 +1,118 @@
+"""Brings the tables up to date. The migrations travel inside this package, so any working directory serves."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import URL, Connection, Engine, func, select
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+from pcb_bus.errors import ConfigError
+from records.database import KEY, for_reading, is_sqlite, make_engine, make_folder, never_works, reason, shown
+from records.errors import DatabaseDown
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_ONE_AT_A_TIME = threading.Lock()  # Alembic keeps the migration under way in module globals
+_PATIENCE_S = 3
+
+
+def bring_up_to_date(url: URL, line: str, zone: ZoneInfo) -> None:
+    """Connect and run the migrations that are missing; makes the folder of a SQLite file.
+
+    What an earlier version wrote becomes the line's own, and its times those of `zone`.
+
+    Raises:
+        ConfigError: it will never work with this URL; one line that names the key.
+        DatabaseDown: it does not work now, or another program is at it.
+    """
+    if is_sqlite(url):
+        make_folder(url)
+    engine = make_engine(url, patient=True)
+    try:
+        if _revision(engine) != _head():
+            upgrade(engine, line, zone)
+    except CommandError as error:
+        raise ConfigError(f"{KEY}: {shown(url)} does not fit this version of the program: {error}") from None
+    except (SQLAlchemyError, RuntimeError, TypeError, ValueError) as error:
+        if never_works(error):
+            raise ConfigError(f"{KEY}: {shown(url)}: {reason(error)}") from None
+        raise DatabaseDown(reason(error)) from None
+    finally:
+        engine.dispose()
+
+
+def check_tables(engine: Engine) -> None:
+    """Of programs that read and never migrate.
+
+    Raises:
+        ConfigError: the tables are not those of this version.
+        DatabaseDown: it does not answer.
+    """
+    try:
+        found = _revision(engine)
+    except SQLAlchemyError as error:
+        raise DatabaseDown(reason(error)) from None
+    if found != _head():
+        has = "has the tables of another version" if found else "has no tables yet"
+        raise ConfigError(f"{KEY}: {shown(engine.url)} {has}: run `python -m recorder migrate`")
+
+
+def upgrade(engine: Engine, line: str, zone: ZoneInfo, revision: str = "head") -> None:
+    """Run the migrations that are still missing, up to `revision`. One that was cut off goes on where it was.
+
+    Raises:
+        alembic.util.CommandError: the database is of a revision that this version does not know.
+        DatabaseDown: another program is at it.
+        sqlalchemy.exc.SQLAlchemyError: the database refuses.
+    """
+    with _ONE_AT_A_TIME, engine.connect() as connection, _alone(connection), connection.begin():
+        config = _config()
+        config.attributes.update(connection=connection, line=line, zone=zone)
+        command.upgrade(config, revision)
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    """No other program migrates this database within the block. On SQLite its transaction sees to that."""
+    if connection.dialect.name == "sqlite":
+        # A table that is made anew is dropped first, which would take with it what refers to its rows.
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.execute("PRAGMA foreign_keys = OFF")
+        try:
+            yield
+        finally:
+            driver.execute("PRAGMA foreign_keys = ON")
+        return
+    name = func.concat("boardline ", func.left(func.sha2(func.database(), 256), 32))
+    if not connection.scalar(select(func.get_lock(name, _PATIENCE_S))):
+        raise DatabaseDown("another program is bringing its tables up to date; this one waits until it has finished")
+    connection.commit()
+    try:
+        yield
+    finally:
+        if not connection.invalidated:
+            connection.scalar(select(func.release_lock(name)))
+            connection.commit()
+
+
+def _revision(engine: Engine) -> str | None:
+    with for_reading(engine).connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def _head() -> str | None:
+    return ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config
