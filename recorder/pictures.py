@@ -1,0 +1,177 @@
+"""The thread of the pictures: what waits in the spool goes into the store, however slow that is, or long away."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, Row, func, literal, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from pcb_bus.contract.codec import decode_msgpack, encode_json
+from pcb_bus.contract.messages import Evidence, Recorded, evidence_id
+from pcb_bus.errors import MessageRejected
+from pcb_bus.runtime.backoff import Backoff
+from pcb_bus.runtime.service import Service
+from records.database import for_reading, reason
+from records.tables import DefectImage, Inspection
+from recorder.alerts import Alerts
+from recorder.faults import show
+from recorder.picture_store import PictureStore
+from recorder.spool import Spool, Spooled, SpoolFault
+
+_TOGETHER = 16
+_ROUND_S = 2.0  # of a slow store; then what is stored is committed and named
+_PAUSE_S = 0.1, 5.0
+_Rows = dict[tuple[str, str, str], Row[Any]]  # by verdict, side and kind
+
+
+class Pictures:
+    """Takes the pictures whose rows are pending from the spool into the store, oldest first; a row never waits for it.
+
+    A crash anywhere between repeats a step that does no harm twice. Of two pictures of one side the first stands.
+
+    Args:
+        image_url: what stands before a picture's path in `inspections.image_path`.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        engine: Engine,
+        line: str,
+        store: PictureStore,
+        spool: Spool,
+        alerts: Alerts,
+        image_url: str,
+    ) -> None:
+        self._service, self._engine, self._line = service, engine, line
+        self._store, self._spool, self._alerts, self._image_url = store, spool, alerts, image_url
+        self._woken, self._stopping = threading.Event(), threading.Event()
+
+    def wake(self) -> None:
+        """There is something in the spool."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """End after the picture that is under way; what waits in the spool waits for the next start."""
+        self._stopping.set()
+        self._woken.set()
+
+    def run(self) -> None:
+        """What its thread does, until `stop`."""
+        backoff = Backoff(*_PAUSE_S)
+        while not self._stopping.is_set():
+            self._woken.clear()
+            try:
+                more = self.store_some()
+            except (SQLAlchemyError, SpoolFault) as error:  # the drain tells of it
+                self._service.session.complain("pictures", f"pictures wait: {reason(error)}")
+            except OSError as error:
+                self._tell(str(error))
+            else:
+                self._tell("")
+                backoff.reset()
+                if not more:
+                    self._woken.wait()
+                continue
+            self._stopping.wait(backoff.next_s())
+
+    def store_some(self) -> bool:
+        """Store a few of the oldest. Whether there may be more.
+
+        Raises:
+            OSError: the store did not take one of them; the others are stored.
+            SpoolFault, SQLAlchemyError: the spool or the database fails; the same again later.
+        """
+        spooled = self._spool.pictures(_TOGETHER)
+        evidence = {each.place: self._read(each) for each in spooled}
+        rows = self._rows({each.verdict_id for each in evidence.values() if each is not None})
+        done, stored, failure, ends_at = list[Spooled](), list[Row[Any]](), None, time.monotonic() + _ROUND_S
+        for each in spooled:
+            if self._stopping.is_set() or time.monotonic() > ends_at:
+                break
+            try:
+                for row, picture in _due(evidence[each.place], rows):
+                    self._store.put(row.path, picture)
+                    stored.append(row)
+                done.append(each)
+            except OSError as error:
+                failure = error  # perhaps of this one alone
+        self._commit(stored)
+        self._spool.remove(done)
+        self._name([each for each in (evidence[each.place] for each in done) if each is not None], rows)
+        if failure is not None:
+            raise failure
+        return bool(spooled)
+
+    def _read(self, spooled: Spooled) -> Evidence | None:
+        try:
+            return decode_msgpack(Evidence, spooled.arrival.payload)
+        except MessageRejected as rejection:  # it was sound when its row was written
+            self._service.session.reject("evidence", rejection)
+            return None
+
+    def _rows(self, verdict_ids: Collection[str]) -> _Rows:
+        columns = DefectImage.verdict_id, DefectImage.camera_id, DefectImage.kind
+        query = select(DefectImage.id, *columns, DefectImage.state, DefectImage.sha256, DefectImage.path)
+        query = query.where(DefectImage.line == self._line, DefectImage.verdict_id.in_(verdict_ids))
+        with for_reading(self._engine).connect() as connection:
+            return {(row.verdict_id, row.camera_id, row.kind): row for row in connection.execute(query)}
+
+    def _commit(self, stored: Sequence[Row[Any]]) -> None:
+        if not stored:
+            return
+        pending = DefectImage.id.in_([row.id for row in stored]), DefectImage.state == "pending"
+        with self._engine.begin() as connection:
+            connection.execute(update(DefectImage).where(*pending).values(state="stored"))
+            link_images(connection, self._line, {row.verdict_id for row in stored}, self._image_url)
+
+    def _name(self, evidence: Iterable[Evidence], rows: _Rows) -> None:
+        """Tell the sender that they are in the store. One without a row is not named: it comes again, and gets one."""
+        known = {(verdict_id, side) for verdict_id, side, _ in rows}
+        ids = {evidence_id(*key) for key in ((each.verdict_id, each.side) for each in evidence) if key in known}
+        if ids:
+            message = Recorded(evidence=tuple(sorted(ids)))
+            self._service.session.publish(self._service.topics.recorded, encode_json(message))
+
+    def _tell(self, fault: str) -> None:
+        show(self._service, "images", fault)
+        if fault:
+            why = f"evidence pictures wait on the recorder's disk, for their store fails: {fault}"
+            self._alerts.raise_alert("images", "images", "critical", why)
+        else:
+            self._alerts.resolve("images", "images")
+
+
+def _due(evidence: Evidence | None, rows: _Rows) -> Iterator[tuple[Row[Any], bytes]]:
+    """The pictures of a side that are not stored yet, each with its row."""
+    pictures = {} if evidence is None else {"frame": evidence.jpeg, "heat": evidence.heat_map}
+    for kind, picture in pictures.items():
+        row = rows.get((evidence.verdict_id, evidence.side, kind))
+        if picture and row and row.state == "pending" and row.sha256 == hashlib.sha256(picture).hexdigest():
+            yield row, picture
+
+
+def link_images(connection: Connection, line: str, verdict_ids: Collection[str], image_url: str) -> None:
+    """Set `image_path` of those of these boards that have a frame in the store. Within the caller's transaction."""
+    ids = select(DefectImage.verdict_id).where(*_shown(line), DefectImage.verdict_id.in_(verdict_ids))
+    # Locked: of a frame and its verdict that are committed at the same time, the later sees the earlier.
+    pictured = set(connection.scalars(ids.with_for_update(read=True)))
+    if pictured:
+        link_again(connection, line, pictured, image_url)
+
+
+def link_again(connection: Connection, line: str, verdict_ids: Collection[str], image_url: str) -> None:
+    """The same of all of these boards: the deciding side's frame, else the first side's, or none."""
+    frames = select(DefectImage.path).where(*_shown(line), DefectImage.verdict_id == Inspection.verdict_id)
+    deciding = frames.where(DefectImage.camera_id == Inspection.camera_id).scalar_subquery()
+    first = frames.order_by(DefectImage.camera_id).limit(1).scalar_subquery()
+    path = literal(f"{image_url}/").concat(func.coalesce(deciding, first))
+    these = Inspection.line == line, Inspection.verdict_id.in_(verdict_ids)
+    connection.execute(update(Inspection).where(*these).values(image_path=path))
+
+
+def _shown(line: str) -> tuple[ColumnElement[bool], ...]:
+    return DefectImage.line == line, DefectImage.kind == "frame", DefectImage.state == "stored"
