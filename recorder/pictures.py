@@ -3,10 +3,10 @@
 import hashlib
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, func, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, func, literal, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from pcb_bus.contract.codec import decode_msgpack, encode_json
@@ -14,17 +14,32 @@ from pcb_bus.contract.messages import Evidence, Recorded, evidence_id
 from pcb_bus.errors import MessageRejected
 from pcb_bus.runtime.backoff import Backoff
 from pcb_bus.runtime.service import Service
-from records.database import for_reading, reason
-from records.tables import DefectImage, Inspection
 from recorder.alerts import Alerts
 from recorder.faults import show
 from recorder.picture_store import PictureStore
 from recorder.spool import Spool, Spooled, SpoolFault
+from records.database import for_reading, reason
+from records.tables import DefectImage, Inspection
 
 _TOGETHER = 16
 _ROUND_S = 2.0  # of a slow store; then what is stored is committed and named
 _PAUSE_S = 0.1, 5.0
-_Rows = dict[tuple[str, str, str], Row[Any]]  # by verdict, side and kind
+
+
+class PictureRow(NamedTuple):
+    """What `defect_images` says of a picture."""
+
+    id: int
+    verdict_id: str
+    side: str
+    kind: str
+    state: str
+    sha256: str
+    path: str
+
+
+_Rows = dict[tuple[str, str, str], PictureRow]  # by verdict, side and kind
+_COLUMNS = (DefectImage.id, DefectImage.verdict_id, DefectImage.camera_id, DefectImage.kind, DefectImage.state)
 
 
 class Pictures:
@@ -86,22 +101,29 @@ class Pictures:
             SpoolFault, SQLAlchemyError: the spool or the database fails; the same again later.
         """
         spooled = self._spool.pictures(_TOGETHER)
-        evidence = {each.place: self._read(each) for each in spooled}
-        rows = self._rows({each.verdict_id for each in evidence.values() if each is not None})
-        done, stored, failure, ends_at = list[Spooled](), list[Row[Any]](), None, time.monotonic() + _ROUND_S
-        for each in spooled:
+        read = [(each, self._read(each)) for each in spooled]
+        rows = self._rows({evidence.verdict_id for _, evidence in read if evidence is not None})
+        done, stored, failure, ends_at = list[Spooled](), list[PictureRow](), None, time.monotonic() + _ROUND_S
+        named = set[str]()
+        for each, evidence in read:
             if self._stopping.is_set() or time.monotonic() > ends_at:
                 break
             try:
-                for row, picture in _due(evidence[each.place], rows):
+                for row, picture in _due(evidence, rows) if evidence else ():
                     self._store.put(row.path, picture)
                     stored.append(row)
-                done.append(each)
             except OSError as error:
                 failure = error  # perhaps of this one alone
+                continue
+            done.append(each)
+            # One without a row comes again, and gets one.
+            if evidence and (evidence.verdict_id, evidence.side, "frame") in rows:
+                named.add(evidence_id(evidence.verdict_id, evidence.side))
         self._commit(stored)
         self._spool.remove(done)
-        self._name([each for each in (evidence[each.place] for each in done) if each is not None], rows)
+        if named:
+            message = Recorded(evidence=tuple(sorted(named)))
+            self._service.session.publish(self._service.topics.recorded, encode_json(message))
         if failure is not None:
             raise failure
         return bool(spooled)
@@ -114,27 +136,19 @@ class Pictures:
             return None
 
     def _rows(self, verdict_ids: Collection[str]) -> _Rows:
-        columns = DefectImage.verdict_id, DefectImage.camera_id, DefectImage.kind
-        query = select(DefectImage.id, *columns, DefectImage.state, DefectImage.sha256, DefectImage.path)
-        query = query.where(DefectImage.line == self._line, DefectImage.verdict_id.in_(verdict_ids))
+        these = DefectImage.line == self._line, DefectImage.verdict_id.in_(verdict_ids)
+        query = select(*_COLUMNS, DefectImage.sha256, DefectImage.path).where(*these)
         with for_reading(self._engine).connect() as connection:
-            return {(row.verdict_id, row.camera_id, row.kind): row for row in connection.execute(query)}
+            rows = [PictureRow(*row) for row in connection.execute(query)]
+        return {(row.verdict_id, row.side, row.kind): row for row in rows}
 
-    def _commit(self, stored: Sequence[Row[Any]]) -> None:
+    def _commit(self, stored: Sequence[PictureRow]) -> None:
         if not stored:
             return
         pending = DefectImage.id.in_([row.id for row in stored]), DefectImage.state == "pending"
         with self._engine.begin() as connection:
             connection.execute(update(DefectImage).where(*pending).values(state="stored"))
             link_images(connection, self._line, {row.verdict_id for row in stored}, self._image_url)
-
-    def _name(self, evidence: Iterable[Evidence], rows: _Rows) -> None:
-        """Tell the sender that they are in the store. One without a row is not named: it comes again, and gets one."""
-        known = {(verdict_id, side) for verdict_id, side, _ in rows}
-        ids = {evidence_id(*key) for key in ((each.verdict_id, each.side) for each in evidence) if key in known}
-        if ids:
-            message = Recorded(evidence=tuple(sorted(ids)))
-            self._service.session.publish(self._service.topics.recorded, encode_json(message))
 
     def _tell(self, fault: str) -> None:
         show(self._service, "images", fault)
@@ -145,10 +159,9 @@ class Pictures:
             self._alerts.resolve("images", "images")
 
 
-def _due(evidence: Evidence | None, rows: _Rows) -> Iterator[tuple[Row[Any], bytes]]:
+def _due(evidence: Evidence, rows: _Rows) -> Iterator[tuple[PictureRow, bytes]]:
     """The pictures of a side that are not stored yet, each with its row."""
-    pictures = {} if evidence is None else {"frame": evidence.jpeg, "heat": evidence.heat_map}
-    for kind, picture in pictures.items():
+    for kind, picture in (("frame", evidence.jpeg), ("heat", evidence.heat_map)):
         row = rows.get((evidence.verdict_id, evidence.side, kind))
         if picture and row and row.state == "pending" and row.sha256 == hashlib.sha256(picture).hexdigest():
             yield row, picture
