@@ -1,39 +1,122 @@
 """From messages to rows. Pure: no clock, no database, no disk."""
 
 import hashlib
-from typing import Any
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
-from pcb_bus.contract.messages import Actuation, Event, Evidence, SideResult, Trigger, Verdict
-from pcb_bus.contract.times import to_datetime
-from recorder.images import StoredImage
-from recorder.images.forms import Kind
+import msgpack
+from pydantic import TypeAdapter
+
+from pcb_bus.contract.codec import decode_json, decode_msgpack
+from pcb_bus.contract.identity import verdict_id
+from pcb_bus.contract.messages import (
+    Actuation,
+    Event,
+    Evidence,
+    Id,
+    Name,
+    Recorded,
+    SideResult,
+    Trigger,
+    Verdict,
+    evidence_id,
+)
+from pcb_bus.contract.pictures import PictureSize, inspect_jpeg, inspect_png
+from pcb_bus.contract.times import from_rfc3339, to_datetime
+from pcb_bus.errors import MessageRejected
+from recorder.spool import Arrival
+from records import tables
+from records.times import local_day, local_time
 
 Row = dict[str, Any]
+PictureKind = Literal["frame", "heat"]
 BOTH = "both"
+MISSING = "missing"
+NO_VERDICT = "no verdict came within the deadline"
 PAYLOAD_KEPT = 64 * 1024
 _LONGEST_ID = 128
 _LONGEST_DETAIL = 4096
+_MAX_PIXELS = 40_000_000
+_IDS_A_MESSAGE = 200
+_ID: TypeAdapter[str] = TypeAdapter(Id)
+_SIDE: TypeAdapter[str] = TypeAdapter(Name)
 
 
-def deciding_camera(verdict: Verdict) -> str:
-    """The side whose category is the board's; `both` if there is not exactly one."""
-    sides = verdict.sides.values()
-    deciding = [side.camera_id for side in sides if side is not None and side.category == verdict.category]
-    return deciding[0] if len(deciding) == 1 else BOTH
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The rows of one message. A verdict has those of its sides and boxes besides, which lack their inspection's id.
+
+    `named` says in which list of `pcb/recorded` it is named, and how; None where nobody waits to hear of it.
+    """
+
+    table: type[tables.Base]
+    rows: Sequence[Row]
+    sides: Sequence[Row] = ()
+    defects: Sequence[Row] = ()
+    named: tuple[str, str] | None = None
+    rejection: MessageRejected | None = field(default=None, compare=False)
 
 
-def inspection_row(verdict: Verdict, received_at: int) -> Row:
-    signal = verdict.gpio_signal
-    return {
+def read(arrival: Arrival, line: str, zone: ZoneInfo, sides: Collection[str]) -> Record:
+    """The rows of one message of the line, whose clocks show the time of `zone`.
+
+    Raises:
+        MessageRejected: the payload breaks the contract, or is a picture of a side that is not one of `sides`.
+    """
+    match arrival.kind:
+        case "trigger":
+            return trigger_record(decode_json(Trigger, arrival.payload), line, arrival.received_at)
+        case "verdict":
+            return verdict_record(decode_json(Verdict, arrival.payload), line, zone, arrival.received_at)
+        case "actuation":
+            return actuation_record(decode_json(Actuation, arrival.payload), line, arrival.received_at)
+        case "event":
+            return event_record(decode_json(Event, arrival.payload), line, arrival.payload)
+        case "evidence":
+            evidence = decode_msgpack(Evidence, arrival.payload)
+            if evidence.side not in sides:
+                raise MessageRejected("unknown_side", f"{evidence.side} is not a side of this line")
+            return evidence_record(evidence, line, zone, arrival.received_at)
+
+
+def trigger_record(trigger: Trigger, line: str, received_at: int) -> Record:
+    """A pass that has no inspection yet, under the id that its verdict will have."""
+    passed = verdict_id(line, trigger.board_id, trigger.triggered_at)
+    row = {
+        "line": line,
+        "verdict_id": passed,
+        "board_id": trigger.board_id,
+        "source": trigger.source,
+        "triggered_at": to_datetime(trigger.triggered_at),
+        "received_at": to_datetime(received_at),
+        "open": True,
+    }
+    return Record(tables.Trigger, [row], named=("triggers", passed))
+
+
+def verdict_record(verdict: Verdict, line: str, zone: ZoneInfo, received_at: int) -> Record:
+    # The wire has no order of sides.
+    seen = sorted(filter(None, verdict.sides.values()), key=lambda side: side.camera_id)
+    signal, recipe = verdict.gpio_signal, verdict.recipe
+    row = {
+        **_moment(to_datetime(verdict.captured_at), zone),
+        "line": line,
         "verdict_id": verdict.verdict_id,
         "board_id": verdict.board_id,
         "serial": verdict.serial,
+        "product": verdict.product,
+        "recipe": recipe and f"{recipe.name} {recipe.version}"[:_LONGEST_ID],
         "camera_id": deciding_camera(verdict),
         "defect_type": verdict.final_defect_type,
         "category": verdict.category,
         "confidence": verdict.confidence,
-        "inspection_time": to_datetime(verdict.captured_at),
-        "boxes": [box for side in _seen(verdict) for box in _boxes(side)],
+        "boxes": [
+            {"camera_id": side.camera_id, **box.model_dump(by_alias=True)} for side in seen for box in side.boxes
+        ],
         "gpio_pin": signal and signal.pin,
         "gpio_duration_ms": signal and signal.duration_ms,
         "status": verdict.status,
@@ -43,27 +126,48 @@ def inspection_row(verdict: Verdict, received_at: int) -> Row:
         "model": verdict.model.name,
         "model_sha256": verdict.model.sha256,
     }
-
-
-def side_rows(verdict: Verdict) -> list[Row]:
-    """One row for each side that was seen; the store adds the `inspection_id`."""
-    return [
+    sides = {side.camera_id: _side_row(side, line) for side in seen}
+    defects = [
         {
+            "line": line,
+            "inspection_time": row["inspection_time"],
             "camera_id": side.camera_id,
-            "frame_id": side.frame_id,
-            "captured_at": to_datetime(side.captured_at),
-            "defect_type": side.defect_type,
-            "category": side.category,
-            "confidence": side.confidence,
-            "anomaly_score": side.anomaly_score,
-            "inference_time_ms": side.inference_time_ms,
+            **box.model_dump(),
         }
-        for side in {side.camera_id: side for side in _seen(verdict)}.values()
+        for side in seen
+        for box in side.boxes
     ]
+    return Record(tables.Inspection, [row], [*sides.values()], defects, named=("verdicts", verdict.verdict_id))
 
 
-def actuation_row(report: Actuation, received_at: int) -> Row:
+def deciding_camera(verdict: Verdict) -> str:
+    """The side whose category is the board's; `both` if there is not exactly one."""
+    sides = verdict.sides.values()
+    deciding = [side.camera_id for side in sides if side is not None and side.category == verdict.category]
+    return deciding[0] if len(deciding) == 1 else BOTH
+
+
+def missing_row(trigger: Row, zone: ZoneInfo, label: str, now: datetime) -> Row:
+    """The inspection of a board whose verdict did not come; `label` is what the taxonomy calls an unjudged one."""
     return {
+        **_moment(trigger["triggered_at"], zone),
+        "line": trigger["line"],
+        "verdict_id": trigger["verdict_id"],
+        "board_id": trigger["board_id"],
+        "camera_id": BOTH,
+        "defect_type": label,
+        "category": "unjudged",
+        "confidence": 0.0,
+        "boxes": [],
+        "status": MISSING,
+        "received_at": now,
+        "notes": NO_VERDICT,
+    }
+
+
+def actuation_record(report: Actuation, line: str, received_at: int) -> Record:
+    row = {
+        "line": line,
         "verdict_id": report.verdict_id,
         "board_id": report.board_id,
         "category": report.category,
@@ -74,34 +178,52 @@ def actuation_row(report: Actuation, received_at: int) -> Row:
         "latency_ms": report.latency_ms,
         "received_at": to_datetime(received_at),
     }
+    # That a verdict came again is not its report: the actuator keeps that until it is named.
+    named = None if report.outcome == "duplicate" else ("actuations", report.verdict_id)
+    return Record(tables.Actuation, [row], named=named)
 
 
-def image_row(evidence: Evidence, image: StoredImage, received_at: int) -> Row:
-    """Of its frame."""
-    return _picture_row(evidence, "frame", evidence.jpeg, image, received_at)
+def evidence_record(evidence: Evidence, line: str, zone: ZoneInfo, received_at: int) -> Record:
+    """Of its frame, and of its heat map if it has one; both wait for their store.
+
+    Raises:
+        MessageRejected: one of them is not a picture of a sane size.
+    """
+    received, rows = to_datetime(received_at), []
+    pictures: list[tuple[PictureKind, bytes, PictureSize]] = [
+        ("frame", evidence.jpeg, inspect_jpeg(evidence.jpeg, max_pixels=_MAX_PIXELS))
+    ]
+    if evidence.heat_map is not None:
+        pictures.append(("heat", evidence.heat_map, inspect_png(evidence.heat_map, max_pixels=_MAX_PIXELS)))
+    for kind, data, size in pictures:
+        rows.append(
+            {
+                "line": line,
+                "verdict_id": evidence.verdict_id,
+                "board_id": evidence.board_id,
+                "camera_id": evidence.side,
+                "kind": kind,
+                "state": "pending",
+                "sha256": hashlib.sha256(data).hexdigest(),
+                "path": picture_path(line, evidence.verdict_id, evidence.side, kind, local_day(received, zone)),
+                "width": size.width,
+                "height": size.height,
+                "size_bytes": len(data),
+                "received_at": received,
+            }
+        )
+    return Record(tables.DefectImage, rows, named=("evidence", evidence_id(evidence.verdict_id, evidence.side)))
 
 
-def heat_row(evidence: Evidence, heat_map: bytes, image: StoredImage, received_at: int) -> Row:
-    return _picture_row(evidence, "heat", heat_map, image, received_at)
+def picture_path(line: str, verdict: str, side: str, kind: PictureKind, day: date) -> str:
+    """Where the picture is in the store: each has a name of its own, the same after any repeat on that day."""
+    name = hashlib.sha256("\n".join((line, verdict, side, kind)).encode()).hexdigest()[:40]
+    return f"{day.isoformat()}/{name}.{'png' if kind == 'heat' else 'jpg'}"
 
 
-def _picture_row(evidence: Evidence, kind: Kind, data: bytes, image: StoredImage, received_at: int) -> Row:
-    return {
-        "verdict_id": evidence.verdict_id,
-        "board_id": evidence.board_id,
-        "camera_id": evidence.side,
-        "kind": kind,
-        "sha256": image.sha256,
-        "path": image.path,
-        "width": image.info.width,
-        "height": image.info.height,
-        "size_bytes": len(data),
-        "received_at": to_datetime(received_at),
-    }
-
-
-def log_row(event: Event, payload: bytes) -> Row:
-    return {
+def event_record(event: Event, line: str, payload: bytes) -> Record:
+    row = {
+        "line": line,
         "digest": hashlib.sha256(payload).hexdigest(),
         "level": event.level,
         "source": event.source,
@@ -109,47 +231,79 @@ def log_row(event: Event, payload: bytes) -> Row:
         "details": event.details,
         "logged_at": to_datetime(event.at),
     }
+    return Record(tables.SystemLog, [row])
 
 
-def trigger_row(trigger: Trigger, verdict_id: str, received_at: int) -> Row:
-    """A pass that has no inspection yet; `verdict_id` is the one that its verdict will have."""
+def rejected_record(arrival: Arrival, rejection: MessageRejected, line: str) -> Record:
+    """What could not become a row of its kind, cut to the columns. Its sender hears of it, or it would come again."""
+    about, side = _ids(arrival, line)
+    row = {
+        "line": line,
+        "digest": hashlib.sha256(arrival.topic.encode(errors="replace") + b"\0" + arrival.payload).hexdigest(),
+        "kind": arrival.kind,
+        "topic": _text(arrival.topic, 255),
+        "verdict_id": about,
+        "reason": _text(rejection.reason, 64),
+        "detail": _text(rejection.detail, _LONGEST_DETAIL),
+        "payload": arrival.payload[:PAYLOAD_KEPT],
+        "size_bytes": len(arrival.payload),
+        "received_at": to_datetime(arrival.received_at),
+    }
+    if about is None or arrival.kind == "event" or (arrival.kind == "evidence" and side is None):
+        named = None
+    elif arrival.kind == "evidence":
+        named = "evidence", f"{about}/{side}"
+    else:
+        named = f"{arrival.kind}s", about
+    return Record(tables.RejectedMessage, [row], named=named, rejection=rejection)
+
+
+def recorded_messages(named: Iterable[tuple[str, str]]) -> Iterator[Recorded]:
+    """What to say on `pcb/recorded` of these; cut so that each message stays small."""
+    distinct = list(dict.fromkeys(named))
+    for start in range(0, len(distinct), _IDS_A_MESSAGE):
+        lists: dict[str, Any] = {}
+        for kind, name in distinct[start : start + _IDS_A_MESSAGE]:
+            lists[kind] = (*lists.get(kind, ()), name)
+        yield Recorded(**lists)
+
+
+def _moment(captured: datetime, zone: ZoneInfo) -> Row:
     return {
-        "verdict_id": verdict_id,
-        "board_id": trigger.board_id,
-        "source": trigger.source,
-        "triggered_at": to_datetime(trigger.triggered_at),
-        "received_at": to_datetime(received_at),
-        "open": True,
+        "inspection_time": local_time(captured, zone),
+        "local_date": local_day(captured, zone),
+        "captured_at": captured,
     }
 
 
-def rejected_row(
-    kind: str, topic: str, payload: bytes, reason: str, detail: str, verdict_id: str | None, received_at: int
-) -> Row:
-    """What could not become a row of its `kind`, cut to the columns; an id too long to be one is left out."""
-    whole_id = verdict_id if verdict_id and len(verdict_id) <= _LONGEST_ID else None
+def _side_row(side: SideResult, line: str) -> Row:
     return {
-        "digest": hashlib.sha256(topic.encode(errors="replace") + b"\0" + payload).hexdigest(),
-        "kind": _text(kind, 16),
-        "topic": _text(topic, 255),
-        "verdict_id": whole_id and _text(whole_id, _LONGEST_ID),
-        "reason": _text(reason, 64),
-        "detail": _text(detail, _LONGEST_DETAIL),
-        "payload": payload[:PAYLOAD_KEPT],
-        "size_bytes": len(payload),
-        "received_at": to_datetime(received_at),
+        "line": line,
+        "camera_id": side.camera_id,
+        "frame_id": side.frame_id,
+        "captured_at": to_datetime(side.captured_at),
+        "defect_type": side.defect_type,
+        "category": side.category,
+        "confidence": side.confidence,
+        "anomaly_score": side.anomaly_score,
+        "inference_time_ms": side.inference_time_ms,
     }
+
+
+def _ids(arrival: Arrival, line: str) -> tuple[str | None, str | None]:
+    """The verdict, and of a picture the side, that the message is about; None for what cannot be made out."""
+    unpack = msgpack.unpackb if arrival.kind == "evidence" else json.loads
+    try:
+        data = unpack(arrival.payload)
+        if arrival.kind == "trigger":
+            board = _ID.validate_python(data["board_id"], strict=True)
+            return verdict_id(line, board, from_rfc3339(data["triggered_at"])), None
+        about = _ID.validate_python(data["verdict_id"], strict=True)
+        return about, _SIDE.validate_python(data["side"], strict=True) if arrival.kind == "evidence" else None
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError, msgpack.UnpackException):
+        return None, None
 
 
 def _text(text: str, longest: int) -> str:
     """Its beginning, in characters that UTF-8 has: half a surrogate pair cannot be stored."""
     return text[:longest].encode(errors="replace").decode()
-
-
-def _seen(verdict: Verdict) -> list[SideResult]:
-    # The wire has no order of sides.
-    return sorted(filter(None, verdict.sides.values()), key=lambda side: side.camera_id)
-
-
-def _boxes(side: SideResult) -> list[Row]:
-    return [{"camera_id": side.camera_id, **box.model_dump(by_alias=True)} for box in side.boxes]

@@ -1,130 +1,161 @@
-"""Boards and defects by hour and day: counted here, added to the tables with the rows that they count.
+"""Boards and boxes by hour of the line's wall clock, counted from the rows: whoever writes a row marks its hour.
 
-A row counts by its `inspection_time`, `category`, `status`, `latency_ms` and `boxes`, whatever else it has.
+An hour that was marked since it was last counted is counted again, soon, but so seldom that it costs little.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
-from functools import cache
+import math
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Insert, Table, case
-from sqlalchemy.dialects import mysql, sqlite
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy import Connection, Engine, case, delete, extract, func, insert, select, update
 
-from recorder.periods import Calendar
-from recorder.rows import Row
-from recorder.tables import BoardStatistics, DefectStatistics
+from records.database import for_reading
+from records.tables import BoardStatistics, Defect, DefectStatistics, Inspection, StatisticsHour
+from records.times import hour_of
 
-BoardKey = tuple[str, datetime, str]
-"""Period, begin, category."""
-DefectKey = tuple[str, datetime, str, str]
-"""Period, begin, side, class."""
-_BOARD_KEY = ("period", "begins_at", "category")
-_DEFECT_KEY = ("period", "begins_at", "camera_id", "class_name")
+_HOUR = timedelta(hours=1)
+_A_CALL_S = 1.0
+_REST = 20.0  # times as long as the count of an hour took, until it is counted again
+_MOST_MS = 1e9  # what an older version let in beyond this makes no sum that a column cannot hold
+_BOARD_NUMBERS = ("boards", "incomplete", "latency_ms_sum", "latency_ms_max")
+_DEFECT_NUMBERS = ("boxes", "boards")
 
-
-@dataclass(slots=True)
-class Boards:
-    """Boards of one category in one period; latencies in ms."""
-
-    boards: int = 0
-    incomplete: int = 0
-    latency_ms_sum: float = 0.0
-    latency_ms_max: float = 0.0
+Counts = dict[tuple[str, ...], tuple[float, ...]]
+"""Of one hour: by (category,) boards, incomplete, sum and maximum of latency in ms; by (side, class) boxes, boards."""
 
 
-@dataclass(slots=True)
-class Defects:
-    """Boxes of one class on one side in one period, and on how many boards they were."""
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where the statistics are not what the rows say; `of` is the category, or the side and the class."""
 
-    boxes: int = 0
-    boards: int = 0
-
-
-@dataclass(slots=True)
-class Tally:
-    """What to add to the statistics."""
-
-    boards: dict[BoardKey, Boards] = field(default_factory=dict)
-    defects: dict[DefectKey, Defects] = field(default_factory=dict)
+    begins_at: datetime
+    of: tuple[str, ...]
+    stored: tuple[float, ...]
+    counted: tuple[float, ...]
 
 
-def tally(calendar: Calendar, rows: Iterable[Row], gone: Iterable[Row] = ()) -> Tally:
-    """Count `rows`, and take back those of `gone`, which had neither latency nor boxes: boards without a verdict."""
-    total = Tally()
-    # Every zone's offset is in whole minutes, and so are the begins of its days.
-    of_minute = cache(lambda minute: tuple(calendar.periods(minute)))
-    for row in rows:
-        _count(total, of_minute(_minute(row)), row)
-    for row in gone:
-        for period, begins_at in of_minute(_minute(row)):
-            total.boards.setdefault((period, begins_at, row["category"]), Boards()).boards -= 1
-    return total
+def touch(connection: Connection, line: str, hours: Iterable[datetime]) -> None:
+    """Rows of these hours are written in this transaction."""
+    for hour in sorted(set(hours)):
+        row = StatisticsHour.line == line, StatisticsHour.begins_at == hour
+        changed = connection.execute(update(StatisticsHour).where(*row).values(touched=StatisticsHour.touched + 1))
+        if not changed.rowcount:
+            connection.execute(insert(StatisticsHour).values(line=line, begins_at=hour, touched=1, counted=0))
 
 
-def _minute(row: Row) -> datetime:
-    moment: datetime = row["inspection_time"]
-    return moment.replace(second=0, microsecond=0)
+def touch_hours(engine: Engine, line: str, since: datetime, until: datetime) -> int:
+    """Mark all hours with rows that were inspected from `since` to before `until` (wall time). How many.
+
+    Statistics of hours whose rows are gone by their age stay as they are.
+    """
+    moment = Inspection.inspection_time
+    days = select(Inspection.local_date, extract("hour", moment)).distinct()
+    days = days.where(Inspection.line == line, moment >= since, moment < until)
+    with for_reading(engine).connect() as connection:
+        hours = [datetime.combine(day, datetime.min.time()) + hour * _HOUR for day, hour in connection.execute(days)]
+    for start in range(0, len(hours), 100):  # a line that runs waits for none of these for long
+        with engine.begin() as connection:
+            touch(connection, line, hours[start : start + 100])
+    return len(hours)
 
 
-def _count(total: Tally, periods: Iterable[tuple[str, datetime]], row: Row) -> None:
-    boxes = _boxes_by_class(row)
-    latency = row["latency_ms"] or 0.0
-    for period, begins_at in periods:
-        boards = total.boards.setdefault((period, begins_at, row["category"]), Boards())
-        boards.boards += 1
-        boards.incomplete += row["status"] == "incomplete"
-        boards.latency_ms_sum += latency
-        boards.latency_ms_max = max(boards.latency_ms_max, latency)
-        for where, number in boxes.items():
-            defects = total.defects.setdefault((period, begins_at, *where), Defects())
-            defects.boxes += number
-            defects.boards += 1
+class Statistics:
+    """Counts the hours of one line that were marked. One thread uses it."""
+
+    def __init__(self, engine: Engine, line: str) -> None:
+        self._engine, self._line = engine, line
+        self._not_before: dict[datetime, float] = {}
+
+    def count_touched(self) -> None:
+        """Those that are due, the latest first; for about a second, the rest next time.
+
+        Raises:
+            SQLAlchemyError: the database does not take it now.
+        """
+        end = time.monotonic() + _A_CALL_S
+        self._not_before = {hour: at for hour, at in self._not_before.items() if at > time.monotonic()}
+        with for_reading(self._engine).connect() as connection:
+            touched = _of(StatisticsHour, self._line, StatisticsHour.touched != StatisticsHour.counted)
+            hours = connection.scalars(touched.order_by(StatisticsHour.begins_at.desc())).all()
+        for hour in hours:
+            begun = time.monotonic()
+            if begun > end:
+                return
+            if hour not in self._not_before:
+                self._count(hour)
+                self._not_before[hour] = time.monotonic() + _REST * (time.monotonic() - begun)
+
+    def _count(self, hour: datetime) -> None:
+        """Read in one snapshot, and written in a short transaction: what is written meanwhile marks the hour again."""
+        row = StatisticsHour.line == self._line, StatisticsHour.begins_at == hour
+        with for_reading(self._engine).connect() as connection:
+            touched = connection.scalar(select(StatisticsHour.touched).where(*row))
+            counts = counted(connection, self._line, hour)
+        with self._engine.begin() as connection:
+            for table, names, numbers in _TABLES:
+                rows = [
+                    {"line": self._line, "begins_at": hour, **dict(zip(names + numbers, key + value, strict=True))}
+                    for key, value in counts.items()
+                    if len(key) == len(names)
+                ]
+                connection.execute(delete(table).where(table.line == self._line, table.begins_at == hour))
+                if rows:
+                    connection.execute(insert(table), rows)
+            connection.execute(update(StatisticsHour).where(*row).values(counted=touched))
 
 
-def _boxes_by_class(row: Row) -> dict[tuple[str, str], int]:
-    found: dict[tuple[str, str], int] = {}
-    for box in row["boxes"]:
-        where = box["camera_id"], box["class"]
-        found[where] = found.get(where, 0) + 1
+def counted(connection: Connection, line: str, hour: datetime) -> Counts:
+    """What the rows of one hour say."""
+
+    def within(table: Any) -> tuple[Any, ...]:
+        return table.line == line, table.inspection_time >= hour, table.inspection_time < hour + _HOUR
+
+    latency = case((Inspection.latency_ms > _MOST_MS, _MOST_MS), else_=Inspection.latency_ms)
+    incomplete = func.sum(case((Inspection.status == "incomplete", 1), else_=0))
+    boards = select(Inspection.category, func.count(), incomplete, func.sum(latency), func.max(latency))
+    boxes = select(Defect.camera_id, Defect.class_name, func.count(), func.count(Defect.inspection_id.distinct()))
+    return _counts(connection, boards.where(*within(Inspection)).group_by(Inspection.category), 1) | _counts(
+        connection, boxes.where(*within(Defect)).group_by(Defect.camera_id, Defect.class_name), 2
+    )
+
+
+def differences(connection: Connection, line: str, since: datetime, until: datetime) -> Iterator[Difference]:
+    """Of the hours from `since` to before `until` (wall time), but those that are still to be counted."""
+    waiting = set(connection.scalars(_of(StatisticsHour, line, StatisticsHour.touched != StatisticsHour.counted)))
+    hour = hour_of(since)
+    while hour < until:
+        if hour not in waiting:
+            is_, should_be = _stored(connection, line, hour), counted(connection, line, hour)
+            for key in sorted({*is_, *should_be}):
+                nothing = (0.0,) * len(is_.get(key) or should_be[key])
+                pair = is_.get(key, nothing), should_be.get(key, nothing)
+                # Sums of floats depend on the order of the terms.
+                if not all(math.isclose(*each, rel_tol=1e-6, abs_tol=1e-6) for each in zip(*pair, strict=True)):
+                    yield Difference(hour, key, *pair)
+        hour += _HOUR
+
+
+_TABLES: tuple[tuple[Any, tuple[str, ...], tuple[str, ...]], ...] = (
+    (BoardStatistics, ("category",), _BOARD_NUMBERS),
+    (DefectStatistics, ("camera_id", "class_name"), _DEFECT_NUMBERS),
+)
+
+
+def _stored(connection: Connection, line: str, hour: datetime) -> Counts:
+    found: Counts = {}
+    for table, names, numbers in _TABLES:
+        columns = [getattr(table, name) for name in names + numbers]
+        query = select(*columns).where(table.line == line, table.begins_at == hour)
+        found |= _counts(connection, query, len(names))
     return found
 
 
-def add(connection: Connection, total: Tally) -> None:
-    """Add `total` to the tables, in the transaction of the rows that it counts."""
-    _upsert(connection, BoardStatistics, _BOARD_KEY, total.boards)
-    _upsert(connection, DefectStatistics, _DEFECT_KEY, total.defects)
+def _counts(connection: Connection, query: Any, keys: int) -> Counts:
+    return {tuple(row[:keys]): tuple(float(each or 0) for each in row[keys:]) for row in connection.execute(query)}
 
 
-def _upsert(
-    connection: Connection,
-    kind: type[DeclarativeBase],
-    key: Sequence[str],
-    counts: Mapping[Any, Boards] | Mapping[Any, Defects],
-) -> None:
-    if counts:
-        # In the order of their keys: two writers that lock the same rows wait for each other, but never in a ring.
-        rows = [dict(zip(key, where, strict=True)) | asdict(counts[where]) for where in sorted(counts)]
-        connection.execute(upsert_statement(connection.dialect.name, kind), rows)
-
-
-@cache
-def upsert_statement(dialect: str, kind: type[DeclarativeBase]) -> Insert:
-    """An insert that adds to what is there, and keeps the greater of two maxima."""
-    table = kind.__table__
-    assert isinstance(table, Table)
-    counted = [column for column in table.columns if not column.primary_key]
-    if dialect == "sqlite":
-        onto = sqlite.insert(table)
-        new = onto.excluded
-        return onto.on_conflict_do_update(
-            index_elements=list(table.primary_key), set_={c.name: _together(c, new[c.name]) for c in counted}
-        )
-    added = mysql.insert(table)
-    return added.on_duplicate_key_update({c.name: _together(c, added.inserted[c.name]) for c in counted})
-
-
-def _together(old: ColumnElement[Any], new: ColumnElement[Any]) -> ColumnElement[Any]:
-    return case((new > old, new), else_=old) if str(new.key).endswith("_max") else old + new
+def _of(table: type[StatisticsHour], line: str, which: Any) -> Any:
+    return select(table.begins_at).where(table.line == line, which)

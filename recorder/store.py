@@ -1,25 +1,25 @@
-"""Writes batches: one transaction each, and what is there already stays as it is."""
+"""Writes rows: a batch in one transaction, and what is there already stays as it is."""
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, Engine, case, insert, select, update
+from sqlalchemy.dialects import mysql, sqlite
 
 from pcb_bus.contract.times import from_datetime, to_datetime
-from recorder.batch import Batch
-from recorder.bulk import insert_rows
-from recorder.database import lost_a_race, write_error
-from recorder.inspections import Written, link_images, missing_row, present, write_verdicts
-from recorder.periods import Calendar
-from recorder.recount import rebuild
-from recorder.rows import Row
-from recorder.statistics import add, tally
-from recorder.tables import Actuation, DefectImage, Inspection, RejectedMessage, SystemLog
-from recorder.triggers import close, close_inspected, insert_triggers, overdue
+from recorder.pictures import link_images
+from recorder.rows import MISSING, NO_VERDICT, Record, Row, missing_row
+from recorder.statistics import touch
+from records.database import for_reading, meaning, reason
+from records.errors import DatabaseDown, RowRefused
+from records.tables import Defect, DefectImage, Inspection, InspectionSide, Trigger
+from records.times import hour_of
 
-_TRIES = 5
+_TRIES = 3
 _CLOSED_AT_ONCE = 500
 
 T = TypeVar("T")
@@ -34,24 +34,41 @@ class Overdue(NamedTuple):
 
 
 class Store:
-    """The rows of one database. Days of the statistics are those of `calendar`.
+    """The rows of one line.
 
-    `unjudged` is what the taxonomy calls a board that could not be inspected.
+    Args:
+        zone: what the clocks on its walls show.
+        unjudged: what the taxonomy calls a board that could not be inspected.
+        image_url: what stands before a picture's name in `inspections.image_path`.
     """
 
-    def __init__(self, engine: Engine, calendar: Calendar | None = None, unjudged: str = "unjudged") -> None:
-        self._engine = engine
-        self._calendar = calendar or Calendar()
-        self._unjudged = unjudged
+    def __init__(
+        self, engine: Engine, line: str, zone: ZoneInfo, unjudged: str = "unjudged", image_url: str = "/images"
+    ) -> None:
+        self._engine, self._line, self._zone = engine, line, zone
+        self._unjudged, self._image_url = unjudged, image_url
 
-    def write(self, batch: Batch) -> None:
-        """Commit all of `batch`, or nothing of it.
+    def write(self, records: Sequence[Record]) -> None:
+        """Commit all of them, or nothing. Of two verdicts on one pass the first stands; a missing one is completed.
 
         Raises:
             RowRefused: a row among them can never be written.
             DatabaseDown: the database does not take it now.
         """
-        self._transact(partial(self._write, batch))
+        self._transact(partial(self._write, records))
+
+    def pending(self, sides: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Of these (verdict id, side) those whose pictures are not in the store yet.
+
+        Raises:
+            DatabaseDown: the database does not answer now.
+        """
+        about = DefectImage.verdict_id.in_({verdict_id for verdict_id, _ in sides})
+        waiting = select(DefectImage.verdict_id, DefectImage.camera_id).where(
+            DefectImage.line == self._line, about, DefectImage.state == "pending"
+        )
+        found = self._transact(lambda connection: connection.execute(waiting).all(), for_reading(self._engine))
+        return {(row.verdict_id, row.camera_id) for row in found} & set(sides)
 
     def close_overdue(self, now: int, deadline: int) -> list[Overdue]:
         """Give the passes that were announced before `now` less `deadline` (ns), and have no inspection, a missing one.
@@ -63,54 +80,103 @@ class Store:
         """
         return self._transact(partial(self._close_overdue, now, deadline))
 
-    def rebuild_statistics(self, begin: int, end: int) -> None:
-        """Count the rows from the day of `begin` to that before `end` (ns) anew, as after a change of the time zone.
-
-        Raises:
-            DatabaseDown: the database does not take it now.
-        """
-        days = to_datetime(begin), to_datetime(end)
-        self._transact(lambda connection, _: rebuild(connection, self._calendar, *days))
-
-    def _transact(self, action: Callable[[Connection, bool], T]) -> T:
-        """What `action` returns, committed. Where another writer came between, it is done anew and locks what it reads.
-
-        Not the first time, for that would lock the gaps in which other writers insert.
-        """
+    def _transact(self, action: Callable[[Connection], T], engine: Engine | None = None) -> T:
+        """What `action` returns, committed; done anew where another writer came between."""
         for attempt in range(_TRIES):
             try:
-                with self._engine.begin() as connection:
-                    return action(connection, attempt > 0)
-            except (SQLAlchemyError, OverflowError, ValueError) as error:
-                if attempt == _TRIES - 1 or not lost_a_race(error):
-                    raise write_error(error) from error
+                with (engine or self._engine).begin() as connection:
+                    return action(connection)
+            except Exception as error:  # whatever it is, it must not stop what comes after
+                what = meaning(error)
+                if what == "passing":
+                    raise DatabaseDown(reason(error)) from error
+                if what == "row" or attempt == _TRIES - 1:
+                    raise RowRefused(reason(error)) from error
         raise AssertionError("the last attempt returns or raises")
 
-    def _write(self, batch: Batch, connection: Connection, lock: bool) -> None:
-        before = present(connection, {*batch.verdicts, *batch.triggers}, lock=lock)
-        written = write_verdicts(connection, batch.verdicts, before)
-        insert_triggers(connection, batch.triggers.values(), before.keys() | batch.verdicts.keys())
-        insert_rows(connection, Actuation, batch.actuations.values(), keep_present=True)
-        insert_rows(connection, DefectImage, batch.images.values(), keep_present=True)
-        insert_rows(connection, SystemLog, batch.logs.values(), keep_present=True)
-        insert_rows(connection, RejectedMessage, batch.rejected.values(), keep_present=True)
-        self._account(connection, written, {row["verdict_id"] for row in batch.images.values()})
+    def _write(self, records: Sequence[Record], connection: Connection) -> None:
+        verdicts: dict[str, Record] = {}
+        others: dict[Any, list[Row]] = defaultdict(list)
+        for record in records:
+            if record.table is Inspection:
+                verdicts.setdefault(record.rows[0]["verdict_id"], record)
+            else:
+                others[record.table] += record.rows
+        before = self._present(connection, {*verdicts, *(row["verdict_id"] for row in others[Trigger])})
+        fresh = self._write_verdicts(connection, verdicts, before)
+        inspected = before.keys() | verdicts.keys()
+        others[Trigger] = [row | {"open": row["verdict_id"] not in inspected} for row in others[Trigger]]
+        for table, rows in others.items():
+            _insert_new(connection, table, rows)
+        self._settle(connection, fresh)
 
-    def _close_overdue(self, now: int, deadline: int, connection: Connection, lock: bool) -> list[Overdue]:
-        late = overdue(connection, to_datetime(now - deadline), _CLOSED_AT_ONCE)
-        before = present(connection, [trigger["verdict_id"] for trigger in late], lock=lock)
+    def _present(self, connection: Connection, verdict_ids: Collection[str]) -> dict[str, Any]:
+        columns = (Inspection.verdict_id, Inspection.id, Inspection.status, Inspection.inspection_time)
+        query = select(*columns).where(Inspection.line == self._line, Inspection.verdict_id.in_(verdict_ids))
+        return {row.verdict_id: row for row in connection.execute(query)} if verdict_ids else {}
+
+    def _write_verdicts(
+        self, connection: Connection, verdicts: dict[str, Record], before: dict[str, Any]
+    ) -> dict[str, datetime]:
+        """The passes that have a verdict from now on, and when they were inspected."""
+        new = [record.rows[0] for verdict_id, record in verdicts.items() if verdict_id not in before]
+        if new:
+            connection.execute(insert(Inspection), new)
+        late = [each for each in verdicts if each in before and before[each].status == MISSING]
+        completed = [each for each in late if self._complete(connection, verdicts[each].rows[0])]
+        fresh = [*(row["verdict_id"] for row in new), *completed]
+        ids = {verdict_id: row.id for verdict_id, row in self._present(connection, fresh).items()}
+        for table, part in ((InspectionSide, "sides"), (Defect, "defects")):
+            rows = [{"inspection_id": ids[each], **row} for each in fresh for row in getattr(verdicts[each], part)]
+            if rows:
+                connection.execute(insert(table), rows)
+        touch(connection, self._line, {hour_of(before[each].inspection_time) for each in completed})
+        return {each: verdicts[each].rows[0]["inspection_time"] for each in fresh}
+
+    def _complete(self, connection: Connection, row: Row) -> bool:
+        """False if another writer completed it meanwhile. What a person noted stays."""
+        pass_ = Inspection.line == self._line, Inspection.verdict_id == row["verdict_id"]
+        notes = case((Inspection.notes == NO_VERDICT, None), else_=Inspection.notes)
+        missing = update(Inspection).where(*pass_, Inspection.status == MISSING)
+        return connection.execute(missing.values({**row, "notes": notes})).rowcount == 1
+
+    def _settle(self, connection: Connection, fresh: dict[str, datetime]) -> None:
+        """What follows from inspections that were written."""
+        if not fresh:
+            return
+        # Read, then closed by key: an update that finds nothing would lock the gaps in which triggers are inserted.
+        still_open = select(Trigger.id).where(Trigger.line == self._line, Trigger.verdict_id.in_(fresh), Trigger.open)
+        self._close(connection, connection.scalars(still_open).all())
+        link_images(connection, self._line, fresh, self._image_url)
+        # Last, for these few rows are those that other writers wait for.
+        touch(connection, self._line, map(hour_of, fresh.values()))
+
+    def _close(self, connection: Connection, trigger_ids: Collection[int]) -> None:
+        if trigger_ids:
+            connection.execute(update(Trigger).where(Trigger.id.in_(trigger_ids)).values(open=False))
+
+    def _close_overdue(self, now: int, deadline: int, connection: Connection) -> list[Overdue]:
+        columns = (Trigger.id, Trigger.line, Trigger.verdict_id, Trigger.board_id, Trigger.triggered_at)
+        overdue = Trigger.line == self._line, Trigger.open, Trigger.received_at < to_datetime(now - deadline)
+        query = select(*columns).where(*overdue).order_by(Trigger.received_at).limit(_CLOSED_AT_ONCE)
+        late = [row._asdict() for row in connection.execute(query)]
+        before = self._present(connection, [trigger["verdict_id"] for trigger in late])
         without = [trigger for trigger in late if trigger["verdict_id"] not in before]
-        rows = {row["verdict_id"]: row for row in self._missing(without, now)}
-        insert_rows(connection, Inspection, rows.values())
-        close(connection, [trigger["id"] for trigger in late])
-        self._account(connection, Written(rows, []), ())
+        rows = [missing_row(trigger, self._zone, self._unjudged, to_datetime(now)) for trigger in without]
+        if rows:
+            connection.execute(insert(Inspection), rows)
+        self._close(connection, [trigger["id"] for trigger in late])
+        self._settle(connection, {row["verdict_id"]: row["inspection_time"] for row in rows})
         return [Overdue(row["verdict_id"], row["board_id"], from_datetime(row["triggered_at"])) for row in without]
 
-    def _missing(self, triggers: Iterable[Row], now: int) -> Iterable[Row]:
-        return (missing_row(trigger, self._unjudged, to_datetime(now)) for trigger in triggers)
 
-    def _account(self, connection: Connection, written: Written, pictured: Iterable[str]) -> None:
-        close_inspected(connection, written.fresh)
-        link_images(connection, written.fresh, set(pictured))
-        # Last, for these few rows are those that other writers wait for.
-        add(connection, tally(self._calendar, written.fresh.values(), written.replaced))
+def _insert_new(connection: Connection, table: Any, rows: Iterable[Row]) -> None:
+    """A row whose key is taken changes nothing."""
+    listed = list(rows)
+    if not listed:
+        return
+    if connection.dialect.name == "sqlite":
+        connection.execute(sqlite.insert(table).on_conflict_do_nothing(), listed)
+    else:
+        # INSERT IGNORE would also swallow values that do not fit.
+        connection.execute(mysql.insert(table).on_duplicate_key_update(id=table.id), listed)
