@@ -1,207 +1,245 @@
-"""Removes what is too old or too much: pictures, oldest first, then logs. The rows of the boards stay.
+"""Removes what is too old, or too much: pictures, oldest first, and rows. A doubtful clock removes nothing by age.
 
-A row is marked before its file goes: after a crash between the two a file is left over, which the sweep finds, and no
-row names a file that is not there.
+A picture is marked `removing`, its file deleted, and only then is it `removed`: what a crash leaves half done is done
+at the next look.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from pydantic import Field
-from sqlalchemy import Engine, delete, func, select, update
+from sqlalchemy import ColumnElement, Engine, delete, func, insert, select, update
 
 from pcb_bus.runtime.service import Service
-from pcb_bus.runtime.settings import Section
 from pcb_bus.runtime.workers import Worker
-from recorder.database import for_reading
+from recorder.alerts import Alerts
 from recorder.faults import careful
-from recorder.images.base import Images
-from recorder.images.forms import SUFFIXES
-from recorder.tables import DefectImage, Inspection, RejectedMessage, SystemLog
+from recorder.picture_store import PictureStore
+from recorder.pictures import link_again
+from recorder.settings import RecorderSettings
+from records import tables
+from records.database import for_reading
+from records.tables import DefectImage, Inspection, LineState
+from records.times import local_time
 
 _CHUNK = 200
-_CHUNKS_A_ROUND = 20
-_GIGABYTE = 1_000_000_000
-_MEGABYTE = 1_000_000
-_SHARDS = 256
-_ORPHAN_S = 86_400.0
-_FUTILE_PAUSE_S = 3600.0
-
-
-class RetentionSettings(Section):
-    """How long things are kept."""
-
-    days: Annotated[float, Field(gt=0, le=100_000)] = 90
-    """Pictures older than this are removed; live: `retention_days`."""
-    max_gb: Annotated[float, Field(gt=0)] = 20
-    """Size of all pictures, GB; over it the oldest go."""
-    log_days: Annotated[float, Field(gt=0, le=100_000)] = 365
-    """Rows of `system_logs`."""
-    rejected_days: Annotated[float, Field(gt=0, le=100_000)] = 30
-    """Rows of `rejected_messages`."""
+_CHUNKS_A_LOOK = 20
+_LOOK_S, _PRUNE_S, _SUM_S, _HOUR_S = 30.0, 60.0, 600.0, 3600.0
+_HOUR, _DAY, _WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_MINE = ("stored", "pending")
 
 
 class _Picture(NamedTuple):
-    """A row that is not removed."""
-
     id: int
     verdict_id: str
     path: str
+    sha256: str
     size_bytes: int
+    received_at: datetime
+
+
+_COLUMNS = tuple(getattr(DefectImage, name) for name in _Picture._fields)
+
+
+class Clock:
+    """Whether ages can be believed. Not for 24 h of running after the clock was set by more than an hour, and after a
+    start at which the recorder was last seen more than 7 days ago, or in the future.
+
+    Attributes:
+        seen_at: when the clock was last believed.
+        keep_until: until when it is not; None: it is.
+    """
+
+    def __init__(self, engine: Engine, line: str) -> None:
+        self._engine, self._line = engine, line
+        self._before: tuple[datetime, float] | None = None
+        self.seen_at: datetime | None = None
+        self.keep_until: datetime | None = None
+
+    def look(self, now: datetime, ticks: float) -> None:
+        """`ticks`: monotonic s. Raises SQLAlchemyError: it could not be read, or written down."""
+        if self._before is None:
+            self.seen_at, self.keep_until = self._last_seen()
+            jumped = self.seen_at is not None and not -_HOUR <= now - self.seen_at <= _WEEK
+        else:
+            passed = (now - self._before[0]).total_seconds() - (ticks - self._before[1])
+            jumped = abs(passed) > _HOUR_S
+        self._before = now, ticks
+        if jumped:
+            self.keep_until = now + _DAY
+        elif self.keep_until is not None:
+            self.keep_until = min(self.keep_until, now + _DAY) if self.keep_until > now else None
+        self.seen_at = now if self.keep_until is None or self.seen_at is None else self.seen_at
+        self._write()
+
+    def _last_seen(self) -> tuple[datetime | None, datetime | None]:
+        newest = select(func.max(DefectImage.received_at)).where(DefectImage.line == self._line)
+        state = select(LineState.seen_at, LineState.keep_until).where(LineState.line == self._line)
+        with for_reading(self._engine).connect() as connection:
+            row = connection.execute(state).first()
+            # The version before wrote no state, but pictures.
+            return (row.seen_at, row.keep_until) if row else (connection.scalar(newest), None)
+
+    def _write(self) -> None:
+        values = {"seen_at": self.seen_at, "keep_until": self.keep_until}
+        with self._engine.begin() as connection:
+            changed = connection.execute(update(LineState).where(LineState.line == self._line).values(values))
+            if not changed.rowcount:
+                connection.execute(insert(LineState).values(line=self._line, **values))
 
 
 class Retention:
-    """Removes; each call does a bounded part of the work. Every transaction touches 200 rows at most.
+    """Removes pictures and rows of one line; each call does a bounded part. Every transaction touches 200 rows at most.
 
     Args:
-        days: the live value of `retention_days`; None where the settings hold.
-        min_free_mb: with less room than this (MB) on the disk of the pictures the oldest go.
+        live_days: the live value of `retention_days`; None where the settings hold.
     """
 
     def __init__(
         self,
         engine: Engine,
-        images: Images,
-        settings: RetentionSettings,
-        days: Callable[[], float | None] = lambda: None,
-        min_free_mb: float = 0,
+        line: str,
+        store: PictureStore,
+        settings: RecorderSettings,
+        alerts: Alerts,
+        live_days: Callable[[], float | None] = lambda: None,
     ) -> None:
-        self._engine = engine
-        self._images = images
-        self._settings = settings
-        self._days = days
-        self._least_free = min_free_mb * _MEGABYTE
-        self._base: int | None = None  # total less what this process wrote
-        self._futile_until = 0.0
-        self._shard = 0
+        self._engine, self._line, self._store, self._alerts = engine, line, store, alerts
+        self._settings, self._live_days = settings, live_days
+        self._clock = Clock(engine, line)
+        self._gone: deque[tuple[float, int]] = deque()  # when (monotonic s), and how many pictures
+        self._total = 0
+        self._sum_again_at = self._futile_until = 0.0
 
     def declare(self, service: Service, worker: Worker) -> None:
         """Have `worker` do all of it, now and then; failures are told by `service`."""
-        worker.every(10.0, careful(service, "retention", lambda: self.look(datetime.now(UTC))))
-        worker.every(300.0, careful(service, "sweep", lambda: self.sweep_next(time.time())))
-        worker.every(60.0, careful(service, "old logs", lambda: self.remove_old_logs(datetime.now(UTC))))
+        worker.every(_LOOK_S, careful(service, "retention", lambda: self.look(datetime.now(UTC), time.monotonic())))
+        worker.every(_PRUNE_S, careful(service, "old rows", lambda: self.prune(datetime.now(UTC))))
 
-    def look(self, now: datetime) -> None:
-        """Remove what is too old, too much, or in the way; 4,000 pictures a call at most.
+    def look(self, now: datetime, ticks: float) -> None:
+        """Remove pictures that may go, 4,000 at most. `ticks`: monotonic s.
 
         Raises:
             SQLAlchemyError, OSError: the database or the store fails; what is left is done next time.
         """
-        days = self._days() or self._settings.days
-        oldest = now - timedelta(days=days)
-        for _ in range(_CHUNKS_A_ROUND):
-            if not (self._remove_oldest(now, before=oldest) or self._remove_excess(now) or self._make_room(now)):
+        self._clock.look(now, ticks)
+        self._tell()
+        kept = self._settings.retention
+        days = self._live_days() or kept.days
+        too_old = _LONG_AGO if self._clock.keep_until else now - timedelta(days=days)
+        # Of a clock that was set ahead, even what is fresh looks old.
+        old_enough = min(now, self._clock.seen_at or now) - timedelta(hours=kept.least_hours)
+        self._finish(now)
+        for _ in range(_CHUNKS_A_LOOK):
+            excess, free = self._excess(ticks)
+            chosen = self._choose(too_old, old_enough, excess, self._budget(now, ticks))
+            if not chosen:
                 return
+            self._mark(chosen)
+            self._finish(now)
+            self._gone.append((ticks, len(chosen)))
+            removed = sum(picture.size_bytes for picture in chosen)
+            self._total -= removed
+            if free is not None and (self._store.free_bytes() or 0) < free + removed / 2:
+                # The pictures are not what fills this disk; to remove them all would not help.
+                self._futile_until = ticks + _HOUR_S
 
-    def sweep_next(self, now: float) -> int:
-        """Remove files of the next of 256 shards that no row has known for a day; `now` in seconds. How many went."""
-        shard = f"{self._shard:02x}"
-        self._shard = (self._shard + 1) % _SHARDS
-        if self._shard == 0:
-            self._base = None  # sum up anew: the counted total may have drifted
-        old = [file.path for file in self._images.files(shard) if now - file.modified_at > _ORPHAN_S]
-        known = self._living(old)
-        removed = sum(self._images.remove(path) for path in old if path not in known)
-        if removed:
-            self._base = None  # they may have been counted
-        return removed
+    def prune(self, now: datetime) -> None:
+        """Remove old rows, 4,000 of each kind at most.
 
-    def remove_old_logs(self, now: datetime) -> None:
-        for table, column, days in (
-            (SystemLog, SystemLog.logged_at, self._settings.log_days),
-            (RejectedMessage, RejectedMessage.received_at, self._settings.rejected_days),
-        ):
-            for _ in range(_CHUNKS_A_ROUND):
-                if not self._remove_rows(table, column, now - timedelta(days=days)):
-                    break
+        Raises:
+            SQLAlchemyError: the database fails; what is left is done next time.
+        """
+        if self._clock.seen_at is None or self._clock.keep_until is not None:
+            return
+        kept = self._settings.retention
+        boards, logs, rejected = (
+            now - timedelta(days=each) for each in (kept.board_days, kept.log_days, kept.rejected_days)
+        )
+        shown = local_time(boards, self._settings.zone)
+        # By the recorder's clock as well: that of a camera may have said anything.
+        self._remove_rows(Inspection, Inspection.inspection_time < shown, Inspection.received_at < boards)
+        self._remove_rows(tables.Trigger, ~tables.Trigger.open, tables.Trigger.received_at < boards)
+        self._remove_rows(tables.Actuation, tables.Actuation.received_at < boards)
+        self._remove_rows(DefectImage, DefectImage.state.in_(("removed", "pending")), DefectImage.received_at < boards)
+        self._remove_rows(tables.SystemLog, tables.SystemLog.logged_at < logs)
+        self._remove_rows(tables.Alert, tables.Alert.resolved_at < logs)
+        self._remove_rows(tables.RejectedMessage, tables.RejectedMessage.received_at < rejected)
 
-    @property
-    def total_bytes(self) -> int:
-        """Size of all pictures: summed up once, then counted."""
-        if self._base is None:
-            written = self._images.written_bytes
-            sizes = (
-                select(func.max(DefectImage.size_bytes).label("size"))
-                .where(DefectImage.removed_at.is_(None))
-                .group_by(DefectImage.sha256)
-                .subquery()
-            )
+    def _tell(self) -> None:
+        until = self._clock.keep_until
+        if until is None:
+            self._alerts.resolve("clock", "clock")
+        else:
+            why = "the clock was set, or nothing was recorded for more than 7 days: check the date, and set up NTP"
+            what = f"nothing is removed by its age until {until:%Y-%m-%d %H:%M} UTC"
+            self._alerts.raise_alert("clock", "clock", "warning", f"{what}; {why}")
+
+    def _excess(self, ticks: float) -> tuple[float, int | None]:
+        """How many bytes are too many, and, where it is for the sake of its disk, how many are free there."""
+        if ticks >= self._sum_again_at:
+            stored = DefectImage.line == self._line, DefectImage.state == "stored"
             with for_reading(self._engine).connect() as connection:
-                self._base = int(connection.scalar(select(func.sum(sizes.c.size))) or 0) - written
-        return self._base + self._images.written_bytes
+                self._total = int(connection.scalar(select(func.sum(DefectImage.size_bytes)).where(*stored)) or 0)
+            self._sum_again_at = ticks + _SUM_S
+        over = self._total - self._settings.retention.max_gb * 1e9
+        free = self._store.free_bytes() if ticks >= self._futile_until else None
+        lacking = 0.0 if free is None else self._settings.alerts.min_free_mb * 1e6 - free
+        return max(over, lacking), free if lacking > 0 else None
 
-    def _remove_excess(self, now: datetime) -> int:
-        excess = self.total_bytes - self._settings.max_gb * _GIGABYTE
-        return self._remove_oldest(now, enough_bytes=excess) if excess > 0 else 0
-
-    def _make_room(self, now: datetime) -> int:
-        free = self._images.free_bytes()
-        if free is None or free >= self._least_free or time.monotonic() < self._futile_until:
-            return 0
-        removed = self._remove_oldest(now, enough_bytes=self._least_free - free)
-        if (self._images.free_bytes() or 0) <= free:
-            # The pictures are not what fills this disk; to remove them all would not help.
-            self._futile_until = time.monotonic() + _FUTILE_PAUSE_S
-        return removed
-
-    def _remove_oldest(self, now: datetime, before: datetime | None = None, enough_bytes: float | None = None) -> int:
-        """Mark up to 200 of the oldest pictures, then remove their files. How many rows were marked."""
+    def _budget(self, now: datetime, ticks: float) -> int:
+        """How many more pictures may go within this hour."""
+        while self._gone and ticks - self._gone[0][0] >= _HOUR_S:
+            self._gone.popleft()
+        lately = DefectImage.received_at.between(now - _HOUR, now)
+        came = select(func.count()).where(DefectImage.line == self._line, DefectImage.state.in_(_MINE), lately)
         with for_reading(self._engine).connect() as connection:
-            query = select(DefectImage.id, DefectImage.verdict_id, DefectImage.path, DefectImage.size_bytes)
-            query = query.where(DefectImage.removed_at.is_(None)).order_by(DefectImage.received_at).limit(_CHUNK)
-            query = query if before is None else query.where(DefectImage.received_at < before)
-            rows = [_Picture(*row) for row in connection.execute(query)]
-        chosen = rows if enough_bytes is None else _first_bytes(rows, enough_bytes)
-        if chosen:
-            self._mark(chosen, now)
-            self._remove_files({row.path: row.size_bytes for row in chosen})
-        return len(chosen)
+            most = max(self._settings.retention.pictures_an_hour, 2 * (connection.scalar(came) or 0))
+        return most - sum(count for _, count in self._gone)
 
-    def _mark(self, rows: Sequence[_Picture], now: datetime) -> None:
-        with self._engine.begin() as connection:
-            ids = [row.id for row in rows]
-            connection.execute(update(DefectImage).where(DefectImage.id.in_(ids)).values(removed_at=now))
-            connection.execute(
-                update(Inspection)
-                .where(
-                    Inspection.verdict_id.in_({row.verdict_id for row in rows}),
-                    Inspection.image_path.in_({row.path for row in rows}),
-                )
-                .values(image_path=None)
-            )
-
-    def _remove_files(self, sizes: dict[str, int]) -> None:
-        living = self._living(sizes)
-        for path, size in sizes.items():
-            if path not in living and self._images.remove(path) and self._base is not None:
-                self._base -= size
-
-    def _living(self, paths: Iterable[str]) -> set[str]:
-        """Those that a row which was not removed refers to. By content, for that has an index."""
-        by_sha = {path.rpartition("/")[2].partition(".")[0]: path for path in paths if path.endswith(SUFFIXES)}
-        names, found = list(by_sha), set[str]()
+    def _choose(self, too_old: datetime, old_enough: datetime, excess: float, most: int) -> list[_Picture]:
+        """Up to 200 of the oldest: those that are too old, and as many as hold `excess` bytes."""
+        stored = DefectImage.line == self._line, DefectImage.state == "stored", DefectImage.received_at < old_enough
+        query = select(*_COLUMNS).where(*stored).order_by(DefectImage.received_at).limit(max(0, min(_CHUNK, most)))
+        chosen: list[_Picture] = []
         with for_reading(self._engine).connect() as connection:
-            for start in range(0, len(names), _CHUNK):
-                some = DefectImage.sha256.in_(names[start : start + _CHUNK])
-                query = select(DefectImage.sha256).where(some, DefectImage.removed_at.is_(None))
-                found.update(by_sha[sha] for sha in connection.scalars(query))
-        return found
+            for picture in map(_Picture._make, connection.execute(query)):
+                if picture.received_at >= too_old and excess <= 0:
+                    break
+                chosen.append(picture)
+                excess -= picture.size_bytes
+        return chosen
 
-    def _remove_rows(self, table: Any, column: Any, before: datetime) -> int:
+    def _mark(self, chosen: Collection[_Picture]) -> None:
+        these = DefectImage.id.in_([picture.id for picture in chosen])
         with self._engine.begin() as connection:
-            ids = connection.scalars(select(table.id).where(column < before).order_by(column).limit(_CHUNK)).all()
-            connection.execute(delete(table).where(table.id.in_(ids)))
-        return len(ids)
+            connection.execute(update(DefectImage).where(these).values(state="removing"))
+            link_again(connection, self._line, {each.verdict_id for each in chosen}, self._settings.image_url)
 
+    def _finish(self, now: datetime) -> None:
+        """Delete the files of up to 200 pictures that are marked, unless another row has the same, as of old."""
+        marked = select(*_COLUMNS).where(DefectImage.line == self._line, DefectImage.state == "removing").limit(_CHUNK)
+        with for_reading(self._engine).connect() as connection:
+            pictures = [_Picture._make(row) for row in connection.execute(marked)]
+            shas, paths = {picture.sha256 for picture in pictures}, {picture.path for picture in pictures}
+            shared = DefectImage.sha256.in_(shas), DefectImage.path.in_(paths), DefectImage.state.in_(_MINE)
+            living = set(connection.scalars(select(DefectImage.path).where(*shared)))
+        for path in paths - living:
+            self._store.delete(path)
+        if pictures:
+            these = DefectImage.id.in_([picture.id for picture in pictures])
+            with self._engine.begin() as connection:
+                connection.execute(update(DefectImage).where(these).values(state="removed", removed_at=now))
 
-def _first_bytes(rows: Sequence[_Picture], enough: float) -> list[_Picture]:
-    """As many of the first as hold that many bytes together."""
-    chosen: list[_Picture] = []
-    for row in rows:
-        if enough <= 0:
-            break
-        chosen.append(row)
-        enough -= row.size_bytes
-    return chosen
+    def _remove_rows(self, table: Any, *old: ColumnElement[bool]) -> None:
+        for _ in range(_CHUNKS_A_LOOK):
+            with for_reading(self._engine).connect() as connection:
+                ids = connection.scalars(select(table.id).where(table.line == self._line, *old).limit(_CHUNK)).all()
+            if ids:
+                with self._engine.begin() as connection:
+                    connection.execute(delete(table).where(table.id.in_(ids)))
+            if len(ids) < _CHUNK:
+                return
