@@ -1,138 +1,170 @@
-"""The thread that writes: what comes straight, and what waits in the spool, oldest first."""
+"""The thread that writes: what waits in the spool goes into the database, oldest first."""
 
-import queue
+import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from pcb_bus.contract.messages import Level
+from pcb_bus.contract.codec import encode_json
+from pcb_bus.errors import ConfigError, MessageRejected
 from pcb_bus.runtime.backoff import Backoff
 from pcb_bus.runtime.service import Service
 from recorder import faults, metrics
-from recorder.arrival import Arrival, Delivered
-from recorder.committer import Committer, Entry
-from recorder.errors import DatabaseDown, SpoolFault
-from recorder.route import Route
-from recorder.spool import Spool
+from recorder.rows import Record, recorded_messages, rejected_record
+from recorder.spool import Arrival, Spool, Spooled, SpoolFault
+from recorder.store import Store
+from records.errors import DatabaseDown, RowRefused
+from records.tables import DefectImage
+
+log = logging.getLogger(__name__)
 
 _PAUSE_S = 0.1, 5.0
+_LOOK_S = 0.5
 
 
-class Attempt:
-    """One batch on its straight way into the database. What is said of it first, holds."""
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What the drain is given to do.
 
-    def __init__(self, batch: Sequence[Delivered], read: Sequence[Arrival | Entry]) -> None:
-        self.batch = batch
-        self.read = read
-        self._failure: DatabaseDown | None = None
-        self._settled = threading.Event()
-        self._lock = threading.Lock()
+    `prepare` brings the tables up to date, `read` gives the rows of an arrival, `probe` raises DatabaseDown if the
+    database takes no row at all. `between` is called now and then while nothing waits, `wake_pictures` when pictures
+    wait for their store.
+    """
 
-    def settle(self, failure: DatabaseDown | None = None) -> None:
-        """It failed; or it is committed, and the broker need not keep it any longer."""
-        with self._lock:
-            if self._settled.is_set():
-                return
-            self._failure = failure
-            self._settled.set()
-        if failure is None:
-            for each in self.batch:
-                each.ack()
-
-    def wait(self, timeout: float) -> None:
-        """Until it is committed.
-
-        Raises:
-            DatabaseDown: it failed, or nothing is known after `timeout` seconds: it may be committed yet.
-        """
-        if not self._settled.wait(timeout):
-            self.settle(DatabaseDown(f"no answer within {timeout:g} s"))
-        if self._failure is not None:
-            raise self._failure
+    prepare: Callable[[], None]
+    read: Callable[[Arrival], Record]
+    probe: Callable[[], None]
+    between: Callable[[], None]
+    wake_pictures: Callable[[], None]
 
 
-class Writer:
-    """Owns the database: one batch after the other, so that two never race for the same rows."""
+class Drain:
+    """The only one that writes boards of its line, so that two never race for the same rows.
 
-    def __init__(self, service: Service, committer: Committer, spool: Spool, route: Route, batch_size: int) -> None:
-        self._service = service
-        self._committer = committer
-        self._spool = spool
-        self._route = route
+    A row that the database refuses is found by halving, and quarantined once a probe shows that the database lives.
+    """
+
+    def __init__(self, service: Service, spool: Spool, store: Store, steps: Steps, batch_size: int) -> None:
+        self._service, self._spool, self._store, self._steps = service, spool, store, steps
         self._batch_size = batch_size
-        self._stopping = threading.Event()
-        self._work: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
-        self.room = threading.Event()
-        """Set whenever the spool has got smaller."""
+        self._woken, self._stopping = threading.Event(), threading.Event()
+        self._prepared = self._works = False
+        self._looked_at = 0.0
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether what arrived is in the database, but for what arrived just now."""
+        return self._works and len(self._spool) < self._batch_size
+
+    def wake(self) -> None:
+        """There is something in the spool."""
+        self._woken.set()
 
     def stop(self) -> None:
         """End soon: what waits in the spool waits for the next start."""
         self._stopping.set()
-        self._work.put(None)
-
-    def submit(self, attempt: Attempt) -> None:
-        self._work.put(attempt)
-
-    def wake(self) -> None:
-        """There is something in the spool."""
-        self._work.put(None)
+        self._woken.set()
 
     def run(self) -> None:
         """What its thread does, until `stop`."""
-        self._drain()
-        while not self._stopping.is_set():
-            attempt = self._work.get()
-            if attempt is None:
-                self._drain()
-            else:
-                self._try(attempt)
-
-    def _try(self, attempt: Attempt) -> None:
-        try:
-            records = self._committer.commit(attempt.read)
-        except DatabaseDown as failure:
-            self._failed(failure)
-            attempt.settle(failure)
-        else:
-            faults.show(self._service, "database", "")
-            attempt.settle()
-            self._committer.announce(records)
-
-    def _drain(self) -> None:
-        """Until the spool is empty, and the straight way open; or until asked to stop."""
-        if not self._patiently(self._committer.prepare):
-            return
-        while not self._route.open_if_empty():
-            if not self._patiently(self._drain_oldest):
-                return
-
-    def _drain_oldest(self) -> None:
-        spooled = self._spool.oldest(self._batch_size)
-        records = self._committer.commit([each.arrival for each in spooled])
-        self._spool.remove(spooled)
-        self.room.set()
-        self._committer.announce(records)
-
-    def _patiently(self, action: Callable[[], None]) -> bool:
-        """True once `action` is done; False if asked to stop before."""
         backoff = Backoff(*_PAUSE_S)
         while not self._stopping.is_set():
+            self._woken.clear()
             try:
-                action()
-            except DatabaseDown as failure:
+                more = self.step()
+            except (DatabaseDown, RowRefused, SpoolFault) as failure:
                 self._failed(failure)
-            except SpoolFault as fault:
-                self._tell("spool file", fault, "critical")
-            else:
-                faults.show(self._service, "database", "")
-                faults.show(self._service, "spool file", "")
-                return True
-            self._stopping.wait(backoff.next_s())
-        return False
+                self._stopping.wait(backoff.next_s())
+                continue
+            backoff.reset()
+            for part in ("database", "spool file"):
+                faults.show(self._service, part, "")
+            if not more:
+                self._woken.wait(_LOOK_S)
 
-    def _failed(self, failure: DatabaseDown) -> None:
-        metrics.WRITE_FAILED.inc()
-        self._tell("database", failure, "error")
+    def step(self) -> bool:
+        """Write one batch. Whether more wait.
 
-    def _tell(self, part: str, failure: Exception, level: Level) -> None:
-        if not self._stopping.is_set():  # what fails because we stop is no news
-            faults.show(self._service, part, str(failure), level)
+        Raises:
+            DatabaseDown: not all of it could be written; what was may be written again.
+            SpoolFault: the disk of the spool fails.
+        """
+        self._prepare()
+        spooled = self._spool.oldest(self._batch_size)
+        if spooled:
+            written = self._write([(each, self._read(each.arrival)) for each in spooled])
+            self._finish(spooled, written)
+        self._works = True
+        if self.caught_up and time.monotonic() - self._looked_at >= _LOOK_S:
+            self._steps.between()
+            self._looked_at = time.monotonic()
+        return len(self._spool) > 0
+
+    def _prepare(self) -> None:
+        if self._prepared:
+            return
+        try:
+            self._steps.prepare()
+        except ConfigError as error:
+            raise DatabaseDown(str(error)) from error  # it worked once: somebody changes the server just now
+        self._prepared = True
+
+    def _read(self, arrival: Arrival) -> Record:
+        try:
+            return self._steps.read(arrival)
+        except MessageRejected as rejection:
+            return self._rejected(arrival, rejection)
+        except Exception as error:  # a message that nobody thought of must not stop those behind it
+            log.exception("cannot read a message of %s", arrival.topic)
+            return self._rejected(arrival, MessageRejected("unreadable", f"{type(error).__name__}: {error}"))
+
+    def _rejected(self, arrival: Arrival, rejection: MessageRejected) -> Record:
+        return rejected_record(arrival, rejection, self._service.topics.root)
+
+    def _write(self, entries: list[tuple[Spooled, Record]]) -> list[tuple[Spooled, Record]]:
+        """What is committed of them."""
+        try:
+            with metrics.COMMIT_SECONDS.time():
+                self._store.write([record for _, record in entries])
+        except RowRefused as error:
+            if len(entries) == 1:
+                return self._quarantine(*entries[0], error)
+            half = len(entries) // 2
+            return self._write(entries[:half]) + self._write(entries[half:])
+        metrics.BATCH_MESSAGES.observe(len(entries))
+        metrics.COMMITTED.inc(len(entries))
+        return entries
+
+    def _quarantine(self, spooled: Spooled, record: Record, error: RowRefused) -> list[tuple[Spooled, Record]]:
+        self._steps.probe()
+        rejection = MessageRejected("refused_by_database", str(error))
+        if record.rejection is not None:  # not even that it was rejected can be written down
+            self._service.session.reject(spooled.arrival.kind, rejection)
+            return []
+        return self._write([(spooled, self._rejected(spooled.arrival, rejection))])
+
+    def _finish(self, spooled: Sequence[Spooled], written: Sequence[tuple[Spooled, Record]]) -> None:
+        """Out of the spool, but for pictures that wait for their store; then their senders hear of it."""
+        pictures = [(each.place, record) for each, record in written if record.table is DefectImage]
+        pending = self._store.pending({record.rows[0]["verdict_id"] for _, record in pictures})
+        waiting = {place for place, record in pictures if record.named and record.named[1] in pending}
+        self._spool.done(spooled, waiting)
+        if waiting:
+            self._steps.wake_pictures()
+        named = [record.named for each, record in written if record.named and each.place not in waiting]
+        for message in recorded_messages(named):
+            self._service.session.publish(self._service.topics.recorded, encode_json(message))
+        for each, record in written:
+            if record.rejection is not None:
+                self._service.session.reject(each.arrival.kind, record.rejection)
+
+    def _failed(self, failure: Exception) -> None:
+        self._works = False
+        if self._stopping.is_set():
+            return  # what fails because we stop is no news
+        if isinstance(failure, SpoolFault):
+            faults.show(self._service, "spool file", str(failure), "critical")
+        else:
+            metrics.WRITE_FAILED.inc()
+            faults.show(self._service, "database", str(failure))

@@ -1,38 +1,36 @@
-"""The thread that takes arrivals in: gathers batches, and acknowledges each once it is safe."""
+"""The thread that takes arrivals in: gathers batches, and acknowledges each once it is in the spool."""
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
+from pcb_bus.runtime.metrics import DROPPED
 from pcb_bus.runtime.queues import Inbox
 from pcb_bus.runtime.service import Service
 from recorder import faults
-from recorder.arrival import Arrival, Delivered
-from recorder.committer import Committer
-from recorder.drain import Attempt, Writer
-from recorder.errors import DatabaseDown, SpoolFault
-from recorder.route import Route
-from recorder.spool import Spool
+from recorder.spool import Arrival, Spool, SpoolFault
 
-_PATIENCE_S = 3.0  # with a database that accepts connections and says nothing
 _ROOM_S = 1.0  # between two looks at a spool that takes nothing
 _ROOMY = 0.9  # a spool that is this full is told of once, however it wavers
+_NO_ROOM = "dropped a picture: half of the spool is pictures that wait for their store; inference repeats what matters"
 
 
 @dataclass(frozen=True, slots=True)
-class Batching:
-    """How many arrivals are taken together at most, and how long the first of them waits for others."""
+class Delivered:
+    """An arrival that the broker keeps until `ack` is called."""
 
-    size: int
-    wait_s: float
+    arrival: Arrival
+    ack: Callable[[], None] = field(repr=False)
 
 
 class Intake:
-    """Acknowledges what is committed, or on disk in the spool; what is neither, the broker keeps.
+    """Acknowledges what is on disk in the spool; what is not, the broker keeps.
 
     Args:
-        on_idle: called after a batch when no more than another one waits.
+        batch_size: how many arrivals are taken together at most.
+        wait_s: how long the first of them waits for others.
+        on_taken: called after a batch.
     """
 
     def __init__(
@@ -40,22 +38,12 @@ class Intake:
         service: Service,
         inbox: Inbox[Delivered],
         spool: Spool,
-        route: Route,
-        committer: Committer,
-        writer: Writer,
-        batching: Batching,
-        on_idle: Callable[[], None],
+        batch_size: int,
+        wait_s: float,
+        on_taken: Callable[[], None],
     ) -> None:
-        self._service = service
-        self._inbox = inbox
-        self._spool = spool
-        self._route = route
-        self._committer = committer
-        self._writer = writer
-        self._batching = batching
-        self._on_idle = on_idle
-        self._under_way: Attempt | None = None
-        self._give_up_at = 0.0
+        self._service, self._inbox, self._spool = service, inbox, spool
+        self._batch_size, self._wait_s, self._on_taken = batch_size, wait_s, on_taken
         self._hurried = threading.Event()
 
     def stop(self) -> None:
@@ -63,101 +51,56 @@ class Intake:
         self._inbox.close()
 
     def hurry(self) -> None:
-        """All that is not in the database yet goes into the spool; what that does not take, the broker keeps."""
+        """What the spool does not take now, the broker keeps."""
         self._hurried.set()
-        self._writer.room.set()
-        under_way = self._under_way
-        if under_way is not None:
-            under_way.settle(DatabaseDown("asked to stop"))
-
-    @property
-    def idle(self) -> bool:
-        """Whether no more than a batch waits."""
-        return len(self._inbox) <= self._batching.size
 
     def run(self) -> None:
         """What its thread does, until `stop`."""
         while batch := self._gather():
-            if not self._bring_on(batch):
+            if not self._keep(batch):
                 return
-            self._look_around()
-        self._finish()
+            if self._spool.fill < _ROOMY:
+                faults.show(self._service, "spool", "")
+            self._on_taken()
 
     def _gather(self) -> list[Delivered]:
         """Up to a whole batch, `wait_s` after the first; none once the inbox is closed and empty."""
-        size = self._batching.size
-        while not (batch := self._inbox.take_many(size, self._patience_s())) and not self._inbox.closed:
-            self._finish()
-        end = time.monotonic() + self._batching.wait_s
-        while len(batch) < size and not self._inbox.closed and (left := end - time.monotonic()) > 0:
-            batch += self._inbox.take_many(size - len(batch), left)
+        batch = self._inbox.take_many(self._batch_size)
+        end = time.monotonic() + self._wait_s
+        while len(batch) < self._batch_size and not self._inbox.closed and (left := end - time.monotonic()) > 0:
+            batch += self._inbox.take_many(self._batch_size - len(batch), left)
         return batch
 
-    def _bring_on(self, batch: Sequence[Delivered]) -> bool:
-        """Behind the one before it, whichever way that went; False if asked to stop while there is none."""
-        read = self._committer.read_ahead([each.arrival for each in batch]) if self._route.direct else []
-        if not self._finish():
-            return False
-        if read and self._route.direct and not self._hurried.is_set():
-            self._submit(Attempt(batch, read))
-            return True
-        return self._keep(batch)
-
-    def _submit(self, attempt: Attempt) -> None:
-        self._under_way = attempt
-        self._give_up_at = time.monotonic() + _PATIENCE_S
-        self._writer.submit(attempt)
-
-    def _patience_s(self) -> float | None:
-        """What is left of it for the batch that is under way; None if none is."""
-        return None if self._under_way is None else max(0.0, self._give_up_at - time.monotonic())
-
-    def _finish(self) -> bool:
-        """True once the batch that is under way is safe; False if asked to stop while that is not possible."""
-        while (attempt := self._under_way) is not None:
-            if not (self._committed(attempt) or self._keep(attempt.batch)):
-                return False
+    def _keep(self, batch: list[Delivered]) -> bool:
+        """True once all of it is on disk; False if asked to stop before there is room."""
+        size = len(batch)
+        while batch := self._without_excess(batch):
+            part, rest = batch[:size], batch[size:]
+            try:
+                self._spool.append([each.arrival for each in part])
+            except SpoolFault as fault:
+                if size > 1:
+                    size = (size + 1) // 2  # some of it may fit
+                else:
+                    faults.show(self._service, "spool", str(fault), "critical")
+                    if self._hurried.wait(_ROOM_S):
+                        return False
+                continue
+            for each in part:
+                each.ack()
+            batch = rest
         return True
 
-    def _committed(self, attempt: Attempt) -> bool:
-        try:
-            attempt.wait(self._patience_s() or 0)
-        except DatabaseDown as failure:
-            if not self._hurried.is_set():
-                faults.show(self._service, "database", str(failure))
-            return False
-        finally:
-            self._under_way = None
-        return True
-
-    def _keep(self, batch: Sequence[Delivered]) -> bool:
-        """True once it is on disk, in the spool; False if asked to stop before there is room."""
-        arrivals = [each.arrival for each in batch]
-        while not self._spooled(arrivals):
-            if self._hurried.is_set():
-                return False
-            self._writer.room.wait(_ROOM_S)
-            self._writer.room.clear()
-            # Nothing waits any more: the database is back, or there was never room for so much.
-            if self._route.direct and not self._hurried.is_set():
-                self._submit(Attempt(batch, arrivals))
-                return True
+    def _without_excess(self, batch: list[Delivered]) -> list[Delivered]:
+        """Pictures never take the room of verdicts: inference sends those that matter again."""
+        if self._spool.picture_room:
+            return batch
+        kept = []
         for each in batch:
+            if each.arrival.kind != "evidence":
+                kept.append(each)
+                continue
             each.ack()
-        return True
-
-    def _spooled(self, arrivals: Sequence[Arrival]) -> bool:
-        try:
-            was_open = self._route.divert(arrivals)
-        except SpoolFault as fault:
-            faults.show(self._service, "spool", str(fault), "critical")
-            return False
-        if was_open:
-            self._writer.wake()
-        return True
-
-    def _look_around(self) -> None:
-        if self._spool.fill < _ROOMY:
-            faults.show(self._service, "spool", "")
-        if self.idle:
-            self._on_idle()
+            DROPPED.labels("evidence", "spool_full").inc()
+            self._service.session.complain("spool_full", _NO_ROOM)
+        return kept

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, Engine, case, insert, select, update
 from sqlalchemy.dialects import mysql, sqlite
 
+from pcb_bus.contract.messages import evidence_id
 from pcb_bus.contract.times import from_datetime, to_datetime
 from recorder.pictures import link_images
 from recorder.rows import MISSING, NO_VERDICT, Record, Row, missing_row
@@ -57,18 +58,18 @@ class Store:
         """
         self._transact(partial(self._write, records))
 
-    def pending(self, sides: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Of these (verdict id, side) those whose pictures are not in the store yet.
+    def pending(self, verdict_ids: Collection[str]) -> set[str]:
+        """The evidence of these whose pictures are not in the store yet, as `pcb/recorded` names it.
 
         Raises:
             DatabaseDown: the database does not answer now.
         """
-        about = DefectImage.verdict_id.in_({verdict_id for verdict_id, _ in sides})
-        waiting = select(DefectImage.verdict_id, DefectImage.camera_id).where(
-            DefectImage.line == self._line, about, DefectImage.state == "pending"
-        )
+        if not verdict_ids:
+            return set()
+        about = DefectImage.line == self._line, DefectImage.verdict_id.in_(verdict_ids)
+        waiting = select(DefectImage.verdict_id, DefectImage.camera_id).where(*about, DefectImage.state == "pending")
         found = self._transact(lambda connection: connection.execute(waiting).all(), for_reading(self._engine))
-        return {(row.verdict_id, row.camera_id) for row in found} & set(sides)
+        return {evidence_id(row.verdict_id, row.camera_id) for row in found}
 
     def close_overdue(self, now: int, deadline: int) -> list[Overdue]:
         """Give the passes that were announced before `now` less `deadline` (ns), and have no inspection, a missing one.
