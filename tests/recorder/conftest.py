@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import URL, Engine
+from support.boards import empty
 from support.mariadb import MariaDb
 from support.mysql import fresh_database, given_server
 from support.probe import Probe
@@ -16,15 +17,14 @@ from pcb_bus.contract.codec import encode_json
 from pcb_bus.contract.messages import Actuation, Box, Evidence, GpioSignal, ModelRef, SideResult, Verdict
 from pcb_bus.contract.times import NS_PER_MS
 from pcb_bus.runtime.settings import BrokerSettings
-from recorder.arrival import Arrival, Kind
-from recorder.database import bring_up_to_date, database_url, make_engine
-from recorder.service import RecorderService, build
 from recorder.settings import RecorderLine, RecorderSettings, SpoolSettings
-from recorder.tables import Base
+from recorder.spool import Arrival, Kind
+from records.database import database_url, make_engine
+from records.tables import Base
 
 MakeVerdict = Callable[..., Verdict]
 OpenProbe = Callable[..., Probe]
-StartRecorder = Callable[..., RecorderService]
+StartRecorder = Callable[..., Any]
 MYSQL = given_server()
 DATABASES = ["sqlite", "mariadb", *(["mysql"] if MYSQL else [])]
 AT = 1_795_248_000_123_000_000  # 2026-11-21T08:00:00.123Z
@@ -142,47 +142,39 @@ def mysql_url() -> Iterator[URL]:
         yield url
 
 
-@pytest.fixture
-def migrated(url: URL) -> Iterator[Engine]:
-    """The same with its tables."""
-    bring_up_to_date(url)
-    engine = make_engine(url)
-    yield engine
-    engine.dispose()
-
-
 @pytest.fixture(scope="session")
 def _mariadb_with_tables(_mariadb_server: MariaDb) -> URL:
     _mariadb_server.start()
-    url = database_url(_mariadb_server.fresh_database())
-    bring_up_to_date(url)
-    return url
+    return _with_tables(database_url(_mariadb_server.fresh_database()))
 
 
 @pytest.fixture(scope="session")
 def _mysql_with_tables() -> Iterator[URL]:
     assert MYSQL is not None
     with fresh_database(MYSQL) as url:
-        bring_up_to_date(url)
-        yield url
+        yield _with_tables(url)
 
 
 @pytest.fixture(params=DATABASES)
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """Empty tables in each kind of database. Those of a server are made once, for that takes a second."""
     if request.param == "sqlite":
-        url = database_url(f"sqlite:///{tmp_path / 'records.db'}")
-        bring_up_to_date(url)
+        url = _with_tables(database_url(f"sqlite:///{tmp_path / 'records.db'}"))
     else:
         if request.param == "mariadb":
             request.getfixturevalue("mariadb")
         url = request.getfixturevalue(f"_{request.param}_with_tables")
     engine = make_engine(url)
     yield engine
-    with engine.begin() as connection:
-        for table in reversed(Base.metadata.sorted_tables):
-            connection.execute(table.delete())
+    empty(engine)
     engine.dispose()
+
+
+def _with_tables(url: URL) -> URL:
+    engine = make_engine(url)
+    Base.metadata.create_all(engine)
+    engine.dispose()
+    return url
 
 
 @pytest.fixture
@@ -196,7 +188,9 @@ def start_recorder(broker: Broker, tmp_path: Path, database: Path) -> Iterator[S
     quick = {"images": tmp_path / "images", "batch_ms": 10, "spool": SpoolSettings(path=tmp_path / "spool.db")}
     with ExitStack() as running:
 
-        def start(url: str = f"sqlite:///{database}", **changes: Any) -> RecorderService:
+        def start(url: str = f"sqlite:///{database}", **changes: Any) -> Any:
+            from recorder.service import build
+
             service = build(
                 RecorderLine(
                     broker=BrokerSettings(host=broker.host, port=broker.port, credentials=broker.credentials_folder),

@@ -3,21 +3,23 @@
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import DeclarativeBase
 
 from pcb_bus.contract.messages import Box, Category, ModelRef, SideResult, Trigger, Verdict
 from pcb_bus.contract.times import NS_PER_MS
-from recorder.batch import TriggerRecord, VerdictRecord
-from recorder.periods import Calendar
-from recorder.recount import Difference, recount
-from recorder.rows import inspection_row, side_rows, trigger_row
-from recorder.tables import Base, Inspection
+from recorder import rows
+from recorder.rows import Record
+from recorder.statistics import Difference, Statistics, differences
+from records.database import for_reading
+from records.tables import Base, Inspection
 
 AT = 1_795_248_000_123_000_000  # 2026-11-21T08:00:00.123Z
 MINUTE = 60_000 * NS_PER_MS
-_MOMENT = timedelta(milliseconds=1)
+LINE = "pcb"
+ZONE = ZoneInfo("Asia/Seoul")
 
 
 def side(camera_id: str, classes: Iterable[str] = ()) -> SideResult:
@@ -34,8 +36,10 @@ def side(camera_id: str, classes: Iterable[str] = ()) -> SideResult:
     )
 
 
-def verdict_record(number: int, category: Category = "solder", at: int = AT, **changes: Any) -> VerdictRecord:
-    """A verdict on two sides, with a short and a spur on the left one, captured at `at` (ns)."""
+def verdict_record(
+    number: int, category: Category = "solder", at: int = AT, line: str = LINE, zone: ZoneInfo = ZONE, **changes: Any
+) -> Record:
+    """A verdict on two sides, with two shorts and a spur on the left one, captured at `at` (ns)."""
     fields: dict[str, Any] = {
         "verdict_id": f"verdict-{number}",
         "board_id": f"board-{number}",
@@ -51,14 +55,13 @@ def verdict_record(number: int, category: Category = "solder", at: int = AT, **c
         "latency_ms": 41.5,
         "model": ModelRef(name="starter", sha256="0" * 64),
     }
-    verdict = Verdict(**(fields | changes))
-    return VerdictRecord(inspection_row(verdict, at), side_rows(verdict))
+    return rows.verdict_record(Verdict(**(fields | changes)), line, zone, at)
 
 
-def trigger_record(number: int, at: int = AT) -> TriggerRecord:
+def trigger_record(number: int, at: int = AT, line: str = LINE) -> Record:
     """The trigger of the same pass, received when it was sent."""
-    trigger = Trigger(board_id=f"board-{number}", triggered_at=at, source="plc")
-    return TriggerRecord(trigger_row(trigger, f"verdict-{number}", at))
+    record = rows.trigger_record(Trigger(board_id=f"board-{number}", triggered_at=at, source="plc"), line, at)
+    return Record(record.table, [{**record.rows[0], "verdict_id": f"verdict-{number}"}], named=record.named)
 
 
 def empty(engine: Engine) -> None:
@@ -73,8 +76,10 @@ def count(engine: Engine, kind: type[DeclarativeBase]) -> int:
         return connection.execute(select(func.count()).select_from(kind)).scalar_one()
 
 
-def drift(engine: Engine, calendar: Calendar | None = None) -> list[Difference]:
-    """Where the statistics are not what all the rows say."""
-    with engine.begin() as connection:
-        times = connection.scalars(select(Inspection.inspection_time)).all()
-        return recount(connection, calendar or Calendar(), min(times), max(times) + _MOMENT) if times else []
+def drift(engine: Engine, line: str = LINE) -> list[Difference]:
+    """Where the statistics are not what all the rows of the line say, once the hours that were written are counted."""
+    Statistics(engine, line).count_touched()
+    with for_reading(engine).connect() as connection:
+        times = connection.scalars(select(Inspection.inspection_time).where(Inspection.line == line)).all()
+        until = max(times) + timedelta(milliseconds=1) if times else None
+        return list(differences(connection, line, min(times), until)) if until else []

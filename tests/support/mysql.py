@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from sqlalchemy import URL
 
-from recorder.database import database_url, make_engine
+from records.database import database_url, make_engine
 
 VARIABLE = "BOARDLINE_TEST_MYSQL_URL"
 """Environment variable: the URL of a database there, with a login that may make and drop others."""
