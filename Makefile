@@ -1,7 +1,7 @@
 # Boardline. `make` alone lists the commands.
 SHELL := /bin/bash
 PYTHON_BIN := .venv/bin/python
-ROOMS := pcb_bus edge_publisher inference_subscriber actuator recorder simulator training broker benchmarks
+ROOMS := pcb_bus edge_publisher inference_subscriber actuator recorder records simulator training broker benchmarks
 CHECKED := $(sort $(dir $(wildcard $(addsuffix /*.py,$(ROOMS))))) tests/support tests/faults
 
 # An option counts only where it was given on the command line: the environment has variables of others by such names,

@@ -117,7 +117,7 @@ def for_reading(engine: Engine) -> Engine:
 def meaning(error: Exception) -> Meaning:
     """What the failure of a statement means. What is not known to pass is the row's fault, until a probe fails too."""
     number, name = _number(error), _sqlite_name(error)
-    if number in _LOST_RACE or name == "SQLITE_CONSTRAINT_UNIQUE" or name == "SQLITE_BUSY_SNAPSHOT":
+    if number in _LOST_RACE or name in {"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_BUSY_SNAPSHOT"}:
         return "race"
     passing = number in _PASSING or number in _CLIENT_ERRORS or name.startswith(_PASSING_ON_SQLITE)
     # An error without a number is of the connection pool, or of a connection that was cut: not of a value.

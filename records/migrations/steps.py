@@ -101,12 +101,13 @@ def chunks(table: str, *where: sa.ColumnElement[bool]) -> Iterator[tuple[int, in
     """First and last id of some thousand rows at a time, of those for which `where` holds; each is committed."""
     number = sa.column("id", sa.Integer)
     ends = sa.select(sa.func.min(number), sa.func.max(number)).select_from(sa.table(table)).where(*where)
-    first, last = op.get_bind().execute(ends).one()
-    if first is None:
-        return
-    for begin in range(first, last + 1, CHUNK):
+    for begin in range(*_first_and_after(op.get_bind().execute(ends).one()), CHUNK):
         yield begin, begin + CHUNK - 1
         commit()
+
+
+def _first_and_after(ends: Any) -> tuple[int, int]:
+    return (0, 0) if ends[0] is None else (ends[0], ends[1] + 1)
 
 
 def commit() -> None:

@@ -105,7 +105,8 @@ def _local_times(zone: ZoneInfo) -> None:
         return
     # A row that is done already may widen this span by a day, which does no harm.
     spans = list(_spans(zone, first - timedelta(days=1), last + timedelta(days=1)))
-    seconds = sa.case(*((row.inspection_time < until, offset) for until, offset in spans), else_=spans[-1][1])
+    whens = [(row.inspection_time < until, offset) for until, offset in spans]
+    seconds = sa.case(*whens, else_=spans[-1][1])
     local = _later(row.inspection_time, seconds)
     change = _inspections.update().where(todo)
     # In this order, for MySQL goes on with what it has just set.
@@ -207,7 +208,7 @@ def _fill_defects() -> None:
             op.get_bind().execute(defects.insert(), rows)
 
 
-def _defect(inspection: sa.Row[Any], box: dict[str, Any]) -> dict[str, Any]:
+def _defect(inspection: Any, box: dict[str, Any]) -> dict[str, Any]:
     kept = {name: box[name] for name in ("camera_id", "confidence", "x1", "y1", "x2", "y2")}
     whose = {"inspection_id": inspection.id, "line": inspection.line, "inspection_time": inspection.inspection_time}
     return {**whose, **kept, "class_name": box["class"][:64]}
@@ -218,10 +219,10 @@ def _statistics() -> None:
     for table in ("board_statistics", "defect_statistics"):
         if "period" in columns_of(table):
             op.drop_table(table)
-    hour = (primary("line", _LINE), primary("begins_at", TIME))
     make_table(
         "board_statistics",
-        *(column.copy() for column in hour),
+        primary("line", _LINE),
+        primary("begins_at", TIME),
         primary("category", sa.String(16)),
         must("boards", sa.Integer()),
         must("incomplete", sa.Integer()),
@@ -230,18 +231,30 @@ def _statistics() -> None:
     )
     make_table(
         "defect_statistics",
-        *(column.copy() for column in hour),
+        primary("line", _LINE),
+        primary("begins_at", TIME),
         primary("camera_id", sa.String(64)),
         primary("class_name", sa.String(64)),
         must("boxes", sa.Integer()),
         must("boards", sa.Integer()),
     )
-    make_table("statistics_hours", *hour, must("touched", sa.BigInteger()), must("counted", sa.BigInteger()))
+    make_table(
+        "statistics_hours",
+        primary("line", _LINE),
+        primary("begins_at", TIME),
+        must("touched", sa.BigInteger()),
+        must("counted", sa.BigInteger()),
+    )
     _mark_hours()
 
 
 def _mark_hours() -> None:
-    names = (sa.column("line", _LINE), sa.column("begins_at", TIME), sa.column("touched"), sa.column("counted"))
+    names: tuple[sa.ColumnClause[Any], ...] = (
+        sa.column("line", _LINE),
+        sa.column("begins_at", TIME),
+        sa.column("touched"),
+        sa.column("counted"),
+    )
     hours = sa.table("statistics_hours", *names)
     bind, row = op.get_bind(), _inspections.c
     hour = sa.func.date_format(row.inspection_time, _HOUR)
