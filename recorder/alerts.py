@@ -1,135 +1,230 @@
-"""What is open for a person to look at: one alert for each kind and subject, and no flood of them. Pure.
+"""What is open for a person to look at: one alert for each kind and subject. The table of alerts is the truth.
 
-Each check has its own slack between raising and resolving. What flaps all the same is damped here: an alert that comes
-back soon after it was resolved is resolved later the next time, twice as late with each return.
+A part of the recorder says that a cause is there, or gone, as often as it looks. That is told at once, as an event of
+the node, and written as soon as the database takes it. People may acknowledge and resolve the rows.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+import json
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Engine, LargeBinary, cast, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from pcb_bus.contract.messages import Level
-from pcb_bus.contract.times import NS_PER_S
+from records.database import for_reading, meaning, probe, reason
+from records.tables import Alert as Table
 
-_FIRST_WAIT_NS = 10 * NS_PER_S
-_LONGEST_WAIT_NS = 600 * NS_PER_S
-_MEMORY_NS = 600 * NS_PER_S  # an alert that stays away for so long has stopped flapping
+log = logging.getLogger(__name__)
+
+_MOST = 10_000
+_SUBJECT_LENGTH = 128
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 10.0, 600.0
+_MEMORY_S = 600.0  # an alert that stays away for so long has stopped flapping
+_OVER = "back to normal"
+
+Key = tuple[str, str]
+"""Kind and subject: what an alert is about. The subject is a node, a pass of a board, a disk."""
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """What an alert is about: `subject` is a node, a pass of a board, a disk."""
+class Alert(NamedTuple):
+    """Something that a person has to look at."""
 
     kind: str
     subject: str
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """Something that a person has to look at. `at` is when it was raised, ns since the epoch."""
-
-    key: Key
-    level: Level
+    level: str
     message: str
-    at: int
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Raised:
-    """An alert is open from now on."""
-
-    alert: Alert
-
-
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """An alert is over."""
-
-    alert: Alert
-
-
-Change = Raised | Resolved
-
-
-class Alarms(Protocol):
-    """What the parts of the recorder tell. Safe on any thread; never waits for the database."""
-
-    def raise_alert(self, kind: str, subject: str, level: Level, message: str, **details: Any) -> None:
-        """Open an alert; nothing happens if it is open already."""
-
-    def resolve(self, kind: str, subject: str) -> None:
-        """It is over; nothing happens if no such alert is open."""
-
-
-@dataclass(slots=True)
-class _History:
-    """How an alert has flapped; `over_since` while it is open but its cause is gone. Times are monotonic ns."""
-
-    resolved_at: int
-    returns: int = 0
-    over_since: int | None = None
+    raised_at: datetime
+    details: Mapping[str, Any]
 
     @property
-    def wait_ns(self) -> int:
-        if not self.returns:
-            return 0
-        return min(_FIRST_WAIT_NS << min(self.returns - 1, 10), _LONGEST_WAIT_NS)
+    def key(self) -> Key:
+        return self.kind, self.subject
 
 
-class AlertBook:
-    """The alerts that are open. `now` is monotonic ns.
+class _Change(NamedTuple):
+    alert: Alert
+    resolved_at: datetime | None
+    said: str = ""
+
+
+class Alerts:
+    """The alerts of one line. What flaps is resolved late: twice as late each time that it comes back soon.
+
+    Any thread may call the methods, but `sync`, which one thread calls again and again; none of them waits.
 
     Args:
-        alerts: those that were open before a restart.
+        say: publishes an event of the recorder: level, message, details.
+        again_after_s: what a person resolved is raised again after so long if its cause is still there.
+        clock: monotonic s.
     """
 
-    def __init__(self, alerts: Iterable[Alert] = ()) -> None:
-        self._open = {alert.key: alert for alert in alerts}
-        self._histories: dict[Key, _History] = {}
+    def __init__(
+        self,
+        engine: Engine,
+        line: str,
+        say: Callable[..., None],
+        again_after_s: float = 3600,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine, self._line, self._say, self._clock = engine, line, say, clock
+        self._again_after_s = again_after_s
+        self._lock = threading.RLock()
+        self._open: dict[Key, Alert] = {}
+        self._over: dict[Key, tuple[float, float, str]] = {}  # cause gone: resolved when, after how long a wait
+        self._resolved: dict[Key, tuple[float, float]] = {}  # lately: when, after how long a wait
+        self._not_before: dict[Key, float] = {}  # resolved by a person while the cause lasts
+        self._unwritten: deque[_Change] = deque(maxlen=_MOST)
+        self._was_read = self._telling = False
+
+    def raise_alert(self, kind: str, subject: str, level: Level, message: str, **details: Any) -> None:
+        """Its cause is there; nothing happens if the alert is open already, or a person resolved it not long ago."""
+        alert = Alert(kind, subject[:_SUBJECT_LENGTH], level, message, datetime.now(UTC), details)
+        with self._lock:
+            self._over.pop(alert.key, None)
+            if alert.key not in self._open and self._clock() >= self._not_before.get(alert.key, 0):
+                self._open[alert.key] = alert
+                self._note(_Change(alert, None))
+
+    def resolve(self, kind: str, subject: str, said: str = _OVER) -> None:
+        """Its cause is gone; nothing happens if no such alert is open."""
+        key = kind, subject[:_SUBJECT_LENGTH]
+        with self._lock:
+            self._not_before.pop(key, None)
+            if key not in self._over:
+                now = self._clock()
+                last, wait = self._resolved.get(key, (-_MEMORY_S, 0.0))
+                wait = min(max(_FIRST_WAIT_S, 2 * wait), _LONGEST_WAIT_S) if now - last < _MEMORY_S else 0.0
+                self._over[key] = now + wait, wait, said
+            self._resolve_due()
+
+    def resolve_others(self, kind: str, subjects: Collection[str]) -> None:
+        """Nothing but `subjects` can have alerts of this kind: what else is open of it is over."""
+        for alert in self.open(kind):
+            if alert.subject not in subjects:
+                self.resolve(kind, alert.subject)
 
     def open(self, kind: str | None = None) -> list[Alert]:
         """What is open, oldest first; of one kind, if it is named."""
-        found = [alert for alert in self._open.values() if kind in (None, alert.key.kind)]
-        return sorted(found, key=lambda alert: alert.at)
+        with self._lock:
+            found = [alert for alert in self._open.values() if kind in (None, alert.kind)]
+        return sorted(found, key=lambda alert: alert.raised_at)
 
-    def is_open(self, key: Key) -> bool:
-        return key in self._open
+    def sync(self) -> None:
+        """Read what is open in the table, and write what changed here.
 
-    def adopt(self, alert: Alert) -> None:
-        """It was open before this process began."""
-        self._open[alert.key] = alert
+        Raises:
+            DatabaseDown, SQLAlchemyError: what is not written stays here.
+        """
+        rows: Mapping[Key, Alert] = {}
+        failure: SQLAlchemyError | None = None
+        try:
+            rows = {alert.key: alert for alert in read_alerts(self._engine, self._line, Table.resolved_at.is_(None))}
+        except SQLAlchemyError as error:
+            failure = error
+        with self._lock:
+            self._begin_to_tell(rows)
+            if failure is None:
+                self._adopt(rows)
+            self._resolve_due()
+            changes = list(self._unwritten)
+        if failure is not None:
+            raise failure
+        self._write(changes)
+        with self._lock:
+            for _ in changes:
+                self._unwritten.popleft()
 
-    def raise_(self, alert: Alert, now: int) -> list[Change]:
-        history = self._histories.get(alert.key)
-        if history is not None:
-            history.over_since = None
-        if alert.key in self._open:
-            return []
-        if history is not None:
-            history.returns = history.returns + 1 if now - history.resolved_at < _MEMORY_NS else 0
-        self._open[alert.key] = alert
-        return [Raised(alert)]
+    def _begin_to_tell(self, rows: Mapping[Key, Alert]) -> None:
+        """Events of the first moments waited for the table: what was open before this process is not told again."""
+        if not self._telling:
+            self._telling = True
+            for change in self._unwritten:
+                if change.alert.key not in rows:
+                    self._tell(change)
 
-    def resolve(self, key: Key, now: int) -> list[Change]:
-        if key not in self._open:
-            return []
-        history = self._histories.setdefault(key, _History(resolved_at=now))
-        if history.over_since is None:
-            history.over_since = now
-        return self._resolve_if_due(key, history, now)
+    def _adopt(self, rows: Mapping[Key, Alert]) -> None:
+        """What is open in the table, is. What is not any more, a person resolved."""
+        waiting = {change.alert.key for change in self._unwritten}
+        for key in self._open.keys() - rows.keys() - waiting:
+            del self._open[key]
+            self._not_before[key] = self._clock() + self._again_after_s
+        self._open |= {key: alert for key, alert in rows.items() if key not in waiting}
+        self._was_read = True
 
-    def tick(self, now: int) -> list[Change]:
-        """Resolves what has been over for long enough, and forgets what has long been quiet."""
-        changes: list[Change] = []
-        for key, history in list(self._histories.items()):
-            changes += self._resolve_if_due(key, history, now)
-            if key not in self._open and now - history.resolved_at >= _MEMORY_NS:
-                del self._histories[key]
-        return changes
+    def _resolve_due(self) -> None:
+        now = self._clock()
+        for key, (due, wait, said) in list(self._over.items()):
+            if key in self._open and now >= due:
+                del self._over[key]
+                self._resolved[key] = now, wait
+                self._note(_Change(self._open.pop(key), datetime.now(UTC), said))
+            elif key not in self._open and self._was_read:
+                del self._over[key]
+        self._resolved = {key: each for key, each in self._resolved.items() if now - each[0] < _MEMORY_S}
+        self._not_before = {key: end for key, end in self._not_before.items() if now < end}
 
-    def _resolve_if_due(self, key: Key, history: _History, now: int) -> list[Change]:
-        if key not in self._open or history.over_since is None or now - history.over_since < history.wait_ns:
-            return []
-        history.resolved_at, history.over_since = now, None
-        return [Resolved(self._open.pop(key))]
+    def _note(self, change: _Change) -> None:
+        self._unwritten.append(change)
+        if self._telling:
+            self._tell(change)
+
+    def _tell(self, change: _Change) -> None:
+        alert = change.alert
+        about = {**alert.details, "alert": alert.kind, "subject": alert.subject}
+        if change.resolved_at is None:
+            self._say(alert.level, alert.message, **about, state="raised")
+        else:
+            self._say("info", f"{change.said}: {alert.message}", **about, state="resolved")
+
+    def _write(self, changes: Sequence[_Change]) -> None:
+        """All of it; a change that the database can never take is found alone, logged and left out."""
+        if not changes:
+            return
+        try:
+            with self._engine.begin() as connection:
+                for change in changes:
+                    alert = change.alert
+                    mine = (Table.line == self._line, Table.kind == alert.kind, Table.subject == alert.subject)
+                    is_open = (*mine, Table.resolved_at.is_(None))
+                    if change.resolved_at is not None:
+                        connection.execute(update(Table).where(*is_open).values(resolved_at=change.resolved_at))
+                    # A commit may have been done although its answer was lost: it is not written again.
+                    elif connection.execute(select(Table.id).where(*is_open).limit(1)).first() is None:
+                        row = {**alert._asdict(), "details": dict(alert.details), "line": self._line}
+                        connection.execute(insert(Table).values(**row))
+        except (SQLAlchemyError, ValueError) as error:
+            if meaning(error) != "row":
+                raise
+            if len(changes) > 1:
+                for change in changes:
+                    self._write([change])
+                return
+            probe(self._engine, self._line)
+            log.error("the database refuses an alert (%s): %s", reason(error), changes[0].alert)
+
+
+def read_alerts(engine: Engine, line: str, *where: ColumnElement[bool]) -> list[Alert]:
+    """Those of a line, newest first.
+
+    Raises:
+        SQLAlchemyError: the database does not answer.
+    """
+    # The details as bytes: whatever another program wrote into one row must not hide the others.
+    columns = (Table.kind, Table.subject, Table.level, Table.message, Table.raised_at, cast(Table.details, LargeBinary))
+    newest = select(*columns).where(Table.line == line, *where).order_by(Table.id.desc()).limit(_MOST)
+    with for_reading(engine).connect() as connection:
+        return [Alert(*row[:5], _details(row[5])) for row in connection.execute(newest)]
+
+
+def _details(stored: bytes | None) -> dict[str, Any]:
+    try:
+        found = json.loads(stored or b"")
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

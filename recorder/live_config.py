@@ -5,27 +5,24 @@ Another program may write the table, so it is read again and again, and a value 
 
 import json
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from sqlalchemy import Engine, Text, select, type_coerce
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Engine, LargeBinary, cast, func, select
 
 from pcb_bus.contract.codec import encode_json, first_error
 from pcb_bus.contract.messages import LiveConfig, Name, Whole
 from pcb_bus.contract.times import now_ns
-from recorder.database import for_reading, write_error
-from recorder.errors import DatabaseDown
-from recorder.tables import SystemConfig
+from records.database import for_reading
+from records.tables import SystemConfig
 
-_STRICT = ConfigDict(strict=True, allow_inf_nan=False)
+_MOST_BYTES, _MOST_ROWS = 65_536, 1000
 _Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def _is(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind, config=_STRICT)
+    return TypeAdapter(kind, config=ConfigDict(strict=True, allow_inf_nan=False))
 
 
 KNOWN: Mapping[str, TypeAdapter[Any]] = {
@@ -55,59 +52,53 @@ def check(key: str, value: Any) -> Any:
         raise ValueError(first_error(error, key, show=True)) from None
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What stands in the table: the values that make sense, and by key what is wrong with the others."""
 
-    values: dict[str, Any] = field(default_factory=dict)
-    faults: dict[str, str] = field(default_factory=dict)
+    values: dict[str, Any]
+    faults: dict[str, str]
 
 
-def interpret(rows: Mapping[str, Any]) -> Reading:
-    """`rows` maps a key to its JSON; a number may stand as such, for SQLite makes one of it."""
-    reading = Reading()
-    for key, text in sorted(rows.items()):
+def interpret(rows: Iterable[tuple[bytes | None, bytes | None]]) -> Reading:
+    """`rows` are keys and their JSON, as whatever bytes another program wrote."""
+    reading = Reading({}, {})
+    for key, text in sorted((_shown(key), text or b"") for key, text in rows):
         try:
-            reading.values[key] = check(key, json.loads(text) if isinstance(text, str) else text)
-        except (json.JSONDecodeError, RecursionError):
-            reading.faults[key] = f"{key}: not JSON: {_cut(text)}"
+            reading.values[key] = check(key, json.loads(text))
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+            reading.faults[key] = f"{key}: not JSON: {_shown(text)}"
         except ValueError as error:
             reading.faults[key] = str(error)
     return reading
 
 
-def _cut(text: str) -> str:
+def _shown(stored: bytes | None) -> str:
+    text = (stored or b"").decode(errors="replace")
     return text if len(text) <= 100 else f"{text[:100]}…"
 
 
-def read_table(engine: Engine) -> Reading:
-    """What stands in `system_config` now.
+def read_table(engine: Engine, line: str) -> Reading:
+    """What stands in `system_config` for a line now.
 
     Raises:
-        DatabaseDown: it cannot be read.
+        SQLAlchemyError: it cannot be read.
     """
-    # As text: one row that is not JSON, by another program's hand, must not hide the others.
-    columns = (SystemConfig.key, type_coerce(SystemConfig.value, Text).label("text"))
-    try:
-        with for_reading(engine).connect() as connection:
-            return interpret({row.key: row.text for row in connection.execute(select(*columns))})
-    except SQLAlchemyError as error:
-        raise DatabaseDown(str(write_error(error))) from error
+    value = func.substr(cast(SystemConfig.value, LargeBinary), 1, _MOST_BYTES, type_=LargeBinary)
+    rows = select(cast(SystemConfig.key, LargeBinary), value).where(SystemConfig.line == line).limit(_MOST_ROWS)
+    with for_reading(engine).connect() as connection:
+        return interpret((key, text) for key, text in connection.execute(rows))
 
 
 class LiveValues:
     """The values that hold now, for the recorder's own parts and for the line.
 
     Args:
-        engine: the database.
         publish: sends a payload to `pcb/config`, retained; False if it was not taken.
         say: publishes an event of the recorder.
     """
 
-    def __init__(self, engine: Engine, publish: Callable[[bytes], bool], say: Callable[..., None]) -> None:
-        self._engine = engine
-        self._publish = publish
-        self._say = say
+    def __init__(self, engine: Engine, line: str, publish: Callable[[bytes], bool], say: Callable[..., None]) -> None:
+        self._engine, self._line, self._publish, self._say = engine, line, publish, say
         self._reading: Reading | None = None
         self._to_publish = threading.Event()
 
@@ -123,19 +114,16 @@ class LiveValues:
         """Read the table, and tell the line what changed.
 
         Raises:
-            DatabaseDown: the table cannot be read; what held before still holds.
+            SQLAlchemyError: the table cannot be read; what held before still holds.
         """
-        reading, before = read_table(self._engine), self._reading
+        reading, before = read_table(self._engine, self._line), self._reading
         self._reading = reading
         for key, fault in reading.faults.items():
             if before is None or before.faults.get(key) != fault:
                 self._say("warning", f"system_config is ignored in part: {fault}", key=key)
         if before is None or before.values != reading.values:
             self._to_publish.set()
-        self._tell(reading.values)
-
-    def _tell(self, values: dict[str, Any]) -> None:
         if self._to_publish.is_set():
             self._to_publish.clear()
-            if not self._publish(encode_json(LiveConfig(values=values, updated_at=now_ns()))):
+            if not self._publish(encode_json(LiveConfig(values=reading.values, updated_at=now_ns()))):
                 self._to_publish.set()

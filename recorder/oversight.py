@@ -1,0 +1,160 @@
+"""What the recorder looks after besides recording: alerts, live values, lost boards, the gates, the nightly count.
+
+Three threads beside the recording, none of which it waits for: one looks at nodes and disks, one at the database, and
+one does what takes long. A database that hangs holds up neither the first nor the recording.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from pcb_bus.contract.codec import decode_json, encode_json
+from pcb_bus.contract.messages import NodeStatus, Unreported
+from pcb_bus.errors import MessageRejected
+from pcb_bus.mqtt.session import Delivery, Subscription
+from pcb_bus.runtime.service import Service
+from pcb_bus.runtime.workers import Action, Worker
+from recorder.alerts import Alerts
+from recorder.checks import LostBoard, LostBoards, Nodes, check_spool, look_at_defect_rate, look_at_disks
+from recorder.faults import careful
+from recorder.gates import Gates
+from recorder.live_config import LiveValues
+from recorder.reconcile import Reconciliation, Scope, next_run, reconcile
+from recorder.settings import RecorderLine
+from records.database import make_engine
+
+RECONCILIATION = "reconciliation"
+_GAPS_IN_AN_ALERT = 20
+_ACTUATOR = "actuator"
+_AT_HAND, _DATABASE = "oversight", "oversight-database"
+_WAITING_STATUSES = 1000
+_NIGHT, _UNDER_WAY = timedelta(hours=25), timedelta(minutes=1)  # a day in autumn has as many; a board takes a moment
+
+
+class Oversight:
+    """Build it before the service starts: it subscribes. `alerts` and `live` are for the recorder's other parts too.
+
+    Args:
+        places: folders and files on this machine that the recorder writes, by what they hold.
+        spool_fill: share of the spool that is taken.
+        close_overdue: `Store.close_overdue`.
+        caught_up: whether all that was published is in the database.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        settings: RecorderLine,
+        engine: Engine,
+        places: Mapping[str, Path],
+        spool_fill: Callable[[], float],
+        close_overdue: Callable[[int, int], Sequence[LostBoard]],
+        caught_up: Callable[[], bool],
+    ) -> None:
+        self._service, self._settings, self._engine, self._caught_up = service, settings, engine, caught_up
+        line, zone, chosen = settings.root, settings.recorder.zone, settings.recorder
+        self.alerts = Alerts(engine, line, service.event, chosen.alerts.again_after_s)
+        self.live = LiveValues(engine, line, self._publish_config, service.event)
+        self._nodes = Nodes(self.alerts, chosen.alerts)
+        self._lost = LostBoards(self.alerts, engine, line, zone, close_overdue, chosen.verdict_deadline_ms)
+        self._gates = Gates(engine, line, zone, self._publish_unreported, chosen.oversight.report_after_s)
+        self._next_night = self._night_after(datetime.now(UTC))
+        # Past `Service.on`: an empty status says that a node has left the line. QoS 0: statuses must not fill the queue
+        # that the broker keeps for a recorder that is away.
+        see = service.worker(_AT_HAND).lane(_WAITING_STATUSES, self._see, lambda _: None)
+        service.session.subscribe(Subscription(service.topics.all_status, see, qos=0, retained=True))
+        service.session.on_up(self.live.connected)
+        self._slow = Worker("oversight-slow")  # its own: to the service, what takes so long would be a fault
+        min_free_mb = chosen.alerts.min_free_mb
+        at_hand, database = service.worker(_AT_HAND), service.worker(_DATABASE)
+        plan: list[tuple[Worker, float, str, Action]] = [
+            (at_hand, 0.5, "nodes", lambda: self._nodes.look(service.session.connected, time.monotonic_ns())),
+            (at_hand, 10.0, "disks", lambda: look_at_disks(self.alerts, places, min_free_mb)),
+            (at_hand, 2.0, "the spool", lambda: check_spool(self.alerts, spool_fill())),
+            (database, 0.5, "alerts", self.alerts.sync),
+            (database, 2.0, "live values", self.live.look),
+            (database, 2.0, "late verdicts", self._lost.look_for_late_verdicts),
+            (database, 2.0, "the defect rate", self._look_at_defect_rate),
+            (self._slow, 2.0, "verdicts without a report", self._look_for_unreported),
+            (self._slow, 1.0, "nightly", self._count_at_night),
+        ]
+        for worker, seconds, name, action in plan:
+            worker.every(seconds, careful(service, name, action))
+        self.look_for_lost_boards = careful(service, "boards without a verdict", self._look_for_lost_boards)
+        """For the thread that writes boards, every half second: nobody else may write one meanwhile. Never raises."""
+
+    def start(self) -> None:
+        """Begin what takes long; the rest begins with the service."""
+        self._slow.start()
+
+    def stop(self) -> None:
+        """Begin to stop; alerts that are not written yet are, if the database takes them in time."""
+        self._service.worker(_DATABASE).do(careful(self._service, "alerts", self.alerts.sync))
+        self._service.join(_AT_HAND, _DATABASE, timeout=0)
+        self._slow.stop()
+
+    def _see(self, delivery: Delivery) -> None:
+        node, status = delivery.topic.rsplit("/", 1)[-1], None
+        try:
+            status = decode_json(NodeStatus, delivery.payload) if delivery.payload else None
+        except MessageRejected:
+            return  # a stranger's; the node's own next one counts
+        if node != self._service.node:
+            self._nodes.see(node, status, time.monotonic_ns())
+
+    def _look_for_lost_boards(self) -> None:
+        if self._caught_up():
+            self._lost.look()
+
+    def _look_at_defect_rate(self) -> None:
+        settings, live = self._settings.recorder, self.live.get("alert_defect_rate")
+        threshold = settings.alerts.defect_rate if live is None else live
+        look_at_defect_rate(self.alerts, self._engine, self._settings.root, settings.zone, settings.alerts, threshold)
+
+    def _look_for_unreported(self) -> None:
+        # Whoever is away would never hear of them, and each is named a few times only.
+        online = self._service.session.connected and self._nodes.is_online(_ACTUATOR)
+        if self._settings.recorder.oversight.gates and online:
+            self._gates.look(datetime.now(UTC), time.monotonic_ns())
+
+    def _publish_config(self, payload: bytes) -> bool:
+        return self._service.session.publish(self._service.topics.config, payload, retain=True)
+
+    def _publish_unreported(self, unreported: Unreported) -> None:
+        session = self._service.session
+        if session.connected:  # kept through an outage, it would name verdicts that have their reports by then
+            session.publish(self._service.topics.unreported, encode_json(unreported))
+
+    def _night_after(self, now: datetime) -> datetime | None:
+        at = self._settings.recorder.oversight.reconcile_at
+        return None if at == "none" else next_run(now, at, self._settings.recorder.zone)
+
+    def _count_at_night(self) -> None:
+        now = datetime.now(UTC)
+        if self._next_night is None or now < self._next_night:
+            return
+        self._next_night = self._night_after(now)
+        settings, until = self._settings, now - _UNDER_WAY
+        engine = make_engine(self._engine.url, patient=True)
+        try:
+            gates = settings.recorder.oversight.gates
+            scope = Scope(settings.root, settings.recorder.zone, until - _NIGHT, until, settings.sides, gates)
+            self.report(reconcile(engine, scope))
+        finally:
+            engine.dispose()
+
+    def report(self, result: Reconciliation) -> None:
+        """Tell the outcome of a reconciliation: an event, and an alert as long as there are gaps."""
+        counts, total = dict(result.gap_counts), result.total._asdict()
+        said = "reconciliation: there are gaps" if counts else "reconciliation: no gap"
+        numbers = {name: total[name] for name in ("triggers", "verdicts", "reports", "rows")}
+        self._service.event("warning" if counts else "info", said, **numbers, gaps=counts)
+        if counts:
+            message = "the records have gaps: " + ", ".join(f"{number} × {kind}" for kind, number in counts.items())
+            named = [str(gap) for gap in result.gaps[:_GAPS_IN_AN_ALERT]]
+            self.alerts.raise_alert(RECONCILIATION, self._settings.root, "error", message, gaps=named)
+        else:
+            self.alerts.resolve(RECONCILIATION, self._settings.root)

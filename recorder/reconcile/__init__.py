@@ -1,1 +1,0 @@
-"""Reconciliation: what was announced, judged, done at the gates and recorded, hour by hour, and every gap between."""
