@@ -1,53 +1,235 @@
-"""What the commands of `python -m recorder` share: settings, an existing database, and what is said of a failure."""
+"""`python -m recorder migrate`, `reconcile` and `config`. Only `migrate` changes tables."""
 
+import argparse
+import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, NoReturn
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import URL, Engine
+from sqlalchemy import Engine, delete, insert, update
+from sqlalchemy.exc import SQLAlchemyError
 
-from pcb_bus.errors import ConfigError
-from pcb_bus.runtime.process import EXIT_CONFIG
+from pcb_bus.contract.times import now_ns, to_datetime
+from pcb_bus.errors import BoardlineError, ConfigError
+from pcb_bus.runtime.process import EXIT_CONFIG, EXIT_FAULT, EXIT_OK
 from pcb_bus.runtime.settings import load_settings
-from recorder.database import KEY, bring_up_to_date, database_url, make_engine
-from recorder.errors import DatabaseDown
+from recorder.live_config import KNOWN, check, read_table
+from recorder.picture_store import open_store
+from recorder.reconcile import Scope, reconcile
 from recorder.settings import RecorderLine
+from recorder.statistics import touch_hours
+from records.database import KEY, database_url, is_sqlite, make_engine, reason
+from records.errors import DatabaseDown
+from records.migrate import bring_up_to_date, check_tables
+from records.tables import SystemConfig
+from records.times import local_time
+
+EXIT_GAPS, EXIT_DATABASE_DOWN = 1, 3
+_UNDER_WAY = timedelta(minutes=1)  # a board that was announced a moment ago is no gap
+_ANY_SETTING = "Any setting of the line may follow, as in --database_url sqlite:///file. Exit code: 0"
 
 
-def line_settings(argv: list[str], program: str) -> RecorderLine:
-    """Settings of the line, and of the commands what is left of their arguments.
+def migrate(argv: list[str], program: str) -> int:
+    """Exit code 0: the tables are up to date. 1: the database does not answer. 2: wrong configuration."""
+
+    def run() -> int:
+        settings = load_settings(RecorderLine, argv, program=program)
+        bring_up_to_date(database_url(settings.recorder.database_url), settings.root, settings.recorder.zone)
+        return EXIT_OK
+
+    return _exit_code(program, run, EXIT_FAULT)
+
+
+def run_reconcile(argv: list[str], program: str) -> int:
+    """Exit code 0: no gap. 1: gaps. 2: wrong configuration or arguments. 3: the database does not answer."""
+
+    def run() -> int:
+        options, rest = _reconcile_parser(program).parse_known_args(argv)
+        settings = load_settings(RecorderLine, rest, program=program)
+        chosen, line = settings.recorder, settings.root
+        since, until = span_of(options.since, options.until, datetime.now(UTC), chosen.zone)
+        scope = Scope(line, chosen.zone, since, until, settings.sides, chosen.oversight.gates, max(0, options.list))
+        if options.files:
+            scope = replace(scope, file_exists=open_store(chosen.images, chosen.image_options).exists)
+        engine = _existing_database(settings)
+        try:
+            if options.rebuild:
+                hours = touch_hours(engine, line, local_time(since, chosen.zone), local_time(until, chosen.zone))
+                print(f"{hours} hours are marked: a recorder that runs counts their statistics anew")
+            result = reconcile(engine, scope)
+        finally:
+            engine.dispose()
+        if options.json is not None:
+            _write(options.json, f"{result.as_json()}\n")
+        print(*result.lines(), sep="\n")
+        return EXIT_GAPS if result.gap_counts else EXIT_OK
+
+    return _exit_code(program, run, EXIT_DATABASE_DOWN)
+
+
+def run_config(argv: list[str], program: str) -> int:
+    """Exit code 0: done. 1: the database does not answer. 2: wrong key, value or configuration."""
+
+    def run() -> int:
+        first = next((place for place, each in enumerate(argv) if each.startswith("-")), len(argv))
+        options, rest = _config_parser(program).parse_known_args(argv[first:])
+        change = _change(argv[:first], unset=options.unset)
+        settings = load_settings(RecorderLine, rest, program=program)
+        engine = _existing_database(settings)
+        try:
+            if change is None:
+                _list(engine, settings.root)
+            else:
+                _apply(engine, settings.root, *change)
+        finally:
+            engine.dispose()
+        return EXIT_OK
+
+    return _exit_code(program, run, EXIT_FAULT)
+
+
+COMMANDS: Mapping[str, Callable[[list[str], str], int]] = {
+    "migrate": migrate,
+    "reconcile": run_reconcile,
+    "config": run_config,
+}
+"""By name: of the arguments and how the program is called, the exit code."""
+
+
+def _exit_code(program: str, run: Callable[[], int], database_down: int) -> int:
+    """A failure is one line on stderr."""
+    try:
+        return run()
+    except (DatabaseDown, SQLAlchemyError) as error:
+        print(f"{program}: the database does not answer: {reason(error)}", file=sys.stderr)
+        return database_down
+    except (BoardlineError, OSError) as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return EXIT_CONFIG
+
+
+def _existing_database(settings: RecorderLine) -> Engine:
+    """An engine that waits for its statements.
 
     Raises:
-        ConfigError: one line that names the key.
-    """
-    return load_settings(RecorderLine, argv, program=program)
-
-
-def existing_database(settings: RecorderLine) -> Engine:
-    """An engine that waits for its statements; a SQLite file must be there already.
-
-    Raises:
-        ConfigError: it can never be used.
+        ConfigError: it can never be used, is a SQLite file that is not there, or has tables of another version.
         DatabaseDown: it does not answer.
     """
     url = database_url(settings.recorder.database_url)
-    _check_file(url)
-    bring_up_to_date(url)
-    return make_engine(url, patient=True)
-
-
-def run_command(program: str, action: Callable[[], int], database_down: int) -> int:
-    """The exit code of `action`; a failure is one line on stderr: 2 for the configuration, or `database_down`."""
-    try:
-        return action()
-    except ConfigError as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        return EXIT_CONFIG
-    except DatabaseDown as error:
-        print(f"{program}: the database does not answer: {error}", file=sys.stderr)
-        return database_down
-
-
-def _check_file(url: URL) -> None:
-    if url.drivername.startswith("sqlite") and not Path(url.database or "").is_file():
+    if is_sqlite(url) and not Path(url.database or "").is_file():
         raise ConfigError(f"{KEY}: there is no database {url.database}; a recorder that ran here has made one")
+    engine = make_engine(url, patient=True)
+    check_tables(engine)
+    return engine
+
+
+# reconcile
+
+
+def span_of(since: str | None, until: str | None, now: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """The last 24 h, ending a minute ago, unless something else is asked for. Times without an offset are local.
+
+    Raises:
+        ConfigError: not times, or the wrong way round.
+    """
+    end = _moment("--until", until, zone) if until else now - _UNDER_WAY
+    begin = _moment("--since", since, zone) if since else end - timedelta(hours=24)
+    if begin >= end:
+        raise ConfigError(f"--since: {begin.isoformat()} is not before {end.isoformat()}")
+    return begin, end
+
+
+def _moment(option: str, text: str, zone: ZoneInfo) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ConfigError(f"{option}: not a time such as 2026-11-21 or 2026-11-21T08:00:00Z: {text}") from None
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--json: cannot write {path}: {error.strerror}") from None
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(message)
+
+
+def _reconcile_parser(program: str) -> argparse.ArgumentParser:
+    parser = _Parser(
+        program,
+        allow_abbrev=False,
+        description="Compares triggers, verdicts, reports of the gates, rows and statistics of one line, and names "
+        "every gap between them.",
+        epilog=f"{_ANY_SETTING} no gap, 1 gaps, 2 wrong configuration, 3 the database does not answer.",
+    )
+    parser.add_argument("--since", metavar="TIME", help="begin (default: 24 h before the end)")
+    parser.add_argument("--until", metavar="TIME", help="end (default: a minute ago); local time without an offset")
+    parser.add_argument("--rebuild", action="store_true", help="first mark these hours: the recorder counts them anew")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the outcome there as well")
+    parser.add_argument("--files", action="store_true", help="look for the file of every picture too")
+    parser.add_argument("--list", metavar="N", type=int, default=100, help="gaps of a kind to name (default: 100)")
+    return parser
+
+
+# config
+
+
+def _config_parser(program: str) -> argparse.ArgumentParser:
+    parser = _Parser(
+        program,
+        usage=f"{program} [KEY VALUE | KEY --unset] [settings]",
+        allow_abbrev=False,
+        description='Without a key: lists the live values of the line. VALUE is JSON: 90, 0.45, {"short": 0.4}. '
+        f"Keys: {', '.join(KNOWN)}.",
+        epilog=f"{_ANY_SETTING} done, 1 the database does not answer, 2 wrong key, value or configuration.",
+    )
+    parser.add_argument("--unset", action="store_true", help="the services' own files hold again")
+    return parser
+
+
+def _change(words: list[str], *, unset: bool) -> tuple[str, Any, bool] | None:
+    """Key, value, and whether it is to be removed; None: list.
+
+    Raises:
+        ConfigError: an unknown key, a value out of its range, or words too many.
+    """
+    if not words and not unset:
+        return None
+    if len(words) != (1 if unset else 2):
+        raise ConfigError("write KEY VALUE, or KEY --unset, or nothing for a list")
+    try:
+        return words[0], None if unset else check(words[0], json.loads(words[1])), unset
+    except json.JSONDecodeError:
+        raise ConfigError(f"{words[0]}: not a value in JSON: {words[1]}") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(str(error)) from None
+
+
+def _apply(engine: Engine, line: str, key: str, value: Any, unset: bool) -> None:
+    mine = SystemConfig.line == line, SystemConfig.key == key
+    row = {"value": value, "updated_at": to_datetime(now_ns())}
+    with engine.begin() as connection:
+        changed = connection.execute(
+            delete(SystemConfig).where(*mine) if unset else update(SystemConfig).where(*mine).values(row)
+        )
+        if not changed.rowcount and unset:
+            raise ConfigError(f"{key}: is not set")
+        if not changed.rowcount:
+            connection.execute(insert(SystemConfig).values(line=line, key=key, **row))
+
+
+def _list(engine: Engine, line: str) -> None:
+    reading = read_table(engine, line)
+    for key, value in reading.values.items():
+        print(f"{key} = {json.dumps(value, ensure_ascii=False)}")
+    for fault in reading.faults.values():
+        print(f"ignored: {fault}", file=sys.stderr)
