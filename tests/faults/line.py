@@ -61,6 +61,7 @@ GATES: Mapping[str, Mapping[str, Any]] = {
 """What this line's taxonomy says otherwise."""
 _PROJECT = Path(__file__).parents[2]
 _UP_S = 40.0
+_STILL_S = 10.0
 _NEAR_NS = 100 * NS_PER_MS
 
 
@@ -190,6 +191,7 @@ class FaultLine:
         """Within the block this service stands still."""
         self._signal(node, signal.SIGSTOP)
         try:
+            self._wait_until_still(self.supervisor.pids[node])
             yield
         finally:
             self._signal(node, signal.SIGCONT)
@@ -419,6 +421,17 @@ class FaultLine:
                 "oversight": {"report_after_s": 2},
             },
         }
+
+    def _wait_until_still(self, pid: int) -> None:
+        """On a busy machine the thread that takes the signal waits for its turn, and the others go on meanwhile."""
+        threads = Path(f"/proc/{pid}/task")
+        deadline = time.monotonic() + _STILL_S
+        while any(
+            each.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "T" for each in threads.glob("*/stat")
+        ):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"process {pid} does not stop")
+            wait(0.005)
 
     def _signal(self, node: str, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):  # dead this very moment: the supervisor is about to see it

@@ -155,7 +155,11 @@ def _write_settings(broker: Broker, folder: Path) -> Path:
         "broker": {"port": broker.port, "credentials": str(broker.credentials_folder)},
         "log": {"directory": str(folder / "log")},
         "actuator": {"ledger": str(folder / "ledger.db"), "outbox": str(folder / "reports.db")},
-        "inference": {"outbox": str(folder / "verdicts.db"), "threads": 1},
+        "inference": {
+            "outbox": str(folder / "verdicts.db"),
+            "evidence_outbox": str(folder / "evidence.db"),
+            "threads": 1,
+        },
         "recorder": {
             "database_url": f"sqlite:///{folder / 'records.db'}",
             "images": str(folder / "images"),

@@ -8,6 +8,7 @@ from faults.line import DOWNSTREAM, EDGES, FaultLine
 from faults.operator import NotAsPromised
 from pcb_bus.contract.times import NS_PER_S
 
+_TRIES = 3
 _STEPS_S = {"ahead": (5.0, 3600.0), "behind": (-3600.0, -5.0)}
 
 
@@ -15,7 +16,9 @@ def _stepped(node: str, low_s: float, high_s: float) -> Callable[[FaultLine, Ran
     def step(line: FaultLine, rng: Random) -> Iterator[None]:
         ahead_ns = round(rng.uniform(low_s, high_s) * NS_PER_S)
         with line.clock_off(node, ahead_ns):
-            if node in EDGES and not line.wait_until_fired_downstream(line.send_board(DOWNSTREAM, ahead_ns)):
+            # On a busy machine a pulse may be late, and then there is none, as promised: not three times.
+            boards = (line.send_board(DOWNSTREAM, ahead_ns) for _ in range(_TRIES))
+            if node in EDGES and not any(map(line.wait_until_fired_downstream, boards)):
                 raise NotAsPromised(f"with the clock of {node} off, the gate downstream does not fire in its time")
             yield
 
