@@ -424,11 +424,8 @@ class FaultLine:
 
     def _wait_until_still(self, pid: int) -> None:
         """On a busy machine the thread that takes the signal waits for its turn, and the others go on meanwhile."""
-        threads = Path(f"/proc/{pid}/task")
         deadline = time.monotonic() + _STILL_S
-        while any(
-            each.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "T" for each in threads.glob("*/stat")
-        ):
+        while not _stands_still(pid):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"process {pid} does not stop")
             wait(0.005)
@@ -441,3 +438,12 @@ class FaultLine:
 def wait(seconds: float) -> None:
     """Let a fault last."""
     threading.Event().wait(seconds)
+
+
+def _stands_still(pid: int) -> bool:
+    """Whether none of its threads runs; a process that is gone does not run either."""
+    states = Path(f"/proc/{pid}/task").glob("*/stat")
+    try:
+        return all(each.read_text(encoding="utf-8").rpartition(")")[2].split()[0] in "TZX" for each in states)
+    except OSError:  # a thread has just ended
+        return False
