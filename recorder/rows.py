@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -58,7 +58,7 @@ class Record:
     sides: Sequence[Row] = ()
     defects: Sequence[Row] = ()
     named: tuple[str, str] | None = None
-    rejection: MessageRejected | None = field(default=None, compare=False)
+    rejection: MessageRejected | None = None
 
 
 def read(arrival: Arrival, line: str, zone: ZoneInfo, sides: Collection[str]) -> Record:

@@ -8,8 +8,8 @@ from support.ports import free_port
 
 from pcb_bus.runtime.service import Service
 from pcb_bus.runtime.settings import BrokerSettings, LineSettings
-from recorder.errors import DatabaseDown
 from recorder.faults import careful, show
+from records.errors import DatabaseDown
 
 
 @pytest.fixture
