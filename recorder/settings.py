@@ -20,8 +20,8 @@ class SpoolSettings(Section):
     """File; its folder is made."""
     rows: Annotated[int, Field(ge=1)] = 1_000_000
     """Messages, at most; then the broker keeps the rest."""
-    megabytes: Annotated[int, Field(ge=1)] = 2048
-    """Size of their payloads, at most, MiB. Pictures that wait for their store take up to half of it."""
+    megabytes: Annotated[int, Field(ge=16)] = 2048
+    """Size of their payloads, at most, MiB: a few times the largest message. Pictures that wait for their store take up to half of it."""
 
 
 class RetentionSettings(Section):
@@ -111,7 +111,7 @@ class RecorderSettings(Section):
     batch_ms: Annotated[int, Field(ge=0, le=10_000)] = 10
     """Time that the first message of a batch waits for others, ms."""
     spool: SpoolSettings = SpoolSettings()
-    time_zone: Annotated[str, Field(default_factory=system_zone)]
+    time_zone: str = Field(default_factory=system_zone)
     """The line's, as in `Asia/Seoul`; unset: this machine's. `inspection_time` and the statistics are in it."""
     verdict_deadline_ms: Annotated[int, Field(ge=100, le=3_600_000)] = 10_000
     """A board without a verdict for so long after its trigger was recorded is 미판정, and raises an alert."""

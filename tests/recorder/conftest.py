@@ -17,6 +17,7 @@ from pcb_bus.contract.codec import encode_json
 from pcb_bus.contract.messages import Actuation, Box, Evidence, GpioSignal, ModelRef, SideResult, Verdict
 from pcb_bus.contract.times import NS_PER_MS
 from pcb_bus.runtime.settings import BrokerSettings
+from recorder.service import RecorderService, build
 from recorder.settings import RecorderLine, RecorderSettings, SpoolSettings
 from recorder.spool import Arrival, Kind
 from records.database import database_url, make_engine
@@ -24,7 +25,7 @@ from records.tables import Base
 
 MakeVerdict = Callable[..., Verdict]
 OpenProbe = Callable[..., Probe]
-StartRecorder = Callable[..., Any]
+StartRecorder = Callable[..., RecorderService]
 MYSQL = given_server()
 DATABASES = ["sqlite", "mariadb", *(["mysql"] if MYSQL else [])]
 AT = 1_795_248_000_123_000_000  # 2026-11-21T08:00:00.123Z
@@ -188,9 +189,7 @@ def start_recorder(broker: Broker, tmp_path: Path, database: Path) -> Iterator[S
     quick = {"images": tmp_path / "images", "batch_ms": 10, "spool": SpoolSettings(path=tmp_path / "spool.db")}
     with ExitStack() as running:
 
-        def start(url: str = f"sqlite:///{database}", **changes: Any) -> Any:
-            from recorder.service import build
-
+        def start(url: str = f"sqlite:///{database}", **changes: Any) -> RecorderService:
             service = build(
                 RecorderLine(
                     broker=BrokerSettings(host=broker.host, port=broker.port, credentials=broker.credentials_folder),

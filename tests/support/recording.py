@@ -11,6 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 
 from broker import Broker
 from pcb_bus.runtime.settings import BrokerSettings
+from recorder.service import build
 from recorder.settings import RecorderLine, RecorderSettings, SpoolSettings
 from records.database import database_url, make_engine
 from support.probe import Probe, Received
@@ -24,8 +25,6 @@ def recording(broker: Broker, folder: Path) -> Iterator[None]:
     settings = RecorderLine(
         broker=BrokerSettings(port=broker.port, credentials=broker.credentials_folder), recorder=chosen
     )
-    from recorder.service import build
-
     service = build(settings)
     service.start()
     try:
