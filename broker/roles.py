@@ -51,6 +51,7 @@ def _inference(topics: Topics, sides: Sequence[str]) -> Role:
             str(topics.verdict),
             str(topics.all_evidence),
             str(topics.resend_verdict),
+            str(topics.all_resent_evidence),
             *(str(topics.command(f"edge-{side}")) for side in sides),
         ),
         reads=(
@@ -85,6 +86,7 @@ def _recorder(topics: Topics) -> Role:
             str(topics.all_evidence),
             str(topics.actuation),
             _of(topics, "resend/+"),
+            str(topics.all_resent_evidence),
             str(topics.all_status),
             str(topics.all_events),
             BROKER_STATISTICS,

@@ -9,11 +9,11 @@ from dataclasses import replace
 from inference_subscriber import metrics
 from inference_subscriber.board import Board, BoardKey, Inspected, Receipt
 from inference_subscriber.busy import BusyLog
-from inference_subscriber.evidence import evidence_of, wants_evidence
+from inference_subscriber.evidence import EvidenceSender
 from inference_subscriber.joiner import Action, AskResend, Close, Joiner, Repeated
 from inference_subscriber.judge import Judge, Judged, ready_time
 from inference_subscriber.sender import VerdictSender
-from pcb_bus.contract.codec import encode_json, encode_msgpack
+from pcb_bus.contract.codec import encode_json
 from pcb_bus.contract.messages import Command, Frame, Trigger, Verdict
 from pcb_bus.contract.times import NS_PER_S, now_ns, ns_to_ms
 from pcb_bus.contract.topics import Topics
@@ -28,7 +28,7 @@ class Boards:
     """One lock around the joiner and what follows from it, so that actions happen in the order they were decided.
 
     Args:
-        evidence: share of the normal boards whose frames are published as well.
+        evidence: publishes the frames of boards that people should see.
         on_clock: told of a side whose frames have wrong times, and why; of nothing once one has a right time.
     """
 
@@ -39,7 +39,7 @@ class Boards:
         sender: VerdictSender,
         session: MqttSession,
         topics: Topics,
-        evidence: float,
+        evidence: EvidenceSender,
         on_clock: Callable[[str, str], None] = lambda side, fault: None,
     ) -> None:
         self._joiner = joiner
@@ -47,7 +47,7 @@ class Boards:
         self._sender = sender
         self._session = session
         self._topics = topics
-        self._evidence_share = evidence
+        self._evidence = evidence
         self._on_clock = on_clock
         self._wrong_times: dict[str, str | None] = {}
         self._busy = BusyLog()
@@ -146,6 +146,8 @@ class Boards:
     def _conclude(self, board: Board) -> None:
         judged_at = now_ns()
         verdict = self._verdict(board, Judged(judged_at, ns_to_ms(self._inference_ns(board, judged_at))))
+        # Before it: a crash after the verdict has gone would leave a board without pictures. It takes less than 1 ms.
+        pictures = self._evidence.keep(verdict, board)
         if not self._sender.send(verdict, board.receipts):
             log.info("board %s was judged before", verdict.board_id)  # a crash or a long absence lies in between
             return
@@ -154,8 +156,7 @@ class Boards:
         log.info(
             "board %s: %s (%s) after %.0f ms", verdict.board_id, verdict.category, verdict.status, verdict.latency_ms
         )
-        if wants_evidence(verdict, self._evidence_share):
-            self._publish_evidence(verdict, board)
+        self._evidence.send(pictures)
 
     def _verdict(self, board: Board, judged: Judged) -> Verdict:
         try:
@@ -173,10 +174,6 @@ class Boards:
             return 0
         ready = now - (judged_at - ready_time(board, judged_at))
         return self._busy.within(max(board.first_seen_at, ready), now)
-
-    def _publish_evidence(self, verdict: Verdict, board: Board) -> None:
-        for side, sighting in board.sightings.items():
-            self._session.publish(self._topics.evidence(side), encode_msgpack(evidence_of(verdict, side, sighting)))
 
     def _ask(self, ask: AskResend) -> None:
         metrics.RESENDS.labels(ask.side).inc()

@@ -13,6 +13,7 @@ from inference_subscriber.boards import Boards
 from inference_subscriber.detecting import DetectStage
 from inference_subscriber.engines import model_reference, open_engine
 from inference_subscriber.engines.features import FeatureEngine
+from inference_subscriber.evidence import EvidenceSender
 from inference_subscriber.golden import GoldenBoard
 from inference_subscriber.golden_boards import GoldenBoards, open_golden_boards
 from inference_subscriber.inspecting import Inspector
@@ -27,7 +28,7 @@ from inference_subscriber.settings import InferenceLine
 from inference_subscriber.witness import Witness
 from pcb_bus.contract.messages import Trigger
 from pcb_bus.contract.taxonomy import Taxonomy, load_taxonomy
-from pcb_bus.contract.times import ms_to_ns
+from pcb_bus.contract.times import NS_PER_S, ms_to_ns
 from pcb_bus.durable.outbox import Outbox
 from pcb_bus.durable.resending import Pace, resend
 from pcb_bus.errors import ConfigError
@@ -41,6 +42,9 @@ _WAITING_FRAMES = 32
 # What the broker holds for us, twice: after a reconnect it comes anew. One that is lost here is a board without verdict
 # until the next connection.
 _WAITING_TRIGGERS = 2 * (_SESSION.receive_maximum + QUEUED_AT_BROKER)
+# A picture may wait for its store, and is a hundred times as large as a verdict.
+_PICTURES = Pace(after_ns=10 * NS_PER_S, batch=2)
+_PICTURE_OUTBOX = "picture outbox"
 _USUAL_FRAMES = ((640, 480), (640, 640))
 _STOP_S = 1.5  # the session takes up to 2.5 s more to say goodbye
 
@@ -73,6 +77,10 @@ class InferenceService:
         self._outbox = Outbox(chosen.outbox, settings.outbox_bounds, "inference.outbox", tell)
         self._sender = VerdictSender(self._publish_verdict, self._outbox)
         resend(service, "verdict", self._outbox, pace)
+        self._evidence = Outbox(
+            chosen.evidence_outbox, settings.evidence_bounds, "inference.evidence_outbox", tell, prompt=False
+        )
+        resend(service, "evidence", self._evidence, pace or _PICTURES, _PICTURE_OUTBOX)
         self._boards = self._make_boards(settings, engine, taxonomy)
         thresholds, odd = settings.detect_options.thresholds, chosen.anomaly_threshold
         self._thresholds = LiveThresholds(service, engine, self._boards, thresholds, odd)
@@ -100,6 +108,7 @@ class InferenceService:
         self._sender.stop(deadline - time.monotonic() if service.session.connected else 0)
         service.stop(deadline - time.monotonic())
         self._outbox.close()
+        self._evidence.close()
 
     def _announce(self, trigger: Trigger, delivery: Delivery) -> None:
         self._boards.announce(trigger, delivery.ack, delivery.received_at)
@@ -128,8 +137,10 @@ class InferenceService:
         odd = settings.inference.anomaly_threshold
         judge = Judge(settings.root, settings.sides, taxonomy, engine.model, deadline_ns, odd)
         service = self._service
-        share, topics = settings.inference.evidence_share, service.topics
-        return Boards(joiner, judge, self._sender, service.session, topics, share, self._clock_trouble)
+        settle = partial(service.worker(_PICTURE_OUTBOX).do, self._evidence.sync)
+        share, session, topics = settings.inference.evidence_share, service.session, service.topics
+        evidence = EvidenceSender(session, topics, self._evidence, share, settle)
+        return Boards(joiner, judge, self._sender, session, topics, evidence, self._clock_trouble)
 
     def _publish_verdict(self, payload: bytes, on_done: Callable[[bool], None]) -> bool:
         return self._service.session.publish(self._service.topics.verdict, payload, on_done=on_done)

@@ -72,6 +72,10 @@ class InferenceSettings(Section):
     """How many at most; an alert is raised when half of them wait."""
     outbox_mb: Annotated[int, Field(ge=1, le=100_000)] = 256
     """How many megabytes of them at most."""
+    evidence_outbox: Path = Path("var/inference/evidence.db")
+    """Pictures of boards that were not normal, likewise."""
+    evidence_outbox_mb: Annotated[int, Field(ge=1, le=100_000)] = 512
+    """How many megabytes of them at most."""
 
 
 class InferenceLine(LineSettings):
@@ -108,6 +112,10 @@ class InferenceLine(LineSettings):
     @property
     def outbox_bounds(self) -> Bounds:
         return Bounds(self.inference.outbox_rows, self.inference.outbox_mb * 1_000_000)
+
+    @property
+    def evidence_bounds(self) -> Bounds:
+        return Bounds(payload_bytes=self.inference.evidence_outbox_mb * 1_000_000)
 
     @property
     def frame_limits(self) -> FrameLimits:

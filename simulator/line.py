@@ -145,7 +145,11 @@ class VirtualLine:
                 "ledger": str(folder / "actuator" / "ledger.db"),
                 "outbox": str(folder / "actuator" / "outbox.db"),
             },
-            "inference": {"outbox": str(folder / "inference" / "outbox.db"), **_thresholds(self._schedule.look)},
+            "inference": {
+                "outbox": str(folder / "inference" / "outbox.db"),
+                "evidence_outbox": str(folder / "inference" / "evidence.db"),
+                **_thresholds(self._schedule.look),
+            },
             "recorder": {
                 "database_url": self.database_url,
                 "images": str(folder / "recorder" / "images"),

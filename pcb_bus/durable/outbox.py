@@ -21,6 +21,7 @@ CREATE TABLE IF NOT EXISTS cleared (place INTEGER PRIMARY KEY, id TEXT NOT NULL 
 _KNOWN = "SELECT EXISTS (SELECT 1 FROM waiting WHERE id = :id) OR EXISTS (SELECT 1 FROM cleared WHERE id = :id)"
 _KEEP = "INSERT INTO waiting (place, id, payload) VALUES (?, ?, ?)"
 _WAITING = "SELECT place, id, payload FROM waiting WHERE place > ? AND place <= ? ORDER BY place LIMIT ?"
+_LATER = "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0;"
 _FORGET = "DELETE FROM cleared WHERE place <= (SELECT max(place) FROM cleared) - ?"
 
 
@@ -50,6 +51,7 @@ class Outbox:
         bounds: how much is kept.
         key: the setting that names the file.
         tell: told of a damaged file, which is set aside for a new one.
+        prompt: `keep` waits for the disk. Else what is kept outlives the process at once, and the power after `sync`.
 
     Attributes:
         newest: the place of the youngest message so far.
@@ -60,12 +62,20 @@ class Outbox:
     """
 
     def __init__(
-        self, path: Path, bounds: Bounds | None = None, key: str = "outbox", tell: Tell = log.critical
+        self,
+        path: Path,
+        bounds: Bounds | None = None,
+        key: str = "outbox",
+        tell: Tell = log.critical,
+        *,
+        prompt: bool = True,
     ) -> None:
         self._bounds = bounds or Bounds()
         self._lock = threading.Lock()
         self.fault: str | None = None
         self._db = open_file(path, _SCHEMA, key, tell=tell)
+        if not prompt:
+            self._db.executescript(_LATER)
         totals = self._db.execute("SELECT count(*), total(length(payload)), coalesce(max(place), 0) FROM waiting")
         self._rows, self._bytes, self.newest = map(int, totals.fetchone())
         self._inherited = self.newest
@@ -103,6 +113,14 @@ class Outbox:
             self.fault = str(fault)
             raise
         self.fault = None
+
+    def sync(self) -> None:
+        """What was kept outlives the power too when this returns; if not, `fault` says why."""
+        try:
+            with self._using() as db:
+                db.execute("PRAGMA wal_checkpoint")
+        except OutboxFault as fault:
+            self.fault = str(fault)
 
     def clear(self, identities: Iterable[str]) -> None:
         """They are recorded: forget the messages, remember the ids for a while.

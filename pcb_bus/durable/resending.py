@@ -18,10 +18,10 @@ from pcb_bus.runtime.workers import Worker
 
 _WAITING = 1000  # what gives way is named again when it is sent again
 
-Publish = Callable[[bytes, Callable[[bool], None]], bool]
+Publish = Callable[[Kept, Callable[[bool], None]], bool]
 """Hands a payload over at QoS 1 and says whether it was taken; calls back, on any thread, once the broker answered."""
 
-Kind = Literal["verdict", "actuation", "trigger"]
+Kind = Literal["verdict", "actuation", "trigger", "evidence"]
 
 OnAlert = Callable[[Level, str, str], None]
 """Told (level, message, detail) when the outbox fills or empties; the detail is its state, empty when all is well."""
@@ -114,7 +114,7 @@ class Resends:
 
     def _send(self, kept: Kept) -> bool:
         self._unanswered.add(kept.place)
-        taken = self._publish(kept.payload, lambda _: self._unanswered.discard(kept.place))
+        taken = self._publish(kept, lambda _: self._unanswered.discard(kept.place))
         if taken:
             self._last_sent = kept.place
         else:
@@ -147,7 +147,7 @@ class Resender:
         pace: Pace | None = None,
     ) -> None:
         self._session = session
-        self._topic: Topic = getattr(topics, f"resend_{kind}")
+        self._topics = topics
         self._kind = kind
         self._outbox = outbox
         self._on_alert = on_alert
@@ -160,33 +160,42 @@ class Resender:
 
     def _clear(self, delivery: Delivery) -> None:
         try:
-            self._outbox.clear(getattr(decode_json(Recorded, delivery.payload), f"{self._kind}s"))
+            recorded = decode_json(Recorded, delivery.payload)
+            named = recorded.evidence if self._kind == "evidence" else getattr(recorded, f"{self._kind}s")
+            self._outbox.clear(named)
         except MessageRejected as rejection:
             self._session.reject("recorded", rejection)
         except OutboxFault as fault:
             self._session.complain("outbox", str(fault), error=True)
         else:
-            self._resends.heard(time.monotonic_ns())
+            if named or self._kind != "evidence":  # the store of the pictures may be away while rows are written
+                self._resends.heard(time.monotonic_ns())
 
-    def _publish(self, payload: bytes, on_done: Callable[[bool], None]) -> bool:
-        return self._session.connected and self._session.publish(self._topic, payload, on_done=on_done)
+    def _publish(self, kept: Kept, on_done: Callable[[bool], None]) -> bool:
+        return self._session.connected and self._session.publish(self._topic(kept), kept.payload, on_done=on_done)
+
+    def _topic(self, kept: Kept) -> Topic:
+        if self._kind == "evidence":
+            return self._topics.resend_evidence(kept.identity.rpartition("/")[2])
+        topic: Topic = getattr(self._topics, f"resend_{self._kind}")
+        return topic
 
     def _look(self) -> None:
         try:
             self._resends.tick(time.monotonic_ns())
         except OutboxFault as fault:
             self._session.complain("outbox", str(fault), error=True)
-        metrics.OUTBOX_WAITING.set(len(self._outbox))
+        metrics.OUTBOX_WAITING.labels(self._kind).set(len(self._outbox))
         alert = self._fullness.see(self._outbox.fill, self._outbox.fault)
         if alert is not None:
             self._on_alert(*alert)
 
 
-def resend(service: Service, kind: Kind, outbox: Outbox, pace: Pace | None = None) -> None:
-    """Have a service see to its outbox, on its worker `outbox`: an alert is an event, and part of its health."""
+def resend(service: Service, kind: Kind, outbox: Outbox, pace: Pace | None = None, name: str = "outbox") -> None:
+    """Have a service see to its outbox, on its worker of that name: an alert is an event, and part of its health."""
 
     def tell(level: Level, message: str, detail: str) -> None:
-        service.event(level, message, waiting=len(outbox), fault=outbox.fault)
-        service.health["outbox"] = detail
+        service.event(level, message.replace("outbox", name), waiting=len(outbox), fault=outbox.fault)
+        service.health[name] = detail.replace("outbox", name)
 
-    Resender(service.session, service.topics, kind, outbox, service.worker("outbox"), tell, pace)
+    Resender(service.session, service.topics, kind, outbox, service.worker(name), tell, pace)

@@ -174,8 +174,17 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
 
 
 @pytest.fixture
+def evidence_outbox(tmp_path: Path) -> Iterator[Outbox]:
+    outbox = Outbox(tmp_path / "evidence.db", prompt=False)
+    yield outbox
+    outbox.close()
+
+
+@pytest.fixture
 def start_service(broker: Broker, taxonomy: Taxonomy, tmp_path: Path) -> Iterator[StartService]:
     """Starts the inference node in this process, with the red spot engine and keys of its section."""
+
+    own = {"outbox": tmp_path / "outbox.db", "evidence_outbox": tmp_path / "evidence.db"}
 
     def start(
         sides: tuple[str, ...] = ("left", "right"),
@@ -188,7 +197,7 @@ def start_service(broker: Broker, taxonomy: Taxonomy, tmp_path: Path) -> Iterato
         settings = InferenceLine(
             sides=sides,
             broker=BrokerSettings(port=broker.port, credentials=broker.credentials_folder),
-            inference=InferenceSettings.model_validate({"outbox": tmp_path / "outbox.db", **inference}),
+            inference=InferenceSettings.model_validate(own | inference),
         )
         service = InferenceService(settings, engine or RedSpotEngine(), taxonomy, pace, anomalies, golden)
         stack.callback(service.stop)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from inference_subscriber.boards import Boards
+from inference_subscriber.evidence import EvidenceSender
 from inference_subscriber.joiner import Joiner, JoinOptions
 from inference_subscriber.judge import Judge
 from inference_subscriber.sender import VerdictSender
@@ -26,7 +27,7 @@ def told() -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def boards(taxonomy: Taxonomy, outbox: Outbox, told: list[tuple[str, str]]) -> Boards:
+def boards(taxonomy: Taxonomy, outbox: Outbox, evidence_outbox: Outbox, told: list[tuple[str, str]]) -> Boards:
     judge = Judge("pcb", SIDES, taxonomy, ModelRef(name="m", sha256="0" * 64), deadline_ns=NS_PER_S)
     sender = VerdictSender(lambda payload, on_done: True, outbox)
     session = MqttSession("boards", BrokerSettings())
@@ -34,7 +35,8 @@ def boards(taxonomy: Taxonomy, outbox: Outbox, told: list[tuple[str, str]]) -> B
     def note(side: str, fault: str) -> None:
         told.append((side, fault))
 
-    return Boards(Joiner(SIDES, JoinOptions()), judge, sender, session, Topics(), 0, note)
+    evidence = EvidenceSender(session, Topics(), evidence_outbox, 0, lambda: None)
+    return Boards(Joiner(SIDES, JoinOptions()), judge, sender, session, Topics(), evidence, note)
 
 
 def test_each_change_is_told_once(boards: Boards, make_frame: MakeFrame, told: list[tuple[str, str]]) -> None:

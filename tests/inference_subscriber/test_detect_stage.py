@@ -9,6 +9,7 @@ import pytest
 from inference_subscriber.boards import Boards
 from inference_subscriber.detecting import DetectStage
 from inference_subscriber.errors import EngineFault
+from inference_subscriber.evidence import EvidenceSender
 from inference_subscriber.inspecting import Inspector
 from inference_subscriber.joiner import Joiner, JoinOptions
 from inference_subscriber.judge import Judge
@@ -34,7 +35,9 @@ STRANGE = np.zeros((0, 64, 3), np.uint8)
 class Bench:
     """A detect stage for a line of one side, with what it makes of pictures."""
 
-    def __init__(self, make_frame: MakeFrame, engine: Any, taxonomy: Taxonomy, outbox: Outbox) -> None:
+    def __init__(
+        self, make_frame: MakeFrame, engine: Any, taxonomy: Taxonomy, outbox: Outbox, evidence_outbox: Outbox
+    ) -> None:
         self.verdicts: list[Verdict] = []
         self._make_frame = make_frame
         self._inbox: Inbox[Picture] = Inbox(100)
@@ -42,7 +45,8 @@ class Bench:
         joiner = Joiner(("left",), JoinOptions())
         session = MqttSession("bench", BrokerSettings())
         sender = VerdictSender(self._publish, outbox)
-        self._boards = Boards(joiner, judge, sender, session, Topics(), evidence=0)
+        evidence = EvidenceSender(session, Topics(), evidence_outbox, 0, lambda: None)
+        self._boards = Boards(joiner, judge, sender, session, Topics(), evidence)
         self._stage = DetectStage(Inspector(engine), self._inbox, self._boards, max_batch=8)
 
     def run(self, *images: Any) -> None:
@@ -60,8 +64,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(make_frame: MakeFrame, red_spots: Any, taxonomy: Taxonomy, outbox: Outbox) -> Bench:
-    return Bench(make_frame, red_spots, taxonomy, outbox)
+def bench(make_frame: MakeFrame, red_spots: Any, taxonomy: Taxonomy, outbox: Outbox, evidence_outbox: Outbox) -> Bench:
+    return Bench(make_frame, red_spots, taxonomy, outbox, evidence_outbox)
 
 
 def test_one_bad_image_does_not_take_its_batch_with_it(bench: Bench) -> None:

@@ -13,13 +13,13 @@ from support.recording import lose_everything, recorded, recording
 
 from broker import Broker
 from inference_subscriber.service import InferenceService
-from pcb_bus.contract.codec import encode_json
+from pcb_bus.contract.codec import decode_msgpack, encode_json
 from pcb_bus.contract.identity import verdict_id
-from pcb_bus.contract.messages import Recorded
+from pcb_bus.contract.messages import Evidence, Recorded, evidence_id
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns
 from pcb_bus.durable.outbox import Outbox
 from pcb_bus.durable.resending import Pace
-from recorder.tables import Inspection
+from records.tables import Inspection
 
 Line = Any  # see conftest
 StartService = Callable[..., InferenceService]
@@ -54,13 +54,13 @@ def wait_online(line: Line, times: int = 1) -> None:
     line.viewer.wait_for_count("pcb/status/inference", times, lambda each: b'"online"' in each.payload)
 
 
-def fill(path: Path, count: int) -> list[bytes]:
-    """Leave verdicts in the outbox, as an earlier process would; their payloads, oldest first."""
+def fill(path: Path, count: int, name: str = "old-{}") -> list[bytes]:
+    """Leave messages in the outbox, as an earlier process would; their payloads, oldest first."""
     outbox = Outbox(path)
     payloads = [f"old {number}".encode() for number in range(count)]
     outbox._db.execute("PRAGMA synchronous = OFF")  # for the sake of this test's time
     for number, payload in enumerate(payloads):
-        outbox.keep(f"old-{number}", payload)
+        outbox.keep(name.format(number), payload)
     outbox.close()
     return payloads
 
@@ -149,6 +149,73 @@ def test_a_backlog_of_5000_goes_out_oldest_first_and_fresh_verdicts_overtake_it(
     assert sent == [backlog[0], *backlog]  # the first one had asked whether there is a recorder
 
 
+def picture_ids(recorder: Probe) -> list[str]:
+    """Of the pictures that went out again."""
+    evidence = [decode_msgpack(Evidence, each.payload) for each in recorder.received("pcb/resend/evidence/+")]
+    return [evidence_id(each.verdict_id, each.side) for each in evidence]
+
+
+def test_pictures_go_out_again_by_their_side_until_the_recorder_names_them(
+    line: Line, start_service: StartService, recorder: Probe, short_jpeg: bytes, good_jpeg: bytes
+) -> None:
+    recorder.subscribe("pcb/resend/evidence/+")
+    service = start_service(pace=QUICK)
+    wait_online(line)
+    at = line.trigger("b")
+    for side, jpeg in (("left", short_jpeg), ("right", good_jpeg)):
+        line.show(side, jpeg, board_id="b", triggered_at=at)
+    verdict = line.verdict_on("b")["verdict_id"]
+    left, right = evidence_id(verdict, "left"), evidence_id(verdict, "right")
+    first = line.recorder.wait_for("pcb/evidence/left").payload
+    assert recorder.wait_for("pcb/resend/evidence/left").payload == first
+    recorder.publish("pcb/recorded", encode_json(Recorded(evidence=(left,))))
+    until(lambda: len(service._evidence) == 1)
+    begun = len(picture_ids(recorder)) + 1
+    recorder.wait_for_count("pcb/resend/evidence/+", begun + 3)
+    assert set(picture_ids(recorder)[begun:]) == {right}
+    recorder.publish("pcb/recorded", encode_json(Recorded(evidence=(right,))))
+    until(lambda: len(service._evidence) == 0)
+
+
+def test_a_recorder_that_names_verdicts_alone_gets_one_picture_at_a_time(
+    line: Line, start_service: StartService, recorder: Probe, path: Path, tmp_path: Path
+) -> None:
+    """Its store may be away: it has what it can hold, and each picture that comes again fills its disk."""
+    recorder.subscribe("pcb/resend/evidence/+")
+    fill(path, 1)
+    fill(tmp_path / "evidence.db", 5, name="v{}/left")
+    service = start_service(pace=Pace(after_ns=3600 * NS_PER_S, gap_ns=10 * NS_PER_MS))
+    recorder.wait_for("pcb/resend/evidence/left")
+    name(recorder, "old-0")
+    until(lambda: len(service._outbox) == 0)
+    assert len(recorder.received("pcb/resend/evidence/left")) == 1
+    recorder.publish("pcb/recorded", encode_json(Recorded(evidence=("v0/left",))))
+    recorder.wait_for_count("pcb/resend/evidence/left", 5)
+
+
+def test_pictures_outlive_the_node_and_a_broker_that_lost_them(
+    line: Line, start_service: StartService, mqtt_probe: Callable[..., Probe], broker: Broker, short_jpeg: bytes
+) -> None:
+    """As where the recorder is away for longer than the broker keeps messages."""
+    service = start_service(sides=("left",), pace=Pace(after_ns=3600 * NS_PER_S))
+    wait_online(line)
+    verdicts = []
+    for number in range(5):
+        at = line.trigger(f"b{number}")
+        line.show("left", short_jpeg, board_id=f"b{number}", triggered_at=at)
+        verdicts.append(line.verdict_on(f"b{number}")["verdict_id"])
+    until(lambda: len(service._evidence) == 5)
+    service.stop()
+    lose_everything(broker)
+    recorder = mqtt_probe("recorder")
+    recorder.subscribe("pcb/resend/evidence/+")
+    start_service(sides=("left",), pace=QUICK)
+    recorder.wait_for("pcb/resend/evidence/left")
+    # Whoever names a picture need not be asked with one at a time.
+    recorder.publish("pcb/recorded", encode_json(Recorded(evidence=(evidence_id(verdicts[0], "left"),))))
+    until(lambda: set(picture_ids(recorder)) == {evidence_id(each, "left") for each in verdicts})
+
+
 def test_a_full_outbox_keeps_the_oldest_says_so_and_the_line_goes_on(
     line: Line, start_service: StartService, recorder: Probe, path: Path
 ) -> None:
@@ -161,7 +228,7 @@ def test_a_full_outbox_keeps_the_oldest_says_so_and_the_line_goes_on(
     assert event["details"] == {"waiting": 100, "fault": "the outbox is full"}
     recorder.wait_for("pcb/status/inference", lambda each: b"the outbox takes no more" in each.payload)
     name(recorder, *(f"old-{number}" for number in range(99)))
-    until(lambda: REGISTRY.get_sample_value("boardline_outbox_waiting") == 1)
+    until(lambda: REGISTRY.get_sample_value("boardline_outbox_waiting", {"kind": "verdict"}) == 1)
     judge_one(line, "kept again")
     recorder.wait_for("pcb/event/inference", lambda each: b'"info"' in each.payload)
     until(lambda: b'"state":"online"' in recorder.received("pcb/status/inference")[-1].payload)

@@ -29,7 +29,8 @@ def start(broker: Broker, tmp_path: Path, pytestconfig: pytest.Config) -> Iterat
         command = [
             *(sys.executable, "-m", "inference_subscriber", "--port", str(broker.port)),
             *("--broker.credentials", str(broker.credentials_folder), "--log.directory", str(tmp_path)),
-            *("--inference.outbox", str(tmp_path / "outbox.db"), *options),
+            *("--inference.outbox", str(tmp_path / "outbox.db")),
+            *("--inference.evidence_outbox", str(tmp_path / "evidence.db"), *options),
         ]
         process = subprocess.Popen(command, cwd=pytestconfig.rootpath, stderr=subprocess.DEVNULL)
         stack.callback(process.wait, 10)

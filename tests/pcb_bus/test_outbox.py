@@ -22,8 +22,8 @@ EVERYTHING = 2**62
 def open_outbox(tmp_path: Path) -> Iterator[OpenOutbox]:
     """Opens the outbox of this test, with bounds."""
 
-    def opened(tell: Callable[[str], None] = pytest.fail, **bounds: int) -> Outbox:
-        outbox = Outbox(tmp_path / "new" / "outbox.db", Bounds(**bounds), tell=tell)
+    def opened(tell: Callable[[str], None] = pytest.fail, prompt: bool = True, **bounds: int) -> Outbox:
+        outbox = Outbox(tmp_path / "new" / "outbox.db", Bounds(**bounds), tell=tell, prompt=prompt)
         stack.callback(outbox.close)
         return outbox
 
@@ -110,14 +110,15 @@ def test_the_memory_of_cleared_ids_is_bounded(open_outbox: OpenOutbox) -> None:
     assert [outbox.knows(str(number)) for number in range(6)] == [False, False, True, True, True, True]
 
 
+@pytest.mark.parametrize("prompt", [True, False])
 def test_what_keep_returned_from_is_there_after_kill_9_in_the_middle_of_a_write(
-    tmp_path: Path, open_outbox: OpenOutbox
+    tmp_path: Path, open_outbox: OpenOutbox, prompt: bool
 ) -> None:
     program = f"""
         import itertools
         from pathlib import Path
         from pcb_bus.durable.outbox import Outbox
-        outbox = Outbox(Path({str(tmp_path / "new" / "outbox.db")!r}))
+        outbox = Outbox(Path({str(tmp_path / "new" / "outbox.db")!r}), prompt={prompt})
         for number in itertools.count():
             outbox.keep(str(number), bytes(2000))
             print(number, flush=True)
@@ -181,3 +182,13 @@ def test_a_commit_that_fails_leaves_the_outbox_usable(open_outbox: OpenOutbox) -
     outbox._db.execute("DROP TRIGGER only_the_commit_fails")
     outbox.clear(["a"])
     assert identities(outbox) == []
+
+
+def test_what_is_not_prompt_is_synced_later(tmp_path: Path, open_outbox: OpenOutbox) -> None:
+    """Until then it stands in the file beside, which the system writes when it pleases."""
+    outbox = open_outbox(prompt=False)
+    outbox.keep("a", b"a picture" * 10)
+    assert b"a picture" not in (tmp_path / "new" / "outbox.db").read_bytes()
+    outbox.sync()
+    assert b"a picture" in (tmp_path / "new" / "outbox.db").read_bytes()
+    assert outbox.fault is None

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
-from pcb_bus.durable.outbox import Outbox
+from pcb_bus.durable.outbox import Kept, Outbox
 from pcb_bus.durable.resending import Fullness, Pace, Resends
 
 PACE = Pace(batch=3)
@@ -45,10 +45,10 @@ class Line:
             self.resends.tick(self.now)
         return [*self.sent]
 
-    def _publish(self, payload: bytes, on_done: Callable[[bool], None]) -> bool:
+    def _publish(self, kept: Kept, on_done: Callable[[bool], None]) -> bool:
         if not self.takes:
             return False
-        self.sent.append(payload.decode())
+        self.sent.append(kept.payload.decode())
         if self.answers_at_once:
             on_done(True)
         else:

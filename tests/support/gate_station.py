@@ -16,7 +16,7 @@ from actuator.verdicts import Verdicts
 from pcb_bus.contract.codec import decode_json, encode_json
 from pcb_bus.contract.messages import Actuation, Command, Event, Level, Trigger, UnreportedVerdict, Verdict
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns
-from pcb_bus.durable.outbox import Bounds, Outbox
+from pcb_bus.durable.outbox import Bounds, Kept, Outbox
 from pcb_bus.durable.resending import Resends
 from pcb_bus.errors import CommandFailed, MessageRejected
 from pcb_bus.mqtt.session import Delivery
@@ -139,8 +139,8 @@ class Station:
         event = Event(level=level, source="actuator", message=message, details=details, at=now_ns())
         self.events.append(decode_json(Event, encode_json(event)))
 
-    def _publish_again(self, payload: bytes, on_done: Callable[[bool], None]) -> bool:
-        self.resent.append(payload)
+    def _publish_again(self, kept: Kept, on_done: Callable[[bool], None]) -> bool:
+        self.resent.append(kept.payload)
         on_done(True)
         return True
 
