@@ -21,7 +21,7 @@ class SpoolSettings(Section):
     rows: Annotated[int, Field(ge=1)] = 1_000_000
     """Messages, at most; then the broker keeps the rest."""
     megabytes: Annotated[int, Field(ge=16)] = 2048
-    """Size of their payloads, at most, MiB: a few times the largest message. Pictures that wait for their store take up to half of it."""
+    """Size of their payloads, at most, MiB. Pictures take up to half of it."""
 
 
 class RetentionSettings(Section):

@@ -22,10 +22,10 @@ from broker import Broker
 from pcb_bus.contract.codec import encode_json, encode_msgpack
 from pcb_bus.contract.messages import Actuation, Event, Evidence, Verdict
 from pcb_bus.runtime.settings import BrokerSettings
-from recorder import tables
-from recorder.database import database_url
 from recorder.service import RecorderService
 from recorder.settings import RecorderLine, RecorderSettings, SpoolSettings
+from records import tables
+from records.database import database_url
 
 OpenProbe = Callable[..., Probe]
 StartRecorder = Callable[..., RecorderService]
@@ -64,13 +64,15 @@ def test_everything_of_a_board_is_recorded_and_named(
     inference.publish("pcb/verdict", encode_json(make_verdict()))
     wait_recorded(viewer, "verdict-1")
     wait_recorded(viewer, "verdict-1", kind="actuations")
+    wait_recorded(viewer, "verdict-1/left", kind="evidence")
     url = database_url(f"sqlite:///{database}")
     kinds = (tables.Inspection, tables.InspectionSide, tables.Actuation, tables.DefectImage, tables.SystemLog)
     assert [count(url, kind) for kind in kinds] == [1, 2, 1, 1, 1]
     with sqlite3.connect(database) as connection:
         (path,) = connection.execute("SELECT image_path FROM inspections").fetchone()
     connection.close()
-    assert (tmp_path / "images" / path).read_bytes() == make_evidence().jpeg
+    assert path.startswith("/images/")
+    assert (tmp_path / path.lstrip("/")).read_bytes() == make_evidence().jpeg
 
 
 def test_what_goes_out_again_is_recorded_like_the_first(
@@ -79,13 +81,17 @@ def test_what_goes_out_again_is_recorded_like_the_first(
     mqtt_probe: OpenProbe,
     make_verdict: Callable[..., Verdict],
     make_actuation: Callable[..., Actuation],
+    make_evidence: Callable[..., Evidence],
 ) -> None:
     start_recorder()
     wait_state(viewer, "online")
-    mqtt_probe("inference").publish("pcb/resend/verdict", encode_json(make_verdict()))
+    inference = mqtt_probe("inference")
+    inference.publish("pcb/resend/verdict", encode_json(make_verdict()))
+    inference.publish("pcb/resend/evidence/left", encode_msgpack(make_evidence()))
     mqtt_probe("actuator").publish("pcb/resend/actuation", encode_json(make_actuation()))
     wait_recorded(viewer, "verdict-1")
     wait_recorded(viewer, "verdict-1", kind="actuations")
+    wait_recorded(viewer, "verdict-1/left", kind="evidence")
 
 
 def test_a_repeat_is_named_again_and_one_row(
@@ -157,13 +163,14 @@ def test_valid_json_that_no_database_can_hold_is_rejected_and_recording_goes_on(
         (b'"verdict_id":"verdict-hostile"', b'"verdict_id":"a\\u0000b"'),
         (b'"verdict_id":"verdict-hostile"', b'"verdict_id":" a"'),
         (b'"latency_ms":41.3', b'"latency_ms":1.5e308'),
+        (b'"board_id":"board-hostile"', b'"board_id":"a\\u0000b"'),
     ):
         assert found in fine
         inference.publish("pcb/verdict", fine.replace(found, put))
     inference.publish("pcb/verdict", encode_json(make_verdict("good")))
     wait_recorded(viewer, "verdict-hostile", "verdict-good")
     assert count(database_url(url), tables.Inspection) == 1
-    assert count(database_url(url), tables.RejectedMessage) == 3
+    assert count(database_url(url), tables.RejectedMessage) == 4
 
 
 def rejected() -> float:
