@@ -97,17 +97,13 @@ def reshape(
             batch.drop_constraint(dropped, type_="unique")
 
 
-def chunks(table: str, *where: sa.ColumnElement[bool]) -> Iterator[tuple[int, int]]:
+def chunks(rows: sa.TableClause, *where: sa.ColumnElement[bool]) -> Iterator[tuple[int, int]]:
     """First and last id of some thousand rows at a time, of those for which `where` holds; each is committed."""
-    number = sa.column("id", sa.Integer)
-    ends = sa.select(sa.func.min(number), sa.func.max(number)).select_from(sa.table(table)).where(*where)
-    for begin in range(*_first_and_after(op.get_bind().execute(ends).one()), CHUNK):
+    ends = sa.select(sa.func.min(rows.c.id), sa.func.max(rows.c.id)).where(*where)
+    first, last = op.get_bind().execute(ends).one()
+    for begin in () if first is None else range(first, last + 1, CHUNK):
         yield begin, begin + CHUNK - 1
         commit()
-
-
-def _first_and_after(ends: Any) -> tuple[int, int]:
-    return (0, 0) if ends[0] is None else (ends[0], ends[1] + 1)
 
 
 def commit() -> None:

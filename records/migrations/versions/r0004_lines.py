@@ -49,7 +49,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "alerts": (),
 }
 # Indexes of before that the line now stands in front of as well.
-_INDEXES = {
+_INDEXES: dict[str, list[tuple[str, ...]]] = {
     "triggers": [("open", "received_at"), ("triggered_at",)],
     "actuations": [("received_at",)],
     "rejected_messages": [("received_at",)],
@@ -116,7 +116,7 @@ def _local_times(zone: ZoneInfo) -> None:
         (row.image_path, sa.literal("/images/", sa.String) + row.image_path),
         (row.inspection_time, local),
     )
-    for begin, end in chunks("inspections", todo):
+    for begin, end in chunks(_inspections, todo):
         op.execute(change.where(row.id.between(begin, end)))
 
 
@@ -201,7 +201,7 @@ def _fill_defects() -> None:
     row = _inspections.c
     # Longer than `[]`, and not done already.
     todo = sa.func.length(row.boxes) > 2, ~sa.exists().where(defects.c.inspection_id == row.id)
-    for begin, end in chunks("inspections"):
+    for begin, end in chunks(_inspections):
         found = sa.select(row.id, row.line, row.inspection_time, row.boxes).where(row.id.between(begin, end), *todo)
         rows = [_defect(each, box) for each in op.get_bind().execute(found).all() for box in each.boxes]
         if rows:

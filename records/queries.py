@@ -1,0 +1,167 @@
+"""What screens read. Each function takes a connection and returns rows as their tables' own classes, held by no session.
+
+Times that are asked for are those of the line's wall clock.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Date, Select, func, or_, select, text
+
+from records.tables import (
+    Actuation,
+    Alert,
+    Base,
+    BoardStatistics,
+    Defect,
+    DefectImage,
+    DefectStatistics,
+    Inspection,
+    InspectionSide,
+)
+
+T = TypeVar("T", bound=Base)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which boards: `since` to before `until`; `board` is a serial or a board's id. None: any."""
+
+    line: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    defect_type: str | None = None
+    camera_id: str | None = None
+    product: str | None = None
+    board: str | None = None
+
+
+class Details(NamedTuple):
+    """A board with all that belongs to it."""
+
+    board: Inspection
+    sides: list[InspectionSide]
+    defects: list[Defect]
+    pictures: list[DefectImage]
+    gates: list[Actuation]
+
+
+class Count(NamedTuple):
+    """Boards of a category in the hour or day that begins then."""
+
+    begins_at: datetime
+    category: str
+    boards: int
+    incomplete: int
+
+
+class ClassCount(NamedTuple):
+    """Boxes of a class on a side, and on how many boards they were."""
+
+    class_name: str
+    camera_id: str
+    boxes: int
+    boards: int
+
+
+def boards(connection: Connection, chosen: Filter, limit: int = 50, offset: int = 0) -> list[Inspection]:
+    """A page of them, newest first."""
+    newest = Inspection.inspection_time.desc(), Inspection.id.desc()
+    # The ids alone come from an index: far pages do not read the rows before them.
+    ids = select(Inspection.id).where(*_where(chosen)).order_by(*newest).limit(limit).offset(offset).subquery()
+    return _rows(connection, Inspection, select(Inspection).join(ids, ids.c.id == Inspection.id).order_by(*newest))
+
+
+def count(connection: Connection, chosen: Filter) -> int:
+    """How many there are. Millions take a second; those of whole hours and days are known to `hours` and `days`."""
+    return connection.scalar(select(func.count()).select_from(Inspection).where(*_where(chosen))) or 0
+
+
+def details(connection: Connection, inspection_id: int) -> Details | None:
+    """None: there is no such row."""
+    found = _rows(connection, Inspection, select(Inspection).where(Inspection.id == inspection_id))
+    if not found:
+        return None
+    (board,) = found
+
+    def belonging(table: type[T], **keys: object) -> list[T]:
+        return _rows(connection, table, select(table).filter_by(**keys).order_by(text("id")))
+
+    passed = {"line": board.line, "verdict_id": board.verdict_id}
+    return Details(
+        board,
+        belonging(InspectionSide, inspection_id=board.id),
+        belonging(Defect, inspection_id=board.id),
+        belonging(DefectImage, **passed),
+        belonging(Actuation, **passed),
+    )
+
+
+def hours(connection: Connection, line: str, since: datetime, until: datetime) -> list[Count]:
+    """Boards by category of the hours that begin in that time, oldest first."""
+    table = BoardStatistics
+    within = table.line == line, table.begins_at >= since, table.begins_at < until
+    found = (
+        select(table.begins_at, table.category, table.boards, table.incomplete)
+        .where(*within)
+        .order_by(table.begins_at, table.category)
+    )
+    return [Count(*row) for row in connection.execute(found)]
+
+
+def days(connection: Connection, line: str, first: date, last: date) -> list[Count]:
+    """Boards by category of the days from `first` to `last`, oldest first."""
+    table = BoardStatistics
+    day = func.date(table.begins_at, type_=Date)
+    sums = select(day, table.category, func.sum(table.boards), func.sum(table.incomplete))
+    found = sums.where(*_days(table, line, first, last)).group_by(day, table.category).order_by(day, table.category)
+    return [
+        Count(datetime.combine(begin, time()), category, int(boards), int(incomplete))
+        for begin, category, boards, incomplete in connection.execute(found)
+    ]
+
+
+def classes(connection: Connection, line: str, first: date, last: date) -> list[ClassCount]:
+    """Defects by class and side of the days from `first` to `last`, the most frequent first."""
+    table = DefectStatistics
+    boxes = func.sum(table.boxes)
+    sums = select(table.class_name, table.camera_id, boxes, func.sum(table.boards))
+    found = sums.where(*_days(table, line, first, last)).group_by(table.class_name, table.camera_id)
+    ordered = found.order_by(boxes.desc(), table.class_name, table.camera_id)
+    return [
+        ClassCount(name, side, int(boxes), int(boards)) for name, side, boxes, boards in connection.execute(ordered)
+    ]
+
+
+def open_alerts(connection: Connection, line: str | None = None) -> list[Alert]:
+    """Those that nobody has resolved, newest first."""
+    found = select(Alert).where(Alert.resolved_at.is_(None)).order_by(Alert.id.desc())
+    return _rows(connection, Alert, found if line is None else found.where(Alert.line == line))
+
+
+def _rows(connection: Connection, table: type[T], query: Select[Any]) -> list[T]:
+    return [table(**row) for row in connection.execute(query).mappings()]
+
+
+def _where(chosen: Filter) -> list[ColumnElement[bool]]:
+    row = Inspection
+    wanted = {
+        row.line: chosen.line,
+        row.defect_type: chosen.defect_type,
+        row.camera_id: chosen.camera_id,
+        row.product: chosen.product,
+    }
+    where: list[ColumnElement[bool]] = [column == value for column, value in wanted.items() if value is not None]
+    if chosen.since is not None:
+        where.append(row.inspection_time >= chosen.since)
+    if chosen.until is not None:
+        where.append(row.inspection_time < chosen.until)
+    if chosen.board is not None:
+        where.append(or_(row.board_id == chosen.board, row.serial == chosen.board))
+    return where
+
+
+def _days(table: Any, line: str, first: date, last: date) -> tuple[ColumnElement[bool], ...]:
+    end = datetime.combine(last, time()) + timedelta(days=1)
+    return table.line == line, table.begins_at >= datetime.combine(first, time()), table.begins_at < end
