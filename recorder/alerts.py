@@ -77,7 +77,7 @@ class Alerts:
         self._lock = threading.RLock()
         self._open: dict[Key, Alert] = {}
         self._over: dict[Key, tuple[float, float, str]] = {}  # cause gone: resolved when, after how long a wait
-        self._resolved: dict[Key, tuple[float, float]] = {}  # lately: when, after how long a wait
+        self._resolved: dict[Key, tuple[float, float]] = {}  # when and after how long a wait; what is open keeps it
         self._not_before: dict[Key, float] = {}  # resolved by a person while the cause lasts
         self._unwritten: deque[_Change] = deque(maxlen=_MOST)
         self._was_read = self._telling = False
@@ -87,6 +87,7 @@ class Alerts:
         alert = Alert(kind, subject[:_SUBJECT_LENGTH], level, message, datetime.now(UTC), details)
         with self._lock:
             self._over.pop(alert.key, None)
+            self._resolve_due()
             if alert.key not in self._open and self._clock() >= self._not_before.get(alert.key, 0):
                 self._open[alert.key] = alert
                 self._note(_Change(alert, None))
@@ -97,10 +98,10 @@ class Alerts:
         with self._lock:
             self._not_before.pop(key, None)
             if key not in self._over:
-                now = self._clock()
-                last, wait = self._resolved.get(key, (-_MEMORY_S, 0.0))
-                wait = min(max(_FIRST_WAIT_S, 2 * wait), _LONGEST_WAIT_S) if now - last < _MEMORY_S else 0.0
-                self._over[key] = now + wait, wait, said
+                wait = 0.0
+                if key in self._resolved:
+                    wait = min(max(_FIRST_WAIT_S, 2 * self._resolved[key][1]), _LONGEST_WAIT_S)
+                self._over[key] = self._clock() + wait, wait, said
             self._resolve_due()
 
     def resolve_others(self, kind: str, subjects: Collection[str]) -> None:
@@ -166,7 +167,9 @@ class Alerts:
                 self._note(_Change(self._open.pop(key), datetime.now(UTC), said))
             elif key not in self._open and self._was_read:
                 del self._over[key]
-        self._resolved = {key: each for key, each in self._resolved.items() if now - each[0] < _MEMORY_S}
+        for key, (at, _) in list(self._resolved.items()):
+            if key not in self._open and now - at >= _MEMORY_S:
+                del self._resolved[key]
         self._not_before = {key: end for key, end in self._not_before.items() if now < end}
 
     def _note(self, change: _Change) -> None:
