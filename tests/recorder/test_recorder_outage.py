@@ -23,11 +23,12 @@ from support.recording import count, wait_recorded, wait_state
 from broker import Broker
 from pcb_bus.contract.codec import encode_json
 from pcb_bus.contract.messages import Actuation, Trigger, Verdict
-from recorder import tables
-from recorder.arrival import Arrival, Delivered
-from recorder.database import database_url, make_engine
+from recorder.intake import Delivered
 from recorder.service import RecorderService
 from recorder.settings import SpoolSettings
+from recorder.spool import Arrival
+from records import tables
+from records.database import database_url, make_engine
 
 OpenProbe = Callable[..., Probe]
 StartRecorder = Callable[..., RecorderService]
@@ -247,7 +248,7 @@ def test_a_full_spool_leaves_the_rest_with_the_broker_and_goes_on_when_there_is_
             inference.publish("pcb/verdict", encode_json(make_verdict(str(number))))
         critical = viewer.wait_for("pcb/event/recorder", lambda each: json.loads(each.payload)["level"] == "critical")
         assert json.loads(critical.payload)["message"] == "the recorder's spool fails"
-        assert service.spool.fault == "the spool is full"
+        assert json.loads(critical.payload)["details"]["reason"] == "the spool is full"
         assert len(service.spool) <= 25
     wait_state(viewer, "online", seen)
     wait_recorded(viewer, *(f"verdict-{number}" for number in range(100)), timeout=25)
@@ -255,7 +256,7 @@ def test_a_full_spool_leaves_the_rest_with_the_broker_and_goes_on_when_there_is_
     assert recorded_in_order(mariadb_url) == [f"verdict-{number}" for number in range(100)]
 
 
-def test_a_batch_that_no_spool_has_room_for_waits_for_the_database(
+def test_a_batch_that_no_spool_has_room_for_goes_through_it_piece_by_piece(
     start_recorder: StartRecorder,
     viewer: Probe,
     mqtt_probe: OpenProbe,
