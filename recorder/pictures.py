@@ -181,7 +181,7 @@ def link_again(connection: Connection, line: str, verdict_ids: Collection[str], 
     frames = select(DefectImage.path).where(*_shown(line), DefectImage.verdict_id == Inspection.verdict_id)
     deciding = frames.where(DefectImage.camera_id == Inspection.camera_id).scalar_subquery()
     first = frames.order_by(DefectImage.camera_id).limit(1).scalar_subquery()
-    path = literal(f"{image_url}/").concat(func.coalesce(deciding, first))
+    path = literal(f"{image_url.rstrip('/')}/").concat(func.coalesce(deciding, first))
     these = Inspection.line == line, Inspection.verdict_id.in_(verdict_ids)
     connection.execute(update(Inspection).where(*these).values(image_path=path))
 
