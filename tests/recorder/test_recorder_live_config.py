@@ -1,19 +1,16 @@
 """`system_config`: read again and again, whoever wrote it; what makes no sense is told once and left out."""
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, Engine, text
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
 
-from recorder.__main__ import main
-from recorder.database import bring_up_to_date, database_url, make_engine
-from recorder.errors import DatabaseDown
+from pcb_bus.contract.codec import decode_json
+from pcb_bus.contract.messages import LiveConfig
 from recorder.live_config import KNOWN, LiveValues, check, interpret
-
-Config = Callable[..., int]
+from records.database import database_url, make_engine
 
 
 class Line:
@@ -26,19 +23,20 @@ class Line:
 
     def publish(self, payload: bytes) -> bool:
         if self.takes:
-            self.published.append(json.loads(payload)["values"])
+            self.published.append(decode_json(LiveConfig, payload).values)
         return self.takes
 
     def say(self, level: str, message: str, **details: Any) -> None:
         self.said.append(message)
 
 
-def write(engine: Engine, key: str, value: str) -> None:
+def write(engine: Engine, key: str | bytes, value: str | bytes, line: str = "pcb") -> None:
     """As another program does it, that knows only SQL."""
+    row = {"line": line, "key": key, "value": value}
     with engine.begin() as connection:
-        connection.execute(text("DELETE FROM system_config WHERE `key` = :key"), {"key": key})
-        insert = "INSERT INTO system_config (`key`, value, updated_at) VALUES (:key, :value, '2026-11-21 08:00:00')"
-        connection.execute(text(insert), {"key": key, "value": value})
+        connection.execute(text("DELETE FROM system_config WHERE line = :line AND `key` = :key"), row)
+        columns = "INSERT INTO system_config (line, `key`, value, updated_at)"
+        connection.execute(text(f"{columns} VALUES (:line, :key, :value, '2026-11-21 08:00:00')"), row)
 
 
 @pytest.mark.parametrize(
@@ -97,14 +95,21 @@ def test_topics_md_lists_the_keys_that_there_are() -> None:
 
 
 def test_one_bad_row_hides_no_other() -> None:
-    reading = interpret({"fps": "12", "jpeg_quality": "ninety", "confidence": "7", "x": "1", "retention_days": None})
+    rows = [
+        (b"fps", b"12"),
+        (b"jpeg_quality", b"ninety"),
+        (b"confidence", b"7"),
+        (b"x", b"1"),
+        (b"retention_days", None),
+    ]
+    reading = interpret(rows)
     assert reading.values == {"fps": 12}
     assert set(reading.faults) == {"jpeg_quality", "confidence", "x", "retention_days"}
 
 
 def test_the_line_is_told_of_changes_and_after_each_connect(engine: Engine) -> None:
     line = Line()
-    live = LiveValues(engine, line.publish, line.say)
+    live = LiveValues(engine, "pcb", line.publish, line.say)
     assert live.get("fps") is None
     live.look()
     live.look()
@@ -124,7 +129,7 @@ def test_the_line_is_told_of_changes_and_after_each_connect(engine: Engine) -> N
 def test_what_was_not_taken_is_published_at_the_next_look(engine: Engine) -> None:
     line = Line()
     line.takes = False
-    live = LiveValues(engine, line.publish, line.say)
+    live = LiveValues(engine, "pcb", line.publish, line.say)
     live.look()
     line.takes = True
     live.look()
@@ -134,7 +139,7 @@ def test_what_was_not_taken_is_published_at_the_next_look(engine: Engine) -> Non
 
 def test_a_bad_value_is_told_once_and_the_file_holds(engine: Engine) -> None:
     line = Line()
-    live = LiveValues(engine, line.publish, line.say)
+    live = LiveValues(engine, "pcb", line.publish, line.say)
     write(engine, "jpeg_quality", "90")
     live.look()
     write(engine, "jpeg_quality", "900")
@@ -149,56 +154,68 @@ def test_a_bad_value_is_told_once_and_the_file_holds(engine: Engine) -> None:
     assert (len(line.said), line.published) == (2, [{"jpeg_quality": 90}, {}, {"jpeg_quality": 80}])
 
 
-def test_what_held_still_holds_while_the_database_is_away(url: URL) -> None:
-    bring_up_to_date(url)
-    engine, line = make_engine(url), Line()
-    live = LiveValues(engine, line.publish, line.say)
+def test_what_held_still_holds_while_the_database_is_away(engine: Engine) -> None:
+    line = Line()
+    live = LiveValues(engine, "pcb", line.publish, line.say)
     write(engine, "fps", "12")
     live.look()
     with engine.begin() as connection:
-        connection.execute(text("DROP TABLE system_config"))
-    with pytest.raises(DatabaseDown):
-        live.look()
+        connection.execute(text("ALTER TABLE system_config RENAME TO away"))
+    try:
+        with pytest.raises(SQLAlchemyError):
+            live.look()
+    finally:
+        with engine.begin() as connection:
+            connection.execute(text("ALTER TABLE away RENAME TO system_config"))
     assert (live.get("fps"), line.published) == (12, [{"fps": 12}])
+
+
+def test_a_line_hears_its_own_values_only(engine: Engine) -> None:
+    line = Line()
+    write(engine, "fps", "30", line="pcb/line2")
+    LiveValues(engine, "pcb", line.publish, line.say).look()
+    write(engine, "fps", "12")
+    LiveValues(engine, "pcb", line.publish, line.say).look()
+    assert line.published == [{}, {"fps": 12}]
+
+
+NONSENSE: list[tuple[str | bytes, str | bytes]] = [
+    ("jpeg_quality", b"\xff\x00\x80"),
+    (b"\xff\xfe", b"1"),
+    ("confidence", b"\xc3("),
+    ("anomaly_threshold", "[" * 20_000),
+    ("retention_days", "9" * 5000),
+    ("alert_defect_rate", "1e999"),
+    ("a\x01\u20ac", '"\\ud800"'),
+    ("class_confidence", '{"short": 0.5, "a": "' + "x" * 100_000 + '"}'),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), NONSENSE)
+def test_nonsense_in_one_row_freezes_no_other_value(engine: Engine, key: str | bytes, value: str | bytes) -> None:
+    line = Line()
+    live = LiveValues(engine, "pcb", line.publish, line.say)
+    try:
+        write(engine, key, value)
+    except SQLAlchemyError:
+        pytest.skip("this database does not take it")
+    for fps in (12, 13):
+        write(engine, "fps", str(fps))
+        live.look()
+        assert live.get("fps") == fps
+    assert line.published == [{"fps": 12}, {"fps": 13}]
+    assert len(line.said) == 1
+
+
+def test_nonsense_that_keeps_no_rule_of_the_table(tmp_path: Path) -> None:
+    """As in a table that another program made, without constraints."""
+    line, engine = Line(), make_engine(database_url(f"sqlite:///{tmp_path / 'records.db'}"))
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE system_config (line, key, value, updated_at)"))
+        for value in ("NULL", "x'ff'", "1.5", "'x'"):
+            connection.execute(text(f"INSERT INTO system_config VALUES ('pcb', {value}, {value}, {value})"))
+        connection.execute(text("INSERT INTO system_config VALUES ('pcb', 'fps', 12, 'never')"))
+    live = LiveValues(engine, "pcb", line.publish, line.say)
+    live.look()
+    assert live.get("fps") == 12
     engine.dispose()
-
-
-def command_on(url: URL) -> Config:
-    """The command, on a database with its tables."""
-    bring_up_to_date(url)
-    return lambda *words: main(["config", *words, "--database_url", url.render_as_string(hide_password=False)])
-
-
-def test_the_command_sets_lists_and_removes(url: URL, capsys: pytest.CaptureFixture[str]) -> None:
-    config = command_on(url)
-    assert config("fps", "12") == 0
-    assert config("fps", "12") == 0
-    assert config("class_confidence", '{"short": 0.4}') == 0
-    assert config() == 0
-    assert capsys.readouterr().out == 'class_confidence = {"short": 0.4}\nfps = 12.0\n'
-    assert config("fps", "--unset") == 0
-    assert config() == 0
-    assert capsys.readouterr().out == 'class_confidence = {"short": 0.4}\n'
-
-
-@pytest.mark.parametrize(
-    "words",
-    [["fps", "0"], ["fps", "fast"], ["fps"], ["fps", "1", "2"], ["--unset"], ["fps", "--unset"], ["nonsense", "1"]],
-)
-def test_the_command_refuses_in_one_line(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command_on(database_url(f"sqlite:///{tmp_path / 'records.db'}"))(*words) == 2
-    said = capsys.readouterr()
-    assert said.err.startswith("python -m recorder config: ")
-    assert (said.err.count("\n"), said.out) == (1, "")
-
-
-def test_a_database_that_does_not_answer_is_code_1(free_port: int, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["config", "--database_url", f"mysql://line:secret@127.0.0.1:{free_port}/boardline"]) == 1
-    assert "secret" not in capsys.readouterr().err
-
-
-def test_no_database_is_made_by_looking(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "records.db"
-    assert main(["config", "--database_url", f"sqlite:///{path}"]) == 2
-    assert not path.exists()
-    assert "there is no database" in capsys.readouterr().err
