@@ -48,7 +48,7 @@ SIDES = ("left", "right")
 EDGES = tuple(f"edge-{side}" for side in SIDES)
 DATABASE, LOGIN, NEIGHBOUR, PASSWORD = "line", "recorder", "neighbour", "for-tests-only"
 ZONE = ZoneInfo("Asia/Seoul")
-DISKS_MB = {"images": 128, "evidence": 64, "outbox": 16, "ledger": 16, "spool": 16, "database": 320}
+DISKS_MB = {"images": 128, "evidence": 64, "outbox": 16, "ledger": 16, "spool": 32, "database": 320}
 THAT_HANG = {"outbox": "inference", "ledger": "actuator", "spool": "recorder"}
 """Disks that can hang, and whose they are: their logs are on them, too."""
 SAFE_AFTER_S = 0.7
@@ -417,7 +417,7 @@ class FaultLine:
                 "images": str(disk("images")),
                 "time_zone": ZONE.key,
                 "verdict_deadline_ms": 4000,
-                "spool": {"path": str(disk("spool") / "spool.db"), "megabytes": 8},
+                "spool": {"path": str(disk("spool") / "spool.db"), "megabytes": 16},
                 "oversight": {"report_after_s": 2},
             },
         }
