@@ -1,4 +1,4 @@
-"""A recorder process, a broker and MariaDB: a backlog that is drained, and a stream that is kept up with."""
+"""A recorder process, a broker and MariaDB: boards at the pace of a line, a stream, and a backlog that is drained."""
 
 import os
 import re
@@ -7,11 +7,12 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from statistics import quantiles
 
 from sqlalchemy import URL, func, select
 
@@ -25,11 +26,12 @@ from pcb_bus.contract.topics import exactly
 from pcb_bus.mqtt.session import Delivery, Subscription
 from pcb_bus.runtime.queues import Inbox
 from pcb_bus.runtime.settings import DEFAULT_TAXONOMY, BrokerSettings
-from recorder.database import make_engine
-from recorder.tables import Inspection, InspectionSide
+from records.database import make_engine
+from records.tables import Inspection, InspectionSide
 from simulator.workplace import free_ports
 
 _ONLINE_S, _DRAIN_S = 20.0, 600.0
+_BOARDS_A_SECOND = 10
 _PORTION = 5_000  # the line's broker keeps 20,000 messages for a recorder that falls behind
 _SPOOL_ROWS = re.compile(r"^boardline_recorder_spool_rows (\S+)$", re.MULTILINE)
 
@@ -85,11 +87,11 @@ def backlog(place: Place, server: MariaDb, verdicts: int) -> Drained:
         return _drained(place, progress, verdicts, recorder.pid, time.monotonic())
 
 
-def stream(place: Place, verdicts: int, changes: Mapping[str, str]) -> Drained:
+def stream(place: Place, verdicts: int) -> Drained:
     """The recorder is there, and they come as fast as the broker takes them."""
     progress = Progress()
     with (
-        broker_with(place.folder / "broker", place.port, changes) as broker,
+        broker_with(place.folder / "broker", place.port, {}) as broker,
         session("viewer", broker, progress.subscription),
         session("inference", broker) as sender,
         recorder_process(place, broker) as recorder,
@@ -97,6 +99,25 @@ def stream(place: Place, verdicts: int, changes: Mapping[str, str]) -> Drained:
         begin = time.monotonic()
         send(sender, payloads(verdicts, "stream"))
         return _drained(place, progress, verdicts, recorder.pid, begin)
+
+
+def pace(place: Place, verdicts: int) -> dict[str, float]:
+    """Ten a second: from each verdict's publishing until the recorder, after its commit, has named it; ms."""
+    progress = Progress()
+    with (
+        broker_with(place.folder / "broker", place.port, {}) as broker,
+        session("viewer", broker, progress.subscription),
+        session("inference", broker) as sender,
+        recorder_process(place, broker),
+    ):
+        took, begin = [], time.monotonic()
+        for number, payload in enumerate(payloads(verdicts, "pace")):
+            time.sleep(max(0.0, begin + number / _BOARDS_A_SECOND - time.monotonic()))
+            sent = time.monotonic()
+            send(sender, [payload])
+            took.append((progress.wait_for(number + 1, _DRAIN_S) - sent) * 1000)
+    percentiles = quantiles(took, n=100)
+    return {"verdicts": verdicts, "p50_ms": percentiles[49], "p99_ms": percentiles[98], "most_ms": max(took)}
 
 
 def _drained(place: Place, progress: Progress, verdicts: int, pid: int, begin: float) -> Drained:

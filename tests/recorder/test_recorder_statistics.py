@@ -1,160 +1,177 @@
-"""Hours and days, what is counted in them, and that drift is found."""
+"""What is counted in an hour of the wall clock, when it is counted again, and that drift is found."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from sqlalchemy import Engine, delete, select, update
-from support.boards import AT, count, drift, side, verdict_record
+from sqlalchemy import Connection, Engine, delete, select, update
+from support.boards import AT, LINE, ZONE, count, drift, side, verdict_record
 
 from pcb_bus.contract.times import NS_PER_S
-from recorder.batch import group
-from recorder.periods import Calendar
-from recorder.statistics import Boards, Defects, tally
+from recorder.statistics import Counts, Difference, Statistics, counted, differences, touch_hours
 from recorder.store import Store
-from recorder.tables import BoardStatistics, DefectStatistics, Inspection
+from records.database import for_reading
+from records.tables import BoardStatistics, DefectStatistics, Inspection, StatisticsHour
 
 HOUR = 3600 * NS_PER_S
-# Midnights that do not exist (Beirut, Sao Paulo), that come twice (Havana, St Johns), that are off the hour (Kolkata),
-# and a day that was left out (Apia).
-ZONES = (
-    "UTC",
-    "Asia/Seoul",
-    "Europe/Berlin",
-    "Asia/Kolkata",
-    "Asia/Beirut",
-    "America/Sao_Paulo",
-    "America/Havana",
-    "America/St_Johns",
-    "Pacific/Apia",
-    "Australia/Lord_Howe",
-)
-SECONDS = st.integers(631_152_000, 2_208_988_800)  # 1990 to 2040
+FIRST = datetime(2026, 11, 21, 17)  # noqa: DTZ001
 
 
-def at(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
+@pytest.fixture
+def store(engine: Engine) -> Store:
+    return Store(engine, LINE, ZONE)
 
 
-@pytest.mark.parametrize(
-    ("zone", "moment", "begin"),
-    [
-        ("UTC", "2026-11-21T23:59:59.999Z", "2026-11-21T00:00Z"),
-        ("Asia/Seoul", "2026-11-21T14:59:59Z", "2026-11-21T00:00+09:00"),
-        ("Asia/Seoul", "2026-11-21T15:00:00Z", "2026-11-22T00:00+09:00"),
-        ("Asia/Kolkata", "2026-11-21T18:29:59Z", "2026-11-21T00:00+05:30"),
-        ("America/Sao_Paulo", "2018-11-04T12:00Z", "2018-11-04T01:00-02:00"),
-        ("America/St_Johns", "2010-11-07T03:00Z", "2010-11-07T00:00-02:30"),
-    ],
-)
-def test_a_day_begins_at_local_midnight(zone: str, moment: str, begin: str) -> None:
-    assert Calendar(zone).day(at(moment)) == at(begin)
+def boards(engine: Engine) -> list[tuple[object, ...]]:
+    with engine.connect() as connection:
+        rows = connection.execute(select(BoardStatistics.__table__).order_by(BoardStatistics.begins_at))
+        return [tuple(row)[1:] for row in rows]
 
 
-@pytest.mark.parametrize(("noon", "hours"), [("2026-03-29T10:00Z", 23), ("2026-10-25T11:00Z", 25)])
-def test_a_day_of_a_clock_change_is_shorter_or_longer(noon: str, hours: int) -> None:
-    berlin = Calendar("Europe/Berlin")
-    assert berlin.next_day(at(noon)) - berlin.day(at(noon)) == timedelta(hours=hours)
+def settled(engine: Engine) -> bool:
+    with engine.connect() as connection:
+        waiting = select(StatisticsHour.begins_at).where(StatisticsHour.touched != StatisticsHour.counted)
+        return not connection.scalars(waiting).all()
 
 
-@given(zone=st.sampled_from(ZONES), second=SECONDS)
-def test_days_follow_each_other_without_gap_or_overlap(zone: str, second: int) -> None:
-    calendar, moment = Calendar(zone), datetime.fromtimestamp(second, UTC)
-    begin, end = calendar.day(moment), calendar.next_day(moment)
-    assert begin <= moment < end
-    assert timedelta(hours=22) < end - begin <= timedelta(hours=26)
-    assert (calendar.day(begin), calendar.day(end), calendar.day(end - timedelta.resolution)) == (begin, end, begin)
+def test_a_board_counts_in_the_hour_that_the_clock_on_the_wall_showed(store: Store, engine: Engine) -> None:
+    late = verdict_record(2, at=AT + HOUR, latency_ms=50.5, status="incomplete")
+    store.write([verdict_record(1), late, verdict_record(3, "normal", latency_ms=99.5)])
+    Statistics(engine, LINE).count_touched()
+    assert sorted(boards(engine), key=str) == [
+        (FIRST, "normal", 1, 0, 99.5, 99.5),
+        (FIRST, "solder", 1, 0, 41.5, 41.5),
+        (FIRST + timedelta(hours=1), "solder", 1, 1, 50.5, 50.5),
+    ]
+    with engine.connect() as connection:
+        boxes = select(DefectStatistics.class_name, DefectStatistics.boxes, DefectStatistics.boards)
+        first = connection.execute(boxes.where(DefectStatistics.begins_at == FIRST)).all()
+    assert {tuple(row) for row in first} == {("short", 4, 2), ("spur", 2, 2)}
+    assert settled(engine)
 
 
-def test_a_board_counts_in_its_hour_and_its_day() -> None:
-    rows = [verdict_record(1).row, verdict_record(2, at=AT + HOUR, latency_ms=50.5, status="incomplete").row]
-    total = tally(Calendar("Asia/Seoul"), rows)
-    day = at("2026-11-21T00:00+09:00")
-    assert total.boards == {
-        ("hour", at("2026-11-21T08:00Z"), "solder"): Boards(1, 0, 41.5, 41.5),
-        ("hour", at("2026-11-21T09:00Z"), "solder"): Boards(1, 1, 50.5, 50.5),
-        ("day", day, "solder"): Boards(2, 1, 92.0, 50.5),
-    }
-    assert total.defects["day", day, "left", "short"] == Defects(boxes=4, boards=2)
-    assert total.defects["day", day, "left", "spur"] == Defects(boxes=2, boards=2)
-
-
-def test_what_is_written_is_added_and_repeats_are_not(engine: Engine) -> None:
-    store = Store(engine)
+def test_what_is_written_later_is_counted_and_repeats_are_not(store: Store, engine: Engine) -> None:
     slow = verdict_record(2, latency_ms=99.5, sides={"right": side("right", ["short"])})
     for batch in ([verdict_record(1)], [verdict_record(1), slow], [slow, verdict_record(3, "normal")]):
-        store.write(group(batch))
-    with engine.connect() as connection:
-        days = select(BoardStatistics.__table__).where(BoardStatistics.period == "day")
-        day = at("2026-11-21T00:00Z")
-        assert {tuple(row) for row in connection.execute(days)} == {
-            ("day", day, "normal", 1, 0, 41.5, 41.5),
-            ("day", day, "solder", 2, 0, 141.0, 99.5),
-        }
-        shorts = select(DefectStatistics.camera_id, DefectStatistics.boxes, DefectStatistics.boards).where(
-            DefectStatistics.period == "hour", DefectStatistics.class_name == "short"
-        )
-        assert {tuple(row) for row in connection.execute(shorts)} == {("left", 4, 2), ("right", 1, 1)}
+        store.write(batch)
+        assert not settled(engine) or batch[0] is slow
+        assert drift(engine) == []
+    assert sorted(row[1:4] for row in boards(engine)) == [("normal", 1, 0), ("solder", 2, 0)]
+
+
+def test_an_hour_that_comes_twice_in_autumn_is_one(engine: Engine) -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    first = int(datetime.fromisoformat("2026-10-25T00:30+00:00").timestamp()) * NS_PER_S
+    records = [verdict_record(number, at=first + number * HOUR, zone=berlin) for number in range(2)]
+    Store(engine, LINE, berlin).write(records)
+    assert drift(engine) == []
+    assert [(row[0], row[2]) for row in boards(engine)] == [(datetime(2026, 10, 25, 2), 2)]  # noqa: DTZ001
+
+
+@pytest.mark.parametrize("table", [BoardStatistics, DefectStatistics])
+def test_what_was_spoiled_by_hand_is_found_and_counted_anew(
+    store: Store, engine: Engine, table: type[BoardStatistics] | type[DefectStatistics]
+) -> None:
+    store.write([verdict_record(number, at=AT + number * HOUR) for number in range(3)])
+    assert drift(engine) == []
+    second = FIRST + timedelta(hours=1)
+    with engine.begin() as connection:
+        connection.execute(update(table).where(table.begins_at == second).values(boards=7))
+    found = drift(engine)
+    assert {each.begins_at for each in found} == {second}
+    if table is BoardStatistics:
+        assert found == [Difference(second, ("solder",), (7, 0, 41.5, 41.5), (1, 0, 41.5, 41.5))]
+    assert touch_hours(engine, LINE, second, second + timedelta(hours=1)) == 1
     assert drift(engine) == []
 
 
-@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])
-def test_a_row_that_was_removed_is_found(engine: Engine, zone: str) -> None:
-    calendar = Calendar(zone)
-    Store(engine, calendar).write(group(verdict_record(number, at=AT + number * HOUR) for number in range(40)))
-    assert drift(engine, calendar) == []
+def test_rows_that_were_removed_or_never_counted_are_found(store: Store, engine: Engine) -> None:
+    store.write([verdict_record(number, at=AT + number * HOUR) for number in range(3)])
+    assert drift(engine) == []
     with engine.begin() as connection:
-        connection.execute(delete(Inspection).where(Inspection.verdict_id == "verdict-20"))
-    found = drift(engine, calendar)
-    assert {(item.period, item.of) for item in found} == {
-        (period, of) for period in ("hour", "day") for of in (("solder",), ("left", "short"), ("left", "spur"))
+        connection.execute(delete(Inspection).where(Inspection.verdict_id == "verdict-1"))
+        connection.execute(delete(BoardStatistics).where(BoardStatistics.begins_at == FIRST))
+    assert {(each.begins_at.hour, each.of) for each in drift(engine)} == {
+        (17, ("solder",)),
+        (18, ("solder",)),
+        (18, ("left", "short")),
+        (18, ("left", "spur")),
     }
-    boards = [item for item in found if item.of == ("solder",) and item.period == "hour"]
-    assert [(item.begins_at, item.stored, item.counted) for item in boards] == [
-        (at("2026-11-22T04:00Z"), Boards(1, 0, 41.5, 41.5), Boards())
-    ]
 
 
-def test_a_count_that_is_wrong_is_found(engine: Engine) -> None:
-    Store(engine).write(group([verdict_record(1)]))
+def test_an_hour_that_is_still_to_be_counted_is_no_difference(store: Store, engine: Engine) -> None:
+    store.write([verdict_record(1)])
+    with for_reading(engine).connect() as connection:
+        assert list(differences(connection, LINE, FIRST, FIRST + timedelta(hours=1))) == []
+
+
+def test_statistics_outlive_rows_that_are_gone_by_their_age(store: Store, engine: Engine) -> None:
+    store.write([verdict_record(1), verdict_record(2, at=AT + HOUR)])
+    assert drift(engine) == []
     with engine.begin() as connection:
-        hours = DefectStatistics.period == "hour"
-        connection.execute(update(DefectStatistics).where(hours).values(boxes=DefectStatistics.boxes + 1))
-    assert [item.of for item in drift(engine)] == [("left", "short"), ("left", "spur")]
+        connection.execute(delete(Inspection).where(Inspection.verdict_id == "verdict-1"))
+    assert touch_hours(engine, LINE, FIRST - timedelta(days=1), FIRST + timedelta(days=1)) == 1
+    Statistics(engine, LINE).count_touched()
+    assert [row[2] for row in boards(engine)] == [1, 1]
 
 
-@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])
-def test_statistics_are_rebuilt_for_another_time_zone(engine: Engine, zone: str) -> None:
-    boards = [verdict_record(number, at=AT + number * HOUR) for number in range(60)]
-    Store(engine, Calendar("Asia/Seoul")).write(group(boards))
-    elsewhere = Calendar(zone)
-    assert drift(engine, elsewhere) != []
-    store = Store(engine, elsewhere)
-    store.rebuild_statistics(AT - 24 * HOUR, AT + 84 * HOUR)
-    assert drift(engine, elsewhere) == []
-    store.write(group([*boards, verdict_record(99, at=AT)]))
-    assert drift(engine, elsewhere) == []
+def test_what_is_written_while_an_hour_is_counted_is_counted_the_next_time(
+    store: Store, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write([verdict_record(1)])
+
+    def write_meanwhile(connection: Connection, line: str, hour: datetime) -> Counts:
+        counts = counted(connection, line, hour)
+        monkeypatch.undo()
+        store.write([verdict_record(2)])
+        return counts
+
+    monkeypatch.setattr("recorder.statistics.counted", write_meanwhile)
+    Statistics(engine, LINE).count_touched()
+    assert ([row[2] for row in boards(engine)], settled(engine)) == ([1], False)
+    assert drift(engine) == []
+    assert [row[2] for row in boards(engine)] == [2]
 
 
-def test_a_rebuild_beside_a_writer_counts_each_board_once(engine: Engine) -> None:
-    store = Store(engine)
+def test_an_hour_rests_twenty_times_as_long_as_its_count_took(
+    store: Store, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    statistics = Statistics(engine, LINE)
+    original = statistics._count
+
+    def slow_count(hour: datetime) -> None:
+        original(hour)
+        now[0] += 2
+
+    monkeypatch.setattr(statistics, "_count", slow_count)
+    for number, (wait, in_statistics) in enumerate([(0, 1), (39, 1), (1.1, 3)]):
+        store.write([verdict_record(number)])
+        now[0] += wait
+        statistics.count_touched()
+        assert [row[2] for row in boards(engine)] == [in_statistics]
+
+
+def test_a_count_beside_writers_counts_each_board_once(store: Store, engine: Engine) -> None:
     start = threading.Barrier(2)
 
     def write() -> None:
         start.wait()
         for number in range(30):
-            store.write(group([verdict_record(number)]))
+            store.write([verdict_record(number)])
 
-    def rebuild() -> None:
+    def count_all() -> None:
         start.wait()
-        for _ in range(6):
-            store.rebuild_statistics(AT, AT + HOUR)
+        for _ in range(10):
+            Statistics(engine, LINE).count_touched()
 
     with ThreadPoolExecutor() as both:
-        for done in [both.submit(action) for action in (write, rebuild)]:
+        for done in [both.submit(action) for action in (write, count_all)]:
             done.result()
     assert count(engine, Inspection) == 30
     assert drift(engine) == []
+    assert [row[2] for row in boards(engine)] == [30]
