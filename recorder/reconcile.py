@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, Connection, Engine, LargeBinary, Select, cast, func, select
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
+from recorder.rows import BOTH
 from recorder.statistics import differences
 from records.database import for_reading
 from records.tables import Actuation, BoardStatistics, Defect, DefectImage, Inspection, InspectionSide, Trigger
@@ -33,7 +34,6 @@ GapKind = Literal[
 ]
 _Query = Select[str, str, datetime]
 _FREE_RUN = "free-%"  # how inference names boards that nobody announced
-_BOTH = "both"
 _HOUR, _MS = timedelta(hours=1), timedelta(milliseconds=1)
 _PICTURES_AT_ONCE = 1000
 
@@ -237,8 +237,10 @@ def _differences(row: Any, sides: Mapping[str, str], defects: list[Any], expecte
     if missing:
         yield f"no row of side {', '.join(missing)}"
     deciding = [side for side, category in sides.items() if category == row.category]
-    if (sides and not deciding and row.category != "unjudged") or row.camera_id not in (*sides, _BOTH):
-        yield f"it is {row.category} by {row.camera_id}, its sides are {', '.join(sorted(sides.values())) or 'missing'}"
+    decided = deciding[0] if len(deciding) == 1 else BOTH
+    if row.camera_id != decided or (sides and not deciding and row.category != "unjudged"):
+        found = ", ".join(f"{side} {category}" for side, category in sorted(sides.items()))
+        yield f"it is {row.category} by {row.camera_id}, its sides say {found or 'nothing'}"
     if row.inspection_time.date() != row.local_date:
         yield f"it is of {row.inspection_time.date()}, its local_date is {row.local_date}"
 

@@ -22,13 +22,13 @@ LINE = "pcb"
 ZONE = ZoneInfo("Asia/Seoul")
 
 
-def side(camera_id: str, classes: Iterable[str] = ()) -> SideResult:
+def side(camera_id: str, classes: Iterable[str] = (), category: Category = "normal") -> SideResult:
     return SideResult(
         camera_id=camera_id,
         frame_id=f"frame-{camera_id}",
         captured_at=AT,
         defect_type="정상",
-        category="normal",
+        category=category,
         confidence=0.9,
         boxes=tuple(Box(x1=1, y1=2, x2=30, y2=40, confidence=0.9, class_name=name) for name in classes),
         anomaly_score=None,
@@ -48,7 +48,7 @@ def verdict_record(
         "category": category,
         "confidence": 0.9,
         "gpio_signal": None,
-        "sides": {"left": side("left", ("short", "short", "spur")), "right": side("right")},
+        "sides": {"left": side("left", ("short", "short", "spur"), category), "right": side("right")},
         "captured_at": at,
         "judged_at": at + 41 * NS_PER_MS,
         "deadline_at": at + 2000 * NS_PER_MS,
