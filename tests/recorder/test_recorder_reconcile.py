@@ -1,73 +1,93 @@
-"""Reconciliation: a record set without a gap has none, and one with a row removed names that board."""
+"""Reconciliation: a record set without a gap has none, and what is removed or spoiled by hand is named."""
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import URL, Engine, Row, delete, event, update
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from sqlalchemy import Engine, Row, delete, event, insert, text, update
 from sqlalchemy.orm import DeclarativeBase
-from support.boards import AT, MINUTE, trigger_record, verdict_record
+from support.boards import AT, LINE, MINUTE, ZONE, trigger_record, verdict_record
 
+from pcb_bus.contract.messages import Actuation as Report
 from pcb_bus.contract.messages import Outcome
 from pcb_bus.contract.times import to_datetime
-from pcb_bus.errors import ConfigError
-from recorder.__main__ import main
-from recorder.batch import ActuationRecord, ImageRecord, Record, group
-from recorder.database import bring_up_to_date, make_engine
-from recorder.errors import DatabaseDown
-from recorder.periods import Calendar
-from recorder.reconcile.command import span_of
-from recorder.reconcile.findings import Reconciliation, Span
-from recorder.reconcile.run import Scope, lines, reconcile
-from recorder.reconcile.statistics import StatisticsCheck
+from recorder.reconcile import Reconciliation, Scope, next_run, reconcile
+from recorder.rows import Record, actuation_record
+from recorder.settings import OversightSettings
+from recorder.statistics import Statistics, touch_hours
 from recorder.store import Store
-from recorder.tables import Actuation, BoardStatistics, DefectImage, Inspection, Trigger
+from records.tables import (
+    Actuation,
+    BoardStatistics,
+    Defect,
+    DefectImage,
+    DefectStatistics,
+    Inspection,
+    InspectionSide,
+    Trigger,
+)
 
 BOARDS = range(1, 9)
-DAY = Span(to_datetime(AT) - timedelta(hours=12), to_datetime(AT) + timedelta(hours=12))
+OTHER = "pcb/line2"
+BERLIN = ZoneInfo("Europe/Berlin")
+HALF_A_DAY = timedelta(hours=12)
+DAY = Scope(LINE, ZONE, to_datetime(AT) - HALF_A_DAY, to_datetime(AT) + HALF_A_DAY, ("left", "right"))
 
 
-def report_record(number: int, at: int = AT, outcome: str = "fired") -> ActuationRecord:
+def report_record(number: int, at: int = AT, outcome: Outcome = "fired", line: str = LINE) -> Record:
     fields = {"verdict_id": f"verdict-{number}", "board_id": f"board-{number}", "category": "solder"}
-    gate = {"pin": 27, "fired_at": to_datetime(at), "duration_ms": 500, "latency_ms": 1.5}
-    return ActuationRecord({**fields, **gate, "outcome": outcome, "received_at": to_datetime(at)})
+    gate: dict[str, Any] = {"pin": 27, "fired_at": at, "duration_ms": 500, "latency_ms": 1.5}
+    return actuation_record(Report(**fields, **gate, outcome=outcome), line, at)
 
 
-def picture_record(number: int, at: int = AT) -> ImageRecord:
-    fields = {"verdict_id": f"verdict-{number}", "board_id": f"board-{number}", "camera_id": "left"}
+def picture_record(number: int, at: int = AT, line: str = LINE) -> Record:
+    row = {"line": line, "verdict_id": f"verdict-{number}", "board_id": f"board-{number}", "camera_id": "left"}
     size = {"sha256": "a" * 64, "width": 640, "height": 480, "size_bytes": 9}
-    return ImageRecord({**fields, **size, "kind": "frame", "path": f"{number}.jpg", "received_at": to_datetime(at)})
+    state = {"kind": "frame", "state": "stored", "path": f"{line}/{number}.jpg", "received_at": to_datetime(at)}
+    return Record(DefectImage, [row | size | state])
 
 
-def passes(numbers: Iterable[int], *, announced: bool = True) -> list[Record]:
+def passes(numbers: Iterable[int], line: str = LINE, *, announced: bool = True) -> list[Record]:
     """Boards 20 minutes apart, with all that belongs to each."""
     records: list[Record] = []
     for number in numbers:
         at = AT + 20 * number * MINUTE
-        records += [verdict_record(number, at=at), report_record(number, at), picture_record(number, at)]
-        records += [trigger_record(number, at)] if announced else []
+        records += [verdict_record(number, at=at, line=line)]
+        records += [report_record(number, at, line=line), picture_record(number, at, line)]
+        records += [trigger_record(number, at, line)] if announced else []
     return records
+
+
+def write(engine: Engine, *records: Record, line: str = LINE) -> None:
+    Store(engine, line, ZONE).write(records)
+    Statistics(engine, line).count_touched()
 
 
 @pytest.fixture
 def recorded(engine: Engine) -> Engine:
-    Store(engine).write(group(passes(BOARDS)))
+    write(engine, *passes(BOARDS))
     return engine
 
 
-def check(engine: Engine, span: Span = DAY, **changes: Any) -> Reconciliation:
-    chosen = {"statistics": StatisticsCheck(Calendar())} | changes
-    return reconcile(engine, span, Scope(**chosen))
+def check(engine: Engine, scope: Scope = DAY, **changes: Any) -> Reconciliation:
+    return reconcile(engine, replace(scope, **changes))
 
 
 def found(result: Reconciliation) -> list[tuple[str, str]]:
     """Kind and board of what is listed, without the statistics."""
     return sorted((gap.kind, gap.board_id) for gap in result.gaps if gap.kind != "statistics differ")
+
+
+def details(result: Reconciliation) -> list[str]:
+    return [gap.detail for gap in result.gaps]
 
 
 def remove(engine: Engine, table: type[DeclarativeBase], number: int) -> None:
@@ -76,12 +96,23 @@ def remove(engine: Engine, table: type[DeclarativeBase], number: int) -> None:
         assert connection.execute(delete(table).where(verdict_id == f"verdict-{number}")).rowcount == 1
 
 
+def spoil(engine: Engine, statement: Any) -> None:
+    with engine.begin() as connection:
+        assert connection.execute(statement).rowcount == 1
+
+
+def inspection_of(engine: Engine, number: int) -> int:
+    with engine.connect() as connection:
+        where = {"verdict": f"verdict-{number}"}
+        return int(connection.scalar(text("SELECT id FROM inspections WHERE verdict_id = :verdict"), where))
+
+
 def test_a_whole_record_has_no_gap_and_each_board_counts_in_its_hour(recorded: Engine) -> None:
     result = check(recorded)
-    assert not result.has_gaps
+    assert result.gaps == []
     hours = [(f"{hour.begins_at:%H}", hour.triggers, hour.verdicts, hour.reports, hour.rows) for hour in result.hours]
     assert hours == [("08", 2, 2, 2, 2), ("09", 3, 3, 3, 3), ("10", 3, 3, 3, 3)]
-    assert list(lines(result))[-1] == "no gap"
+    assert list(result.lines())[-2:] == [f"{'all':<17}" + f"{8:>10}" * 4 + f"{0:>10}", "no gap"]
 
 
 @pytest.mark.parametrize(
@@ -96,65 +127,124 @@ def test_a_row_that_is_removed_names_its_board(recorded: Engine, table: type[Dec
     remove(recorded, table, 5)
     result = check(recorded)
     assert found(result) == [(kind, "board-5") for kind in gaps]
-    assert all("board-5" in line for line in lines(result) if line.startswith("  ") and "statistics" not in line)
+    assert all("board-5" in line for line in result.lines() if line.startswith("  ") and "statistics" not in line)
 
 
 def test_a_removed_row_no_longer_fits_the_statistics(recorded: Engine) -> None:
     remove(recorded, Inspection, 5)
-    details = [gap.detail for gap in check(recorded).gaps if gap.kind == "statistics differ"]
-    assert "hour solder: boards 3, counted 2; latency_ms_sum 124.5, counted 83" in details
+    assert "2026-11-21 18:00 solder: 3 0 124.5 41.5, counted 2 0 83 41.5" in details(check(recorded))
 
 
-def test_statistics_that_are_wrong_are_told(recorded: Engine) -> None:
-    with recorded.begin() as connection:
-        connection.execute(update(BoardStatistics).where(BoardStatistics.period == "day").values(boards=9))
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [(BoardStatistics, {"boards": 9}), (BoardStatistics, {"latency_ms_max": 0}), (DefectStatistics, {"boxes": 0})],
+)
+def test_a_statistic_that_is_spoiled_is_told(recorded: Engine, table: Any, change: dict[str, int]) -> None:
+    hour = table.begins_at == datetime(2026, 11, 21, 18)  # noqa: DTZ001
+    spoil(
+        recorded, update(table).where(hour, *([table.class_name == "spur"] if "boxes" in change else [])).values(change)
+    )
     (gap,) = check(recorded).gaps
-    assert (gap.kind, gap.detail) == ("statistics differ", "day solder: boards 9, counted 8")
-    assert not check(recorded, statistics=None).has_gaps
+    assert (gap.kind, gap.detail[:16]) == ("statistics differ", "2026-11-21 18:00")
 
 
-def test_a_board_without_a_verdict_is_a_gap_but_needs_no_report(engine: Engine) -> None:
-    store = Store(engine)
-    store.write(group(passes(BOARDS)))
-    store.write(group([trigger_record(99)]))
-    assert found(check(engine)) == [("trigger without row", "board-99")]
-    store.close_overdue(AT + 2 * MINUTE, MINUTE)
-    result = check(engine)
+def test_statistics_of_an_hour_without_rows_are_told(recorded: Engine) -> None:
+    hour = datetime(2026, 11, 21, 12)  # noqa: DTZ001
+    row = {"line": LINE, "begins_at": hour, "category": "normal", "boards": 7, "incomplete": 0}
+    spoil(recorded, insert(BoardStatistics).values(**row, latency_ms_sum=1, latency_ms_max=1))
+    assert details(check(recorded)) == ["2026-11-21 12:00 normal: 7 0 1 1, counted 0 0 0 0"]
+
+
+def test_an_hour_that_is_still_to_be_counted_is_no_gap(recorded: Engine) -> None:
+    Store(recorded, LINE, ZONE).write(passes([50]))
+    assert check(recorded).gaps == []
+
+
+def test_hours_that_are_marked_are_counted_anew(recorded: Engine) -> None:
+    spoil(recorded, update(BoardStatistics).where(BoardStatistics.boards == 2).values(boards=9))
+    assert len(check(recorded).gaps) == 1
+    assert touch_hours(recorded, LINE, datetime(2026, 11, 21), datetime(2026, 11, 22)) == 3  # noqa: DTZ001
+    Statistics(recorded, LINE).count_touched()
+    assert check(recorded).gaps == []
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "said"),
+    [
+        (Defect, {"x2": 31}, "it has 3 boxes, and other rows in defects (3)"),
+        (Defect, {"class_name": "open"}, "it has 3 boxes, and other rows in defects (3)"),
+        (Defect, None, "it has 3 boxes, and other rows in defects (2)"),
+        (InspectionSide, {"category": "normal"}, "it is solder by left, its sides say left normal, right normal"),
+        (InspectionSide, None, "no row of side left"),
+        (Inspection, {"category": "normal"}, "it is normal by left, its sides say left solder, right normal"),
+        (Inspection, {"camera_id": "right"}, "it is solder by right, its sides say left solder, right normal"),
+        (Inspection, {"boxes": []}, "it has 0 boxes, and other rows in defects (3)"),
+        (Inspection, {"boxes": 7}, "its boxes cannot be read"),
+        (Inspection, {"local_date": "2026-11-20"}, "it is of 2026-11-21, its local_date is 2026-11-20"),
+    ],
+)
+def test_a_row_that_is_spoiled_by_hand_is_told(
+    recorded: Engine, table: Any, change: dict[str, Any] | None, said: str
+) -> None:
+    board = inspection_of(recorded, 5)
+    where = table.id == board if table is Inspection else table.inspection_id == board
+    if table is not Inspection:
+        with recorded.connect() as connection:
+            first = connection.execute(text(f"SELECT min(id) FROM {table.__tablename__} WHERE inspection_id = {board}"))
+            where = table.id == first.scalar()
+    if change and "local_date" in change:
+        change = {"local_date": datetime(2026, 11, 20).date()}  # noqa: DTZ001
+    spoil(recorded, delete(table).where(where) if change is None else update(table).where(where).values(**change))
+    result = check(recorded)
+    assert ("row differs", "board-5") in found(result)
+    assert said in details(result)
+
+
+def test_a_side_without_a_box_is_missed_too(recorded: Engine) -> None:
+    board = InspectionSide.inspection_id == inspection_of(recorded, 5)
+    spoil(recorded, delete(InspectionSide).where(board, InspectionSide.camera_id == "right"))
+    assert details(check(recorded)) == ["no row of side right"]
+
+
+def test_a_board_without_a_verdict_is_a_gap_but_needs_no_report(recorded: Engine) -> None:
+    write(recorded, trigger_record(99))
+    assert found(check(recorded)) == [("trigger without row", "board-99")]
+    Store(recorded, LINE, ZONE).close_overdue(AT + 2 * MINUTE, MINUTE)
+    result = check(recorded)
     assert found(result) == [("row without verdict", "board-99")]
     assert (result.total.triggers, result.total.rows, result.total.verdicts) == (9, 9, 8)
 
 
 def test_reports_that_contradict_each_other_are_a_gap_and_repeats_are_none(recorded: Engine) -> None:
-    Store(recorded).write(group([report_record(3, outcome="duplicate"), report_record(4, outcome="late")]))
+    write(recorded, report_record(3, outcome="duplicate"), report_record(4, outcome="late"))
     assert found(check(recorded)) == [("more than one report", "board-4")]
 
 
 @pytest.mark.parametrize("outcome", get_args(Outcome))
 def test_every_outcome_is_a_report_but_that_a_verdict_came_again(engine: Engine, outcome: Outcome) -> None:
-    Store(engine).write(group([verdict_record(1), report_record(1, outcome=outcome), trigger_record(1)]))
+    write(engine, verdict_record(1), report_record(1, outcome=outcome), trigger_record(1))
     assert found(check(engine)) == ([("verdict without report", "board-1")] if outcome == "duplicate" else [])
 
 
 def test_in_free_run_no_triggers_are_expected(engine: Engine) -> None:
-    Store(engine).write(group(passes(BOARDS, announced=False)))
+    write(engine, *passes(BOARDS, announced=False))
     result = check(engine)
-    assert not result.has_gaps
+    assert result.gaps == []
     assert (result.total.triggers, result.total.rows, result.total.reports) == (0, 8, 8)
 
 
 def test_a_board_in_free_run_beside_announced_ones_needs_no_trigger(recorded: Engine) -> None:
-    free = verdict_record(50, board_id="free-frame-1", verdict_id="verdict-50")
-    Store(recorded).write(group([free, report_record(50)]))
-    assert not check(recorded).has_gaps
+    write(recorded, verdict_record(50, board_id="free-frame-1", verdict_id="verdict-50"), report_record(50))
+    assert check(recorded).gaps == []
 
 
 def test_a_line_without_gates_needs_no_reports(recorded: Engine) -> None:
     remove(recorded, Actuation, 5)
-    assert not check(recorded, gates=False).has_gaps
+    assert check(recorded, gates=False).gaps == []
 
 
 def test_a_report_of_a_board_that_nobody_knows_counts_and_is_a_gap(recorded: Engine) -> None:
-    Store(recorded).write(group([report_record(70)]))
+    write(recorded, report_record(70))
     result = check(recorded)
     assert found(result) == [("report without row", "board-70")]
     assert (result.total.reports, result.total.rows) == (9, 8)
@@ -162,44 +252,69 @@ def test_a_report_of_a_board_that_nobody_knows_counts_and_is_a_gap(recorded: Eng
 
 def test_what_lies_just_beyond_the_edge_of_the_span_is_no_gap(engine: Engine) -> None:
     # Announced in one span, captured and reported in the next.
-    Store(engine).write(group([trigger_record(1), verdict_record(1, at=AT + 50), report_record(1, AT + MINUTE)]))
-    cut = to_datetime(AT + 10)
-    for span in (Span(DAY.since, cut), Span(cut, DAY.until)):
-        assert not check(engine, span, statistics=None).has_gaps
+    write(engine, trigger_record(1), verdict_record(1, at=AT + 50 * 10**6), report_record(1, AT + MINUTE))
+    cut = to_datetime(AT + 10 * 10**6)
+    for change in ({"until": cut}, {"since": cut}):
+        assert check(engine, **change).gaps == []
+
+
+def test_a_line_sees_neither_the_gaps_nor_the_counterparts_of_another(recorded: Engine) -> None:
+    write(recorded, *passes(range(1, 4), OTHER), line=OTHER)
+    remove(recorded, Trigger, 5)
+    with recorded.begin() as connection:
+        connection.execute(delete(Actuation).where(Actuation.line == OTHER))
+        connection.execute(update(BoardStatistics).where(BoardStatistics.line == OTHER).values(boards=99))
+    assert found(check(recorded)) == [("verdict without trigger", "board-5")]
+    result = check(recorded, line=OTHER)
+    assert result.gap_counts == {"verdict without report": 3, "statistics differ": 2}
+    assert (result.total.rows, result.total.triggers, result.total.reports) == (3, 3, 0)
 
 
 def test_a_picture_whose_file_is_gone(recorded: Engine) -> None:
-    assert not check(recorded, file_exists=lambda path: True).has_gaps
-    result = check(recorded, file_exists=lambda path: path != "5.jpg")
+    write(recorded, picture_record(5, line=OTHER), line=OTHER)
+    assert check(recorded, file_exists=lambda path: path.startswith("pcb/")).gaps == []
+    result = check(recorded, file_exists=lambda path: path != "pcb/5.jpg")
     assert found(result) == [("picture without file", "board-5")]
-    with recorded.begin() as connection:
-        connection.execute(update(DefectImage).where(DefectImage.path == "5.jpg").values(removed_at=DAY.until))
-    assert not check(recorded, file_exists=lambda path: path != "5.jpg").has_gaps
+    spoil(recorded, update(DefectImage).where(DefectImage.path == "pcb/5.jpg").values(state="removed"))
+    assert check(recorded, file_exists=lambda path: path != "pcb/5.jpg").gaps == []
 
 
 def test_the_list_is_bounded_and_the_count_is_not(engine: Engine) -> None:
-    Store(engine).write(group(trigger_record(number, AT + number * MINUTE) for number in range(150)))
+    write(engine, *(trigger_record(number, AT + number * MINUTE) for number in range(150)))
     result = check(engine, listed=20)
     assert result.gap_counts["trigger without row"] == 150
     assert [gap.board_id for gap in result.gaps] == [f"board-{number}" for number in range(20)]
-    assert sum(hour.gaps for hour in result.hours) == 150
-    assert list(lines(result))[-1] == "150 × trigger without row"
+    assert sum(hour.gaps for hour in result.hours) == result.total.gaps == 150
+    assert list(result.lines())[-1] == "150 × trigger without row"
 
 
 def test_nothing_is_recorded(engine: Engine) -> None:
     result = check(engine)
-    assert (result.has_gaps, result.hours) == (False, ())
+    assert (result.gaps, result.hours) == ([], [])
+
+
+def test_an_hour_that_comes_twice_in_autumn(engine: Engine) -> None:
+    begin = datetime(2026, 10, 25, tzinfo=UTC)
+    ats = [AT + round((begin - to_datetime(AT)).total_seconds()) * 10**9 + 30 * number * MINUTE for number in range(6)]
+    records = [verdict_record(number, at=at, zone=BERLIN) for number, at in enumerate(ats)]
+    Store(engine, LINE, BERLIN).write([*records, *(report_record(number, at) for number, at in enumerate(ats))])
+    Statistics(engine, LINE).count_touched()
+    first = check(engine, zone=BERLIN, since=begin, until=begin + timedelta(hours=1))
+    assert (first.gaps, first.total.rows) == ([], 2)
+    whole = check(engine, zone=BERLIN, since=begin, until=begin + timedelta(hours=3))
+    assert (whole.gaps, whole.total.rows) == ([], 6)
 
 
 def test_only_the_span_is_read_however_long_the_history_is(engine: Engine) -> None:
-    Store(engine).write(group(passes(range(1500))))
+    Store(engine, LINE, ZONE).write(passes(range(1500)))
     if engine.dialect.name != "sqlite":
         with engine.connect() as connection:
             connection.exec_driver_sql("ANALYZE TABLE triggers, inspections, actuations, defect_images").all()
     statements: list[tuple[str, Any]] = []
     event.listen(engine, "before_cursor_execute", lambda *args: statements.append((args[2], args[3])))
-    hour = Span(to_datetime(AT) + timedelta(days=7), to_datetime(AT) + timedelta(days=7, hours=1))
-    assert check(engine, hour, statistics=None, file_exists=lambda path: True).total.rows == 3
+    hour = to_datetime(AT) + timedelta(days=7)
+    result = check(engine, since=hour, until=hour + timedelta(hours=1), file_exists=lambda path: True)
+    assert result.total.rows == 3
     asked = [statement for statement in statements if statement[0].startswith("SELECT")]
     assert len(asked) > 15
     for statement, parameters in asked:
@@ -218,89 +333,49 @@ def reads_a_whole_table(step: Row[Any]) -> bool:
     return step.type in {"ALL", "index"} and step.table in {"triggers", "inspections", "actuations", "defect_images"}
 
 
-def test_a_database_without_tables_is_down(url: URL) -> None:
-    engine = make_engine(url)
-    with pytest.raises(DatabaseDown):
-        check(engine)
-    engine.dispose()
+def test_what_programs_read(recorded: Engine) -> None:
+    remove(recorded, Actuation, 7)
+    outcome = json.loads(check(recorded).as_json())
+    assert outcome["gap_counts"] == {"verdict without report": 1}
+    assert outcome["gaps"][0]["board_id"] == "board-7"
+    assert outcome["total"]["rows"] == 8
+    assert outcome["hours"][0]["begins_at"] == "2026-11-21T08:00:00.000Z"
 
 
-SEOUL = ZoneInfo("Asia/Seoul")
-NOW = datetime(2026, 11, 21, 8, tzinfo=UTC)
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 @pytest.mark.parametrize(
-    ("since", "until", "expected"),
+    ("now", "zone", "expected"),
     [
-        (None, None, ("2026-11-20T07:59:00+00:00", "2026-11-21T07:59:00+00:00")),
-        ("2026-11-21", None, ("2026-11-20T15:00:00+00:00", "2026-11-21T07:59:00+00:00")),
-        ("2026-11-20T08:00:00Z", "2026-11-21T09:00", ("2026-11-20T08:00:00+00:00", "2026-11-21T00:00:00+00:00")),
+        ("2026-11-21T02:59:59+09:00", ZONE, "2026-11-21T03:00:00+09:00"),
+        ("2026-11-21T03:00:00+09:00", ZONE, "2026-11-22T03:00:00+09:00"),
+        ("2026-11-21T23:30:00Z", ZONE, "2026-11-22T18:00:00Z"),
+        ("2026-10-25T01:30:00+02:00", BERLIN, "2026-10-25T03:00:00+01:00"),
     ],
 )
-def test_the_span_that_is_asked_for(since: str | None, until: str | None, expected: tuple[str, str]) -> None:
-    span = span_of(since, until, NOW, SEOUL)
-    assert (span.since.isoformat(), span.until.isoformat()) == expected
+def test_the_night_is_that_of_the_line(now: str, zone: ZoneInfo, expected: str) -> None:
+    assert next_run(at(now), time(3), zone) == at(expected)
 
 
-@pytest.mark.parametrize(("since", "until"), [("yesterday", None), (None, "2026-13-01"), ("2026-11-22", None)])
-def test_a_span_that_is_none(since: str | None, until: str | None) -> None:
-    with pytest.raises(ConfigError, match=r"^--"):
-        span_of(since, until, NOW, SEOUL)
+@given(st.integers(0, 5_000_000), st.times(), st.sampled_from([ZONE, BERLIN]))
+def test_there_is_one_night_a_day(minutes: int, wanted: time, zone: ZoneInfo) -> None:
+    now = datetime(2020, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes)
+    first = next_run(now, wanted, zone)
+    assert timedelta() < first - now <= timedelta(hours=26)
+    assert timedelta(hours=22) <= next_run(first, wanted, zone) - first <= timedelta(hours=26)
 
 
-Run = Callable[..., int]
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("03:00", time(3)), (1410, time(23, 30)), (90, time(1, 30)), ("none", "none"), (None, "none")],
+)
+def test_the_time_of_the_night_as_yaml_gives_it(written: object, meant: object) -> None:
+    assert OversightSettings.model_validate({"reconcile_at": written}).reconcile_at == meant
 
 
-@pytest.fixture
-def run(url: URL) -> Run:
-    """The command, on a database of boards 1 to 8."""
-    bring_up_to_date(url)
-    engine = make_engine(url)
-    Store(engine).write(group(passes(BOARDS)))
-    engine.dispose()
-    span = ("--since", DAY.since.isoformat(), "--until", DAY.until.isoformat())
-    return lambda *words: main(
-        ["reconcile", *span, *words, "--database_url", url.render_as_string(hide_password=False)]
-    )
-
-
-def test_the_command_says_what_it_found(run: Run, url: URL, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run() == 0
-    assert capsys.readouterr().out.endswith("no gap\n")
-    engine = make_engine(url)
-    remove(engine, Actuation, 7)
-    engine.dispose()
-    assert run("--json", str(tmp_path / "out.json")) == 1
-    assert "verdict without report: board board-7, verdict verdict-7\n" in capsys.readouterr().out
-    outcome = json.loads((tmp_path / "out.json").read_text())
-    assert outcome["gaps"][0]["board_id"] == "board-7"
-    assert outcome["total"]["rows"] == 8
-
-
-def test_the_command_counts_the_statistics_anew(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("--recorder.time_zone", "Asia/Seoul") == 1
-    assert "statistics differ" in capsys.readouterr().out
-    assert run("--recorder.time_zone", "Asia/Seoul", "--rebuild") == 0
-
-
-def test_the_command_looks_for_files(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    images = tmp_path / "images"
-    images.mkdir()
-    for number in BOARDS:
-        (images / f"{number}.jpg").write_bytes(b"")
-    assert run("--files", "--recorder.images", str(images)) == 0
-    (images / "2.jpg").unlink()
-    assert run("--files", "--recorder.images", str(images)) == 1
-    assert "picture without file: board board-2" in capsys.readouterr().out
-
-
-def test_exit_codes_of_what_cannot_be_checked(
-    tmp_path: Path, free_port: int, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["reconcile", "--database_url", f"sqlite:///{tmp_path / 'none.db'}"]) == 2
-    assert main(["reconcile", "--since", "soon"]) == 2
-    assert main(["reconcile", "--list", "few"]) == 2
-    assert main(["reconcile", "--database_url", f"mysql://line:secret@127.0.0.1:{free_port}/boardline"]) == 3
-    said = capsys.readouterr().err
-    assert said.count("\n") == 4
-    assert "secret" not in said
+@pytest.mark.parametrize("wrong", ["25:00", "03:00Z", "night", 1440, True])
+def test_a_time_that_is_none_is_refused(wrong: object) -> None:
+    with pytest.raises(ValidationError):
+        OversightSettings.model_validate({"reconcile_at": wrong})
