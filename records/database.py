@@ -8,6 +8,7 @@ from typing import Literal
 from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, make_url, update
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from pcb_bus.errors import ConfigError
@@ -121,8 +122,8 @@ def meaning(error: Exception) -> Meaning:
         return "race"
     passing = number in _PASSING or number in _CLIENT_ERRORS or name.startswith(_PASSING_ON_SQLITE)
     # An error without a number is of the connection pool, or of a connection that was cut: not of a value.
-    cut = isinstance(error, DBAPIError) and (error.connection_invalidated or number == 0)
-    return "passing" if passing or cut or isinstance(error, TimeoutError | OSError) else "row"
+    cut = isinstance(error, DBAPIError) and (error.connection_invalidated or number == 0) and number != _TOO_LARGE
+    return "passing" if passing or cut or isinstance(error, PoolTimeout | OSError) else "row"
 
 
 def probe(engine: Engine, line: str) -> None:

@@ -1,4 +1,4 @@
-"""What screens read. Each function takes a connection and returns rows as their tables' own classes, held by no session.
+"""What screens read: functions that take a connection and return rows as their tables' own classes, of no session.
 
 Times that are asked for are those of the line's wall clock.
 """

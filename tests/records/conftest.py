@@ -50,8 +50,8 @@ def fill_as_before() -> Callable[[URL], None]:
 
     def fill(url: URL) -> None:
         if is_sqlite(url):
-            with closing(sqlite3.connect(str(url.database))) as connection:
-                connection.executescript((BEFORE / "sqlite.sql").read_text(encoding="utf-8"))
+            with closing(sqlite3.connect(str(url.database))) as file:
+                file.executescript((BEFORE / "sqlite.sql").read_text(encoding="utf-8"))
             return
         script = "SET foreign_key_checks = 0;\n" + (BEFORE / "mariadb.sql").read_text(encoding="utf-8")
         with closing(open_plainly(url)) as connection, connection.cursor() as cursor:

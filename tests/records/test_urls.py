@@ -1,20 +1,18 @@
-"""A database URL that cannot work is one line that names the key, without the password, and exit code 2."""
+"""A database URL that cannot work is one line that names the key, without the password, and says the way out."""
 
-import subprocess
-import sys
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import create_engine, make_url
 from support.mariadb import MariaDb
 
 from pcb_bus.errors import ConfigError
-from recorder.__main__ import main
-from recorder.database import bring_up_to_date, database_url, shown
-from recorder.errors import DatabaseDown
-from recorder.service import build
-from recorder.settings import RecorderLine, RecorderSettings, SpoolSettings
+from records.database import database_url, shown
+from records.errors import DatabaseDown
+from records.migrate import bring_up_to_date
 
+LINE, ZONE = "pcb", ZoneInfo("UTC")
 WRONG = [
     "",
     "nonsense",
@@ -22,6 +20,7 @@ WRONG = [
     "mysql+mysqldb://line:secret@db/boardline",
     "mysql://line:secret@db:port/boardline",
     "mysql://line:secret@db",
+    "mysql://line:secret@db/boardline?charset=latin1",
     "sqlite://",
     "sqlite:///:memory:",
 ]
@@ -34,9 +33,22 @@ def test_a_url_that_is_none_names_the_key(text: str) -> None:
     assert_presentable(failure.value)
 
 
+def test_an_at_sign_in_a_password_is_to_be_encoded() -> None:
+    with pytest.raises(ConfigError, match="two @ in it; in a user or password, write %40 for @") as failure:
+        database_url("mysql://line:sec@ret@db/boardline")
+    assert_presentable(failure.value, "ret")
+
+
+@pytest.mark.parametrize("text", ["sec%40r%2Fet", "sec%40r/et"])
+def test_an_encoded_password_is_meant(text: str) -> None:
+    url = database_url(f"mysql://line:{text}@db/boardline")
+    assert (url.password, url.host, url.database) == ("sec@r/et", "db", "boardline")
+
+
 @pytest.mark.parametrize("scheme", ["mysql", "mariadb", "mysql+pymysql", "mariadb+pymysql"])
-def test_mysql_by_any_name_uses_the_driver_that_is_there(scheme: str) -> None:
-    assert database_url(f"{scheme}://line:secret@db/boardline").drivername == "mysql+pymysql"
+def test_mysql_by_any_name_uses_the_driver_and_the_characters_that_are_needed(scheme: str) -> None:
+    url = database_url(f"{scheme}://line:secret@db/boardline")
+    assert (url.drivername, url.query["charset"]) == ("mysql+pymysql", "utf8mb4")
 
 
 def test_what_is_shown_has_no_secrets() -> None:
@@ -48,18 +60,18 @@ def test_a_path_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no database, but long enough that its header is read")
     for path in (tmp_path / "file" / "records.db", tmp_path / "file", tmp_path):
         with pytest.raises(ConfigError, match=r"^recorder\.database_url: "):
-            bring_up_to_date(database_url(f"sqlite:///{path}"))
+            bring_up_to_date(database_url(f"sqlite:///{path}"), LINE, ZONE)
 
 
-def test_a_database_of_a_newer_recorder(tmp_path: Path) -> None:
+def test_a_database_of_a_newer_version(tmp_path: Path) -> None:
     url = database_url(f"sqlite:///{tmp_path / 'records.db'}")
-    bring_up_to_date(url)
+    bring_up_to_date(url, LINE, ZONE)
     newer = create_engine(url)
     with newer.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     newer.dispose()
     with pytest.raises(ConfigError, match="does not fit this version"):
-        bring_up_to_date(url)
+        bring_up_to_date(url, LINE, ZONE)
 
 
 def test_mariadb_that_refuses(mariadb_url: str) -> None:
@@ -71,7 +83,7 @@ def test_mariadb_that_refuses(mariadb_url: str) -> None:
         url.update_query_dict({"nonsense": "1"}),
     ):
         with pytest.raises(ConfigError, match=r"^recorder\.database_url: ") as failure:
-            bring_up_to_date(database_url(wrong.render_as_string(hide_password=False)))
+            bring_up_to_date(database_url(wrong.render_as_string(hide_password=False)), LINE, ZONE)
         assert_presentable(failure.value, str(url.password))
 
 
@@ -83,49 +95,14 @@ def test_a_kind_of_login_that_the_driver_does_not_know_is_named(mariadb: MariaDb
     )
     url = make_url(mariadb_url).set(username="curve", password="secret")
     with pytest.raises(ConfigError, match=r"^recorder\.database_url: .*'pynacl' package is required") as failure:
-        bring_up_to_date(database_url(url.render_as_string(hide_password=False)))
+        bring_up_to_date(database_url(url.render_as_string(hide_password=False)), LINE, ZONE)
     assert_presentable(failure.value, "secret")
 
 
-def test_mariadb_that_is_not_up_yet_is_waited_for(mariadb: MariaDb, mariadb_url: str, tmp_path: Path) -> None:
+def test_mariadb_that_is_not_up_yet_is_waited_for(mariadb: MariaDb, mariadb_url: str) -> None:
     mariadb.stop()
-    url = database_url(mariadb_url)
     with pytest.raises(DatabaseDown):
-        bring_up_to_date(url)
-    spool = SpoolSettings(path=tmp_path / "spool.db")
-    build(RecorderLine(recorder=RecorderSettings(database_url=mariadb_url, images=tmp_path / "images", spool=spool)))
-
-
-def test_the_process_ends_with_code_2_and_one_line(tmp_path: Path) -> None:
-    done = recorder(tmp_path, "--database_url", "postgresql://line:secret@db/boardline")
-    assert done.returncode == 2
-    assert done.stderr == (
-        "python -m recorder: recorder.database_url: postgresql is not supported; use sqlite or mysql\n"
-    )
-
-
-def test_migrate_makes_the_tables_and_ends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], free_port: int
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(["migrate"]) == 0
-    assert (tmp_path / "var" / "recorder" / "boardline.db").exists()
-    assert main(["migrate", "--database_url", f"mysql://line:secret@127.0.0.1:{free_port}/boardline"]) == 1
-    assert main(["migrate", "--database_url", "nonsense"]) == 2
-    assert "secret" not in capsys.readouterr().err
-
-
-def test_a_folder_of_images_that_cannot_be(tmp_path: Path) -> None:
-    (tmp_path / "images").write_text("")
-    settings = RecorderSettings(database_url=f"sqlite:///{tmp_path / 'records.db'}", images=tmp_path / "images" / "x")
-    with pytest.raises(ConfigError, match=r"^recorder\.images: "):
-        build(RecorderLine(recorder=settings))
-
-
-def recorder(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "recorder", *arguments]
-    environment = {"PYTHONPATH": str(Path.cwd()), "PATH": ""}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        bring_up_to_date(database_url(mariadb_url), LINE, ZONE)
 
 
 def assert_presentable(error: Exception, secret: str = "secret") -> None:
