@@ -1,6 +1,7 @@
 """The thread that writes: what waits in the spool goes into the database, oldest first."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 
 _PAUSE_S = 0.1, 5.0
 _LOOK_S = 0.5
+_LATELY_S = 2.0  # a step that takes longer waits for a database that says nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +51,13 @@ class Drain:
         self._service, self._spool, self._store, self._steps = service, spool, store, steps
         self._batch_size = batch_size
         self._woken, self._stopping = threading.Event(), threading.Event()
-        self._prepared = self._works = False
-        self._looked_at = 0.0
+        self._prepared = False
+        self._worked_at = self._looked_at = -math.inf
 
     @property
     def caught_up(self) -> bool:
         """Whether what arrived is in the database, but for what arrived just now."""
-        return self._works and len(self._spool) < self._batch_size
+        return time.monotonic() - self._worked_at < _LATELY_S and len(self._spool) < self._batch_size
 
     def wake(self) -> None:
         """There is something in the spool."""
@@ -95,7 +97,7 @@ class Drain:
         if spooled:
             written = self._write([(each, self._read(each.arrival)) for each in spooled])
             self._finish(spooled, written)
-        self._works = True
+        self._worked_at = time.monotonic()
         if self.caught_up and time.monotonic() - self._looked_at >= _LOOK_S:
             self._steps.between()
             self._looked_at = time.monotonic()
@@ -160,7 +162,7 @@ class Drain:
                 self._service.session.reject(each.arrival.kind, record.rejection)
 
     def _failed(self, failure: Exception) -> None:
-        self._works = False
+        self._worked_at = -math.inf
         if self._stopping.is_set():
             return  # what fails because we stop is no news
         if isinstance(failure, SpoolFault):

@@ -12,6 +12,7 @@ from recorder import faults
 from recorder.spool import Arrival, Spool, SpoolFault
 
 _ROOM_S = 1.0  # between two looks at a spool that takes nothing
+_LOOK_S = 1.0
 _ROOMY = 0.9  # a spool that is this full is told of once, however it wavers
 _NO_ROOM = "dropped a picture: half of the spool is pictures that wait for their store; inference repeats what matters"
 
@@ -30,7 +31,7 @@ class Intake:
     Args:
         batch_size: how many arrivals are taken together at most.
         wait_s: how long the first of them waits for others.
-        on_taken: called after a batch.
+        on_taken: called after a batch, and every second without one.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Intake:
 
     def run(self) -> None:
         """What its thread does, until `stop`."""
-        while batch := self._gather():
+        while (batch := self._gather()) or not self._inbox.closed:
             if not self._keep(batch):
                 return
             if self._spool.fill < _ROOMY:
@@ -64,10 +65,10 @@ class Intake:
             self._on_taken()
 
     def _gather(self) -> list[Delivered]:
-        """Up to a whole batch, `wait_s` after the first; none once the inbox is closed and empty."""
-        batch = self._inbox.take_many(self._batch_size)
+        """Up to a whole batch, `wait_s` after the first; none after a second, or once the inbox is closed and empty."""
+        batch = self._inbox.take_many(self._batch_size, _LOOK_S)
         end = time.monotonic() + self._wait_s
-        while len(batch) < self._batch_size and not self._inbox.closed and (left := end - time.monotonic()) > 0:
+        while 0 < len(batch) < self._batch_size and not self._inbox.closed and (left := end - time.monotonic()) > 0:
             batch += self._inbox.take_many(self._batch_size - len(batch), left)
         return batch
 
