@@ -146,7 +146,7 @@ class Boards:
     def _conclude(self, board: Board) -> None:
         judged_at = now_ns()
         verdict = self._verdict(board, Judged(judged_at, ns_to_ms(self._inference_ns(board, judged_at))))
-        # Before it: a crash after the verdict has gone would leave a board without pictures. It takes less than 1 ms.
+        # Before it: a crash after the verdict has gone would leave a board without pictures. It takes about 1 ms.
         pictures = self._evidence.keep(verdict, board)
         if not self._sender.send(verdict, board.receipts):
             log.info("board %s was judged before", verdict.board_id)  # a crash or a long absence lies in between

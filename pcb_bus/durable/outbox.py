@@ -4,10 +4,11 @@ A broker's acknowledgement proves nothing. So a message is written down before i
 `pcb/recorded` names it. What is kept is never given up for something newer: an outbox that is full takes no more.
 """
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ _KNOWN = "SELECT EXISTS (SELECT 1 FROM waiting WHERE id = :id) OR EXISTS (SELECT
 _KEEP = "INSERT INTO waiting (place, id, payload) VALUES (?, ?, ?)"
 _WAITING = "SELECT place, id, payload FROM waiting WHERE place > ? AND place <= ? ORDER BY place LIMIT ?"
 _LATER = "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0;"
+_LONGEST_LOG = 8 * 2**20
 _FORGET = "DELETE FROM cleared WHERE place <= (SELECT max(place) FROM cleared) - ?"
 
 
@@ -74,6 +76,8 @@ class Outbox:
         self._lock = threading.Lock()
         self.fault: str | None = None
         self._db = open_file(path, _SCHEMA, key, tell=tell)
+        self._log = path.with_name(f"{path.name}-wal")
+        self._bytes_in_log = 0
         if not prompt:
             self._db.executescript(_LATER)
         totals = self._db.execute("SELECT count(*), total(length(payload)), coalesce(max(place), 0) FROM waiting")
@@ -107,6 +111,7 @@ class Outbox:
                 self.newest += 1
                 self._rows += 1
                 self._bytes += len(payload)
+                self._bytes_in_log += len(payload)
         except OutboxFault as fault:
             if isinstance(fault.__cause__, sqlite3.IntegrityError):
                 raise ValueError(f"kept already: {identity}") from None
@@ -117,9 +122,13 @@ class Outbox:
     def sync(self) -> None:
         """What was kept outlives the power too when this returns; if not, `fault` says why."""
         try:
-            with self._using() as db:
-                db.execute("PRAGMA wal_checkpoint")
-        except OutboxFault as fault:
+            with suppress(FileNotFoundError), self._log.open("r+b") as log_file:
+                os.fsync(log_file.fileno())  # without the lock, for whoever keeps something must not wait
+            if self._bytes_in_log >= _LONGEST_LOG:  # seldom: what is kept next waits for the disk
+                with self._using() as db:
+                    db.execute("PRAGMA wal_checkpoint")
+                    self._bytes_in_log = 0
+        except OSError as fault:
             self.fault = str(fault)
 
     def clear(self, identities: Iterable[str]) -> None:

@@ -184,11 +184,24 @@ def test_a_commit_that_fails_leaves_the_outbox_usable(open_outbox: OpenOutbox) -
     assert identities(outbox) == []
 
 
-def test_what_is_not_prompt_is_synced_later(tmp_path: Path, open_outbox: OpenOutbox) -> None:
-    """Until then it stands in the file beside, which the system writes when it pleases."""
-    outbox = open_outbox(prompt=False)
-    outbox.keep("a", b"a picture" * 10)
-    assert b"a picture" not in (tmp_path / "new" / "outbox.db").read_bytes()
-    outbox.sync()
-    assert b"a picture" in (tmp_path / "new" / "outbox.db").read_bytes()
+def test_what_is_not_prompt_is_synced_later_and_its_log_stays_short(tmp_path: Path, open_outbox: OpenOutbox) -> None:
+    outbox, folder = open_outbox(prompt=False), tmp_path / "new"
+    for number in range(90):
+        outbox.keep(str(number), bytes(250_000))
+        outbox.sync()
+    assert (folder / "outbox.db").stat().st_size > 16e6
+    assert (folder / "outbox.db-wal").stat().st_size < 10e6
     assert outbox.fault is None
+
+
+def test_a_disk_that_does_not_sync_is_told(
+    tmp_path: Path, open_outbox: OpenOutbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError("Input/output error")
+
+    outbox = open_outbox(prompt=False)
+    monkeypatch.setattr("os.fsync", fail)
+    outbox.keep("a", b"")
+    outbox.sync()
+    assert outbox.fault == "Input/output error"
