@@ -36,14 +36,9 @@ def bring_up_to_date(url: URL, line: str, zone: ZoneInfo) -> None:
         make_folder(url)
     engine = make_engine(url, patient=True)
     try:
-        if _revision(engine) != _head():
-            upgrade(engine, line, zone)
-    except CommandError as error:
-        raise ConfigError(f"{KEY}: {shown(url)} does not fit this version of the program: {error}") from None
-    except (SQLAlchemyError, RuntimeError, TypeError, ValueError) as error:
-        if never_works(error):
-            raise ConfigError(f"{KEY}: {shown(url)}: {reason(error)}") from None
-        raise DatabaseDown(reason(error)) from None
+        with _told(url):
+            if _revision(engine) != _head():
+                upgrade(engine, line, zone)
     finally:
         engine.dispose()
 
@@ -52,16 +47,27 @@ def check_tables(engine: Engine) -> None:
     """Of programs that read and never migrate.
 
     Raises:
-        ConfigError: the tables are not those of this version.
+        ConfigError: the tables are not those of this version, or it will never work with this URL.
         DatabaseDown: it does not answer.
     """
-    try:
+    with _told(engine.url):
         found = _revision(engine)
-    except SQLAlchemyError as error:
-        raise DatabaseDown(reason(error)) from None
     if found != _head():
         has = "has the tables of another version" if found else "has no tables yet"
         raise ConfigError(f"{KEY}: {shown(engine.url)} {has}: run `python -m recorder migrate`")
+
+
+@contextmanager
+def _told(url: URL) -> Iterator[None]:
+    """What the database refuses, as a ConfigError if it will never work, else as DatabaseDown."""
+    try:
+        yield
+    except CommandError as error:
+        raise ConfigError(f"{KEY}: {shown(url)} does not fit this version of the program: {error}") from None
+    except (SQLAlchemyError, RuntimeError, TypeError, ValueError) as error:
+        if never_works(error):
+            raise ConfigError(f"{KEY}: {shown(url)}: {reason(error)}") from None
+        raise DatabaseDown(reason(error)) from None
 
 
 def upgrade(engine: Engine, line: str, zone: ZoneInfo, revision: str = "head") -> None:
