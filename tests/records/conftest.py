@@ -6,11 +6,9 @@ from contextlib import closing
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import pymysql
 import pytest
-from pymysql.constants import CLIENT
 from sqlalchemy import URL, Engine
-from support.mysql import fresh_database, given_server
+from support.mysql import connect_plainly, fresh_database, given_server
 
 from records.database import database_url, is_sqlite, make_engine
 from records.migrate import bring_up_to_date
@@ -54,22 +52,10 @@ def fill_as_before() -> Callable[[URL], None]:
                 file.executescript((BEFORE / "sqlite.sql").read_text(encoding="utf-8"))
             return
         script = "SET foreign_key_checks = 0;\n" + (BEFORE / "mariadb.sql").read_text(encoding="utf-8")
-        with closing(open_plainly(url)) as connection, connection.cursor() as cursor:
+        with closing(connect_plainly(url)) as connection, connection.cursor() as cursor:
             cursor.execute(script)
             while cursor.nextset():
                 pass
             connection.commit()
 
     return fill
-
-
-def open_plainly(url: URL) -> "pymysql.Connection[pymysql.cursors.Cursor]":
-    return pymysql.connect(
-        host=url.host or "",
-        port=url.port or 3306,
-        user=url.username or "",
-        password=str(url.password),
-        database=url.database,
-        charset="utf8mb4",
-        client_flag=CLIENT.MULTI_STATEMENTS,
-    )

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import uuid4
 
+import pymysql
+from pymysql.constants import CLIENT
 from sqlalchemy import URL
 
 from records.database import database_url, make_engine
@@ -27,6 +29,19 @@ def fresh_database(server: URL) -> Iterator[URL]:
         yield server.set(database=name)
     finally:
         _execute(server, f"DROP DATABASE {name}")
+
+
+def connect_plainly(url: URL) -> "pymysql.Connection[pymysql.cursors.Cursor]":
+    """As a client that knows nothing of this project connects; several statements may be sent at once."""
+    return pymysql.connect(
+        host=url.host or "",
+        port=url.port or 3306,
+        user=url.username or "",
+        password=str(url.password),
+        database=url.database,
+        charset="utf8mb4",
+        client_flag=CLIENT.MULTI_STATEMENTS,
+    )
 
 
 def _execute(server: URL, statement: str) -> None:

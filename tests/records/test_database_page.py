@@ -1,0 +1,54 @@
+"""docs/database.md names every table and column, and its queries run as they stand there, by a plain client."""
+
+import re
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import URL, Engine
+from support.filled_tables import fill
+from support.mysql import connect_plainly
+
+from records.database import is_sqlite
+from records.tables import OWNERS, Base
+
+PAGE = (Path(__file__).parents[2] / "docs" / "database.md").read_text(encoding="utf-8")
+QUERIES = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
+
+
+def ask(url: URL, query: str) -> list[Any]:
+    if is_sqlite(url):
+        with closing(sqlite3.connect(str(url.database))) as file:
+            return file.execute(query).fetchall()
+    with closing(connect_plainly(url)) as connection, connection.cursor() as cursor:
+        cursor.execute(query)
+        return list(cursor.fetchall())
+
+
+def test_every_query_finds_something(url: URL, engine: Engine) -> None:
+    fill(engine, 103, timedelta(minutes=1))
+    assert len(QUERIES) > 15
+    for query in QUERIES:
+        assert ask(url, query), query
+
+
+def test_the_ways_to_name_a_day_say_the_same(url: URL, engine: Engine) -> None:
+    fill(engine, 103, timedelta(minutes=1))
+    counts = [sorted(ask(url, query)) for query in QUERIES[-3:]]
+    assert "DATE(inspection_time) BETWEEN" in QUERIES[-3]
+    assert counts == [counts[0]] * 3
+    assert sum(boards for _, boards in counts[0]) == 100
+
+
+@pytest.mark.parametrize("table", Base.metadata.sorted_tables, ids=lambda table: table.name)
+def test_the_page_says_what_each_column_is_and_who_writes_it(table: Any) -> None:
+    section = PAGE.partition(f"\n### `{table.name}`\n")[2].partition("\n### ")[0]
+    assert re.findall(r"^\| `(\w+)` \| \S", section, re.MULTILINE) == [column.name for column in table.columns]
+    assert f"Written by: {OWNERS[table.name]}." in section
+
+
+def test_the_page_names_no_other_table() -> None:
+    assert set(re.findall(r"^### `(\w+)`$", PAGE, re.MULTILINE)) == set(Base.metadata.tables)
