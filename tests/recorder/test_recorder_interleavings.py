@@ -133,9 +133,11 @@ def test_killed_between_any_two_steps_nothing_is_lost_or_doubled(
     make_verdict: Callable[..., Verdict],
     make_actuation: Callable[..., Actuation],
     make_evidence: Callable[..., Evidence],
+    monkeypatch: pytest.MonkeyPatch,
     step: str,
     times: int,
 ) -> None:
+    monkeypatch.setattr("recorder.pictures._TOGETHER", 1)
     sent = []
     for board in "123":
         trigger = Trigger(board_id=board, triggered_at=AT, source="plc")
