@@ -71,7 +71,7 @@ def test_it_says_what_it_found(
     assert reconcile("--json", str(tmp_path / "out.json")) == 1
     assert "trigger without row: board board-2, verdict verdict-2\n" in capsys.readouterr().out
     outcome = json.loads((tmp_path / "out.json").read_text())
-    assert ("board-2", 2) == (outcome["gaps"][-1]["board_id"], outcome["total"]["rows"])
+    assert (outcome["gaps"][-1]["board_id"], outcome["total"]["rows"]) == ("board-2", 2)
 
 
 def test_rebuild_marks_the_hours_and_counts_nothing(

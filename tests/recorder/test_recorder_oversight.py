@@ -1,16 +1,14 @@
 """The oversight of a recorder on a real broker and both databases."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
-from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import URL, Engine, select
+from sqlalchemy import URL, select, update
 from support.mariadb import MariaDb
 from support.peer import until
 from support.ports import free_port
@@ -31,25 +29,16 @@ from pcb_bus.contract.messages import (
     UnreportedVerdict,
     Verdict,
 )
-from pcb_bus.contract.times import NS_PER_S, now_ns, to_datetime
+from pcb_bus.contract.times import now_ns
 from pcb_bus.mqtt.session import Delivery, MqttSession
 from pcb_bus.runtime.service import Service
-from pcb_bus.runtime.settings import BrokerSettings, LineSettings
+from pcb_bus.runtime.settings import BrokerSettings
 from recorder.__main__ import main
-from recorder.alert_desk import AlertDesk
-from recorder.batch import TriggerRecord, VerdictRecord, group
-from recorder.database import bring_up_to_date, database_url, make_engine
-from recorder.oversight.boards import BoardCheck
-from recorder.oversight.checks import SpoolCheck
-from recorder.oversight.gates import Gates
-from recorder.oversight.nightly import Nightly
-from recorder.oversight.service import Oversight, Watched
-from recorder.oversight.settings import AlertSettings, OversightSettings
-from recorder.rows import inspection_row, trigger_row
+from recorder.oversight import Oversight
 from recorder.service import RecorderService, build
-from recorder.settings import RecorderLine, RecorderSettings, SpoolSettings
-from recorder.store import Store
-from recorder.tables import Alert, Inspection, SystemLog
+from recorder.settings import AlertSettings, OversightSettings, RecorderLine, RecorderSettings, SpoolSettings
+from records.database import database_url, make_engine
+from records.tables import Alert, Inspection, SystemLog
 
 OpenProbe = Callable[..., Probe]
 Start = Callable[..., RecorderService]
@@ -191,29 +180,6 @@ def test_a_board_without_a_verdict_until_it_comes(
     assert read(url, Inspection.status) == [("ok",)]
 
 
-def test_as_long_as_something_waits_no_board_is_missed(tmp_path: Path) -> None:
-    engine = make_engine(database_url(f"sqlite:///{tmp_path / 'records.db'}"))
-    asked: list[int] = []
-    caught_up = threading.Event()
-
-    def close_overdue(now: int, deadline: int) -> list[Any]:
-        asked.append(deadline)
-        return []
-
-    check = BoardCheck(AlertDesk(engine, print), engine, close_overdue, caught_up.is_set, deadline_ms=20)
-
-    def looked_and_asked() -> bool:
-        check.look()
-        return bool(asked)
-
-    assert not any(looked_and_asked() for _ in range(3))
-    caught_up.set()
-    assert not looked_and_asked()
-    until(looked_and_asked)
-    assert asked == [20_000_000]
-    engine.dispose()
-
-
 def test_too_many_boards_that_are_not_normal(
     start: Start, viewer: Probe, mqtt_probe: OpenProbe, make_verdict: Callable[..., Verdict], url: URL
 ) -> None:
@@ -268,57 +234,6 @@ def test_verdicts_without_a_report_are_named_to_the_actuator(
     assert (named.qos, named.retain) == (1, False)
 
 
-def test_without_a_connection_nothing_is_named_and_no_try_is_used_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looks: list[datetime] = []
-    taken: list[bytes] = []
-    service = Service("recorder", "recorder", LineSettings(broker=BrokerSettings(port=free_port())))
-    url = database_url(f"sqlite:///{tmp_path / 'records.db'}")
-    watched = Watched(url, {}, ZoneInfo("UTC"), 1000, lambda: True, lambda *_: [], lambda: 0)
-    oversight = Oversight(service, watched, AlertSettings(), OversightSettings())
-    monkeypatch.setattr(oversight._gates, "look", looks.append)
-    monkeypatch.setattr(service.session, "publish", lambda topic, payload: taken.append(payload))
-    status = NodeStatus(
-        state="online", service="actuator", node="actuator", version="1", host="pi", started_at=0, updated_at=0
-    )
-    payload = encode_json(status)
-    oversight._nodes.see(Delivery("pcb/status/actuator", payload, True, 0, None, None, lambda: None))
-    oversight._look_for_unreported()
-    oversight._publish_unreported(Unreported(verdicts=()))
-    assert (looks, taken) == ([], [])
-    monkeypatch.setattr(MqttSession, "connected", True)
-    oversight._look_for_unreported()
-    oversight._publish_unreported(Unreported(verdicts=()))
-    assert (len(looks), len(taken)) == (1, 1)
-    oversight.close()
-
-
-def test_a_row_of_another_program_that_is_no_verdict_to_the_contract_hides_no_other(
-    engine: Engine, make_verdict: Callable[..., Verdict]
-) -> None:
-    named: list[Unreported] = []
-    for name in ("a\1b", "fine"):
-        row = inspection_row(announced(make_verdict, "board-1")[1], now_ns()) | {"verdict_id": name}
-        Store(engine).write(group([VerdictRecord(row, [])]))
-    Gates(engine, named.append, report_after_s=0).look(datetime.now(UTC) + timedelta(seconds=1))
-    assert [each.verdict_id for unreported in named for each in unreported.verdicts] == ["fine"]
-
-
-def test_a_row_whose_verdict_came_late_is_not_passed_over_for_a_younger_row(
-    engine: Engine, make_verdict: Callable[..., Verdict]
-) -> None:
-    named: list[Unreported] = []
-    now = now_ns()
-    for name, received_at in (("late", now + NS_PER_S), ("next", now)):
-        row = inspection_row(announced(make_verdict, name)[1], received_at) | {"verdict_id": name}
-        Store(engine).write(group([VerdictRecord(row, [])]))
-    gates = Gates(engine, named.append, report_after_s=0)
-    for look_at in (now + NS_PER_S // 2, now + 2 * NS_PER_S):
-        gates.look(to_datetime(look_at))
-    assert {each.verdict_id for unreported in named for each in unreported.verdicts} == {"late", "next"}
-
-
 def test_live_values_reach_the_line_and_outlive_the_broker(
     broker: Broker, start: Start, viewer: Probe, mqtt_probe: OpenProbe, url: URL
 ) -> None:
@@ -359,22 +274,6 @@ def test_what_was_recorded_whole_reconciles(
     assert said.splitlines()[-2].split() == ["all", "5", "5", "5", "5", "0"]
 
 
-def test_at_night_it_counts_and_raises_what_it_finds(
-    start: Start, viewer: Probe, mqtt_probe: OpenProbe, make_verdict: Callable[..., Verdict], url: URL
-) -> None:
-    service = start()
-    wait_state(viewer, "online")
-    _, verdict = announced(make_verdict, "board-1")
-    old = verdict.model_copy(update={"captured_at": verdict.captured_at - 3600 * 10**9})
-    mqtt_probe("inference").publish("pcb/verdict", encode_json(old))
-    wait_recorded(viewer, verdict.verdict_id)
-    yesterday = datetime.now(UTC) - timedelta(days=2)
-    service._oversight._nightly = Nightly(time(3), ZoneInfo("UTC"), yesterday)
-    wait_event(viewer, "the records have gaps: 1 × verdict without report")
-    assert wait_event(viewer, "reconciliation: there are gaps")["details"]["gaps"] == {"verdict without report": 1}
-    until(lambda: alerts(url) == [("reconciliation", "pcb", True)])
-
-
 def test_an_alert_while_the_database_is_away_is_told_at_once_and_written_later(
     broker: Broker, viewer: Probe, mqtt_probe: OpenProbe, mariadb: MariaDb, mariadb_url: str, tmp_path: Path
 ) -> None:
@@ -392,32 +291,72 @@ def test_an_alert_while_the_database_is_away_is_told_at_once_and_written_later(
         service.stop()
 
 
-def test_a_recorder_that_died_before_it_could_raise_an_alert_raises_it_at_the_next_start(
-    start: Start, viewer: Probe, make_verdict: Callable[..., Verdict], url: URL
+def test_without_a_connection_nothing_is_named_and_no_board_is_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bring_up_to_date(url)
-    trigger, verdict = announced(make_verdict, "board-1")
-    engine = make_engine(url)
-    store = Store(engine)
-    row = trigger_row(trigger, verdict.verdict_id, trigger.triggered_at)
-    store.write(group([TriggerRecord(row)]))
-    assert len(store.close_overdue(now_ns() + 10**9, 0)) == 1
-    engine.dispose()
-    for _ in range(2):
-        service = start()
-        until(lambda: alerts(url) == [("unaccounted_board", verdict.verdict_id, True)])
-        service.stop()
-    wait_event(viewer, "board board-1 has no verdict")
-
-
-def test_a_spool_that_fills_and_empties(tmp_path: Path) -> None:
+    looks: list[str] = []
+    taken: list[bytes] = []
+    settings = RecorderLine(broker=BrokerSettings(port=free_port()))
+    service = Service("recorder", "recorder", settings)
     engine = make_engine(database_url(f"sqlite:///{tmp_path / 'records.db'}"))
-    desk = AlertDesk(engine, lambda *_, **__: None)
-    fills = iter([0.49, 0.5, 0.45, 0.39])
-    check = SpoolCheck(desk, lambda: next(fills))
-    seen = []
-    for _ in range(4):
-        check.look()
-        seen.append(len(desk.open(SpoolCheck.KIND)))
-    assert seen == [0, 1, 1, 0]
+    connected = lambda: service.session.connected  # noqa: E731
+    oversight = Oversight(service, settings, engine, {}, lambda: 0, lambda *_: [], connected)
+    monkeypatch.setattr(oversight._gates, "look", lambda *_: looks.append("gates"))
+    monkeypatch.setattr(oversight._lost, "look", lambda: looks.append("boards"))
+    monkeypatch.setattr(service.session, "publish", lambda topic, payload: taken.append(payload))
+    status = NodeStatus(
+        state="online", service="actuator", node="actuator", version="1", host="pi", started_at=0, updated_at=0
+    )
+    oversight._see(Delivery("pcb/status/actuator", encode_json(status), True, 0, None, None, lambda: None))
+
+    def look() -> None:
+        oversight.look_for_lost_boards()
+        oversight._look_for_unreported()
+        oversight._publish_unreported(Unreported(verdicts=()))
+
+    look()
+    assert (looks, taken) == ([], [])
+    monkeypatch.setattr(MqttSession, "connected", True)
+    look()
+    assert (looks, len(taken)) == (["boards", "gates"], 1)
     engine.dispose()
+
+
+def test_at_night_it_counts_and_raises_what_it_finds(
+    start: Start, viewer: Probe, mqtt_probe: OpenProbe, make_verdict: Callable[..., Verdict], url: URL
+) -> None:
+    service = start()
+    wait_state(viewer, "online")
+    _, verdict = announced(make_verdict, "board-1")
+    old = verdict.model_copy(update={"captured_at": verdict.captured_at - 3600 * 10**9})
+    mqtt_probe("inference").publish("pcb/verdict", encode_json(old))
+    wait_recorded(viewer, verdict.verdict_id)
+    service._oversight._next_night = datetime.now(UTC)
+    wait_event(viewer, "the records have gaps: 1 × verdict without report")
+    assert wait_event(viewer, "reconciliation: there are gaps")["details"]["gaps"] == {"verdict without report": 1}
+    until(lambda: alerts(url) == [("reconciliation", "pcb", True)])
+    assert service._oversight._next_night > datetime.now(UTC)
+
+
+def test_a_night_that_is_turned_off_never_comes(start: Start) -> None:
+    assert start(oversight=OversightSettings(reconcile_at="none"))._oversight._next_night is None
+
+
+def test_a_lost_board_whose_alert_a_person_resolved_is_not_raised_again(
+    start: Start, viewer: Probe, mqtt_probe: OpenProbe, make_verdict: Callable[..., Verdict], url: URL
+) -> None:
+    service = start(verdict_deadline_ms=300)
+    wait_state(viewer, "online")
+    trigger, verdict = announced(make_verdict, "board-1")
+    mqtt_probe("trigger").publish("pcb/trigger", encode_json(trigger))
+    until(lambda: alerts(url) == [("unaccounted_board", verdict.verdict_id, True)])
+    engine = make_engine(url)
+    with engine.begin() as connection:
+        connection.execute(update(Alert).values(resolved_at=datetime.now(UTC)))
+    engine.dispose()
+    until(lambda: service._oversight.alerts.open() == [])
+    service.stop()
+    start(verdict_deadline_ms=300)
+    mqtt_probe("inference").publish("pcb/verdict", encode_json(verdict))
+    wait_recorded(viewer, verdict.verdict_id)
+    assert alerts(url) == [("unaccounted_board", verdict.verdict_id, False)]
