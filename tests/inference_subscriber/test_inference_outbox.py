@@ -19,7 +19,7 @@ from pcb_bus.contract.messages import Evidence, Recorded, evidence_id
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns
 from pcb_bus.durable.outbox import Outbox
 from pcb_bus.durable.resending import Pace
-from records.tables import Inspection
+from records.tables import DefectImage, Inspection
 
 Line = Any  # see conftest
 StartService = Callable[..., InferenceService]
@@ -250,14 +250,21 @@ def test_malformed_words_of_the_recorder_clear_nothing(
 
 
 def test_a_broker_that_loses_all_sessions_and_messages_loses_no_record(
-    line: Line, broker: Broker, start_service: StartService, tmp_path: Path
+    line: Line, broker: Broker, start_service: StartService, tmp_path: Path, short_jpeg: bytes
 ) -> None:
     with recording(broker, tmp_path):
         service = start_service(pace=QUICK)
         wait_online(line)
-    # The recorder is away; verdicts wait in its session at the broker.
+    # The recorder is away; verdicts and pictures wait in its session at the broker.
     verdicts = [judge_one(line, f"board-{number}")["verdict_id"] for number in range(30)]
+    at = line.trigger("pictured")
+    for side in ("left", "right"):
+        line.show(side, short_jpeg, board_id="pictured", triggered_at=at)
+    pictured = line.verdict_on("pictured")["verdict_id"]
+    until(lambda: len(service._evidence) == 2)
     lose_everything(broker)
     with recording(broker, tmp_path):
-        until(lambda: len(service._outbox) == 0, timeout=20)
-    assert recorded(tmp_path, Inspection.verdict_id) == sorted(verdicts)
+        until(lambda: len(service._outbox) + len(service._evidence) == 0, timeout=20)
+    assert recorded(tmp_path, Inspection.verdict_id) == sorted([*verdicts, pictured])
+    paths = recorded(tmp_path, DefectImage.path)
+    assert [(tmp_path / "images" / path).read_bytes() for path in paths] == [short_jpeg, short_jpeg]

@@ -312,10 +312,13 @@ def test_a_file_that_the_version_before_shared_goes_with_its_last_row(line: Line
 
 
 def test_two_lines_with_one_store_and_one_database_keep_their_own(
-    line: Line, make_verdict: Any, make_evidence: Any
+    line: Line, make_verdict: Any, make_evidence: Any, make_actuation: Any
 ) -> None:
     other = Line(line.engine, line.folder, make_verdict, make_evidence, "pcb/line2")
     theirs = other.record_many(names(30), 91)
+    fill_rows(other, make_actuation, make_verdict, 1830)
+    kinds = (Inspection, Actuation, Trigger, SystemLog, RejectedMessage, Alert, DefectImage)
+    before = [count(line.engine, kind) for kind in kinds]
     line.saw(NOW)
     old, kept = line.record("old", 91), line.record("new", 2)
     line.restart(max_gb=1e-7)  # room for the one that is left, not for theirs
@@ -325,7 +328,7 @@ def test_two_lines_with_one_store_and_one_database_keep_their_own(
     assert line.kept() == {kept, *theirs}
     assert old not in line.kept()
     assert other.states() == {"stored": 30}
-    assert None not in other.linked()
+    assert [count(line.engine, kind) for kind in kinds] == [before[0] + 2, *before[1:6], before[6] + 2]
 
 
 def fill_rows(line: Line, make_actuation: Any, make_verdict: Any, days_ago: float) -> None:
