@@ -16,18 +16,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection, Engine, event, text
 
 from benchmarks.history_queries import PAGE, Query, queries
-from benchmarks.history_rows import fill
+from benchmarks.history_rows import LINE, fill
 from benchmarks.mariadb import MariaDb
-from recorder.database import bring_up_to_date, database_url, make_engine
+from records.database import database_url, make_engine
+from records.migrate import bring_up_to_date
+from records.times import local_time
 from simulator.workplace import free_ports
 
 END = datetime(2026, 11, 21, 8, tzinfo=UTC)
+ZONE = ZoneInfo("Asia/Seoul")
 _OPTIONS = ("--skip-name-resolve", "--innodb-buffer-pool-size=1G", "--innodb-log-file-size=512M")
 _LONGEST_S = 5.0  # of one query, all its runs together
 _READ = "SHOW SESSION STATUS LIKE 'Handler_read%'"
@@ -78,14 +82,14 @@ def _database(given: str | None) -> Iterator[Engine]:
 
 def _with_tables(text_url: str) -> Engine:
     url = database_url(text_url)
-    bring_up_to_date(url)
+    bring_up_to_date(url, LINE, ZONE)
     return make_engine(url, patient=True)  # filling takes longer than any statement of the recorder's
 
 
 def measure(engine: Engine, runs: int) -> Iterator[Figure]:
     """Each query, explained once and run up to `runs` times."""
     with engine.connect() as connection:
-        for query in queries(END, _before_page_1000(connection)):
+        for query in queries(local_time(END, ZONE), _before_page_1000(connection)):
             yield _figure(connection, query, runs)
 
 

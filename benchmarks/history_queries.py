@@ -3,18 +3,21 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
-from sqlalchemy import Connection, Executable, text
+from sqlalchemy import Connection, select, text
 
-from recorder.reconcile.findings import Span
-from recorder.reconcile.queries import count, gap_queries
-from recorder.triggers import overdue
+from benchmarks.history_rows import LINE
+from recorder.statistics import counted
+from records.queries import Filter, boards, classes, count, days, details, hours
+from records.tables import DefectImage, Trigger
 
 COLUMNS = "id, camera_id, defect_type, confidence, inspection_time, image_path"
 PAGE = 50
-_NEWEST = "ORDER BY inspection_time DESC, id DESC"
 _BY_TIME = ("ix_inspections_inspection_time", "ix_inspections_inspection_time_defect_type")
 _BY_DEFECT = ("ix_inspections_defect_type_inspection_time",)
+_BY_LINE = ("ix_inspections_line_inspection_time",)
+_BY_DAY = ("ix_inspections_local_date_defect_type_line",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,65 +30,79 @@ class Query:
 
 
 def queries(end: datetime, middle: tuple[datetime, int]) -> list[Query]:
-    """All of them, for rows that end at `end`; `middle` is the time and id of the row before page 1000."""
-    return [*_pages(middle), *_filtered(), *_counts(end), *_statistics(end), *_recorder(end)]
+    """All of them, for rows that end at `end` (local); `middle` is the time and id of the row before page 1000."""
+    return [*_winforms(middle), *_winforms_counts(end), *_screens(end), *_recorder(end)]
 
 
-def _pages(middle: tuple[datetime, int]) -> Iterator[Query]:
-    moment, last_id = middle
-    after = "WHERE inspection_time <= :moment AND (inspection_time < :moment OR id < :last_id)"
-    yield _page("first page", "", _BY_TIME)
-    yield _page("page 1000 by OFFSET", "", _BY_TIME, offset=999 * PAGE)
-    yield _page("page 1000 by key", after, _BY_TIME, moment=moment, last_id=last_id)
+def _winforms(middle: tuple[datetime, int]) -> Iterator[Query]:
+    newest = "ORDER BY inspection_time DESC LIMIT"
+    page = f"SELECT {COLUMNS} FROM inspections"
+    yield _sql("WinForms: page of 50", f"{page} {newest} {PAGE} OFFSET 0", _BY_TIME)
+    yield _sql("WinForms: page 1000", f"{page} {newest} {PAGE} OFFSET {999 * PAGE}", _BY_TIME)
+    after = "inspection_time <= :moment AND (inspection_time < :moment OR id < :last)"
+    by_key = f"{page} WHERE {after} ORDER BY inspection_time DESC, id DESC LIMIT {PAGE}"
+    yield _sql("page 1000, by key", by_key, _BY_TIME, moment=middle[0], last=middle[1])
+    for name, wanted in {"frequent": "정상", "rare": "미판정"}.items():
+        of_type = f"{page} WHERE defect_type = :wanted {newest} {PAGE}"
+        yield _sql(f"WinForms: page of a {name} type", of_type, _BY_DEFECT + _BY_TIME, wanted=wanted)
+    yield _sql("WinForms: COUNT(*)", "SELECT COUNT(*) FROM inspections")
 
 
-def _filtered() -> Iterator[Query]:
-    by_defect, by_camera = "WHERE defect_type = :wanted", "WHERE camera_id = :wanted"
-    yield _page("of a frequent defect_type", by_defect, _BY_DEFECT + _BY_TIME, wanted="정상")
-    yield _page("of a rare defect_type", by_defect, _BY_DEFECT, wanted="미판정")
-    yield _page("of a defect_type, page 100", by_defect, _BY_DEFECT, offset=99 * PAGE, wanted="납땜불량")
-    yield _page("of a camera_id", by_camera, _BY_TIME, wanted="left")
-    board = f"SELECT {COLUMNS} FROM inspections WHERE board_id = :board {_NEWEST}"
-    yield _query("of a board_id", board, ("ix_inspections_board_id",), board="board-000001234")
-
-
-def _counts(end: datetime) -> Iterator[Query]:
-    counts = (
-        "SELECT defect_type, COUNT(*) FROM inspections"
-        " WHERE inspection_time >= :since AND inspection_time < :until GROUP BY defect_type"
+def _winforms_counts(end: datetime) -> Iterator[Query]:
+    sums = (
+        "SELECT COUNT(*), SUM(CASE WHEN defect_type = '정상' THEN 1 ELSE 0 END),"
+        " SUM(CASE WHEN defect_type = '납땜불량' THEN 1 ELSE 0 END) FROM inspections WHERE"
     )
-    # Over a whole year either index that holds both columns serves.
-    for name, days in {"day": 1, "month": 30, "year": 365}.items():
-        covering = (_BY_TIME[1], *_BY_DEFECT)
-        yield _query(f"counts of a {name}", counts, covering, since=end - timedelta(days=days), until=end)
+    by_date = "DATE(inspection_time) BETWEEN :since AND :until"
+    for name, length in {"day": 1, "month": 30, "year": 365}.items():
+        since, until = (end - timedelta(days=length - 1)).date(), end.date()
+        span = {"since": since, "until": end}
+        covering = (_BY_TIME[1], *_BY_DEFECT, *_BY_DAY)
+        yield _sql(
+            f"WinForms: {name}, BETWEEN times", f"{sums} inspection_time BETWEEN :since AND :until", covering, **span
+        )
+        yield _sql(f"WinForms: {name}, DATE() BETWEEN", f"{sums} {by_date}", since=since, until=until)
+        in_days = f"{sums} local_date BETWEEN :since AND :until"
+        yield _sql(f"{name}, local_date BETWEEN", in_days, covering, since=since, until=until)
 
 
-def _statistics(end: datetime) -> Iterator[Query]:
-    for table in ("board_statistics", "defect_statistics"):
-        hours = f"SELECT * FROM {table} WHERE period = :period AND begins_at >= :since AND begins_at < :until"
-        for period, days in {"hour": 1, "day": 365}.items():
-            since = end - timedelta(days=days)
-            name = f"{table}, {period}s of {days} d"
-            yield _query(name, hours, ("PRIMARY",), period=period, since=since, until=end)
+def _screens(end: datetime) -> Iterator[Query]:
+    week = Filter(line=LINE, since=end - timedelta(days=7), until=end)
+    for name, chosen, indexes in (
+        ("page of a line", Filter(line=LINE), _BY_LINE),
+        ("page of a line and a week", week, _BY_LINE),
+        ("page of a rare type", Filter(line=LINE, defect_type="미판정"), _BY_DEFECT),
+        ("page of a camera", Filter(camera_id="left"), ("ix_inspections_camera_id_inspection_time", *_BY_TIME)),
+        ("page of a product", Filter(product="display"), ("ix_inspections_product_inspection_time", *_BY_TIME)),
+        ("page of a serial", Filter(board="SN-1234"), ("ix_inspections_board_id,ix_inspections_serial",)),
+    ):
+        yield Query(f"screen: {name}", partial(boards, chosen=chosen), indexes)
+    yield Query("screen: page 1000", partial(boards, chosen=Filter(line=LINE), offset=999 * PAGE), _BY_LINE)
+    yield Query("screen: count of a week", partial(count, chosen=week), _BY_LINE)
+    yield Query("screen: one board", partial(details, inspection_id=1234))
+    today, year = end.date(), (end - timedelta(days=364)).date()
+    yield Query(
+        "screen: a day by hours", partial(hours, line=LINE, since=end - timedelta(days=1), until=end), ("PRIMARY",)
+    )
+    yield Query("screen: counts of a day", partial(days, line=LINE, first=today, last=today), ("PRIMARY",))
+    yield Query("screen: counts of a year by days", partial(days, line=LINE, first=year, last=today), ("PRIMARY",))
+    yield Query("screen: defects of a day", partial(classes, line=LINE, first=today, last=today), ("PRIMARY",))
 
 
 def _recorder(end: datetime) -> Iterator[Query]:
-    late = end + timedelta(hours=1)
-    yield Query("open triggers", lambda connection: overdue(connection, late, 500), ("ix_triggers_open_received_at",))
-    hour = Span(end - timedelta(hours=1), end)
-    yield Query("reconciliation, counts of an hour", lambda connection: count(connection, hour))
-    for kind, query in gap_queries(gates=True, triggers=True).items():
-        yield Query(f"reconciliation, {kind}", _reader(query(hour)))
+    overdue = select(Trigger.id).where(Trigger.line == LINE, Trigger.open.is_(True)).order_by(Trigger.received_at)
+    yield Query(
+        "open triggers",
+        lambda connection: connection.execute(overdue.limit(500)).all(),
+        ("ix_triggers_line_open_received_at",),
+    )
+    stored = DefectImage.line == LINE, DefectImage.state == "stored"
+    by_state = ("ix_defect_images_line_state_received_at",)
+    oldest = select(DefectImage.path).where(*stored).order_by(DefectImage.received_at).limit(200)
+    yield Query("oldest pictures", lambda connection: connection.execute(oldest).all(), by_state)
+    hour = end.replace(minute=0) - timedelta(hours=1)
+    yield Query("statistics of an hour, counted", lambda connection: counted(connection, LINE, hour), _BY_LINE)
 
 
-def _page(name: str, where: str, indexes: tuple[str, ...], offset: int = 0, **values: object) -> Query:
-    statement = f"SELECT {COLUMNS} FROM inspections {where} {_NEWEST} LIMIT {PAGE} OFFSET {offset}"
-    return _query(f"page: {name}", statement, indexes, **values)
-
-
-def _query(name: str, statement: str, indexes: tuple[str, ...], **values: object) -> Query:
+def _sql(name: str, statement: str, indexes: tuple[str, ...] = (), **values: object) -> Query:
     return Query(name, lambda connection: connection.execute(text(statement), values).all(), indexes)
-
-
-def _reader(statement: Executable) -> Callable[[Connection], object]:
-    return lambda connection: connection.execute(statement).all()

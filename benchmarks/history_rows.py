@@ -5,6 +5,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine, text
 
+from records.tables import Base
+
+LINE = "pcb"
 CHUNK = 100_000
 YEAR = timedelta(days=365)
 _DIGITS = " UNION ALL ".join(f"SELECT {digit} AS d" for digit in range(10))
@@ -14,13 +17,16 @@ _NUMBERS = (
 )
 # Nine boards of ten are normal; CRC32 spreads the others over the year. Ids have no order, as real ones have none.
 _INSPECTIONS = """
-INSERT INTO inspections (verdict_id, board_id, serial, camera_id, defect_type, category, confidence, inspection_time,
-    image_path, boxes, gpio_pin, gpio_duration_ms, status, judged_at, received_at, latency_ms, model, model_sha256)
-SELECT LEFT(SHA2(n, 256), 32), CONCAT('board-', LPAD(n DIV 2, 9, '0')), IF(n % 4 = 0, CONCAT('SN-', n), NULL),
-    ELT(1 + luck % 3, 'left', 'right', 'both'),
+INSERT INTO inspections (line, verdict_id, board_id, serial, product, recipe, camera_id, defect_type, category,
+    confidence, inspection_time, local_date, captured_at, image_path, boxes, gpio_pin, gpio_duration_ms, status,
+    judged_at, received_at, latency_ms, model, model_sha256)
+SELECT IF(n % 4 = 3, 'pcb/line2', 'pcb'), LEFT(SHA2(n, 256), 32), CONCAT('board-', LPAD(n DIV 2, 9, '0')),
+    IF(n % 4 = 0, CONCAT('SN-', n), NULL), ELT(1 + luck % 3, 'controller', 'display', 'power'), 'controller 3',
+    IF(category = 0, 'both', ELT(1 + luck % 3, 'left', 'right', 'both')),
     ELT(1 + category, '정상', '납땜불량', '부품불량', '폐기', '미판정'),
     ELT(1 + category, 'normal', 'solder', 'component', 'scrap', 'unjudged'),
-    0.5 + (luck % 50) / 100, taken_at, IF(category = 0, NULL, CONCAT(LEFT(SHA2(n, 256), 2), '/', n, '.jpg')),
+    0.5 + (luck % 50) / 100, taken_at + INTERVAL 9 HOUR, DATE(taken_at + INTERVAL 9 HOUR), taken_at,
+    IF(category = 0, NULL, CONCAT('/images/', LEFT(SHA2(n, 256), 2), '/', n, '.jpg')),
     IF(category = 0, '[]', CONCAT('[{"camera_id": "left", "class": "short", "confidence": 0.9, "x1": ', luck % 600,
         ', "y1": 10, "x2": 630, "y2": 40}]')),
     23, 500, IF(category = 4, 'missing', 'ok'), IF(category = 4, NULL, taken_at + INTERVAL 60000 MICROSECOND),
@@ -35,44 +41,59 @@ FROM (
     ) numbered
 ) boards ORDER BY n
 """
-_SINCE = "FROM inspections WHERE inspection_time >= :since"
+_OF_BAD_BOARDS = (
+    """
+INSERT INTO defects (inspection_id, line, inspection_time, camera_id, class_name, confidence, x1, y1, x2, y2)
+SELECT id, line, inspection_time, 'left', CONCAT('class-', id % 6), 0.9, id % 600, 10, 630, 40 FROM inspections
+    WHERE category <> 'normal' ORDER BY id
+""",
+    """
+INSERT INTO defect_images (line, verdict_id, board_id, camera_id, kind, state, sha256, path, width, height, size_bytes,
+    received_at)
+SELECT line, verdict_id, board_id, 'left', 'frame', 'stored', SHA2(verdict_id, 256), SUBSTR(image_path, 9), 640, 480,
+    40000, received_at FROM inspections WHERE category <> 'normal' ORDER BY id
+""",
+)
+_SINCE = "FROM inspections WHERE captured_at >= :since"
 _LAST_DAY = (
     f"""
-INSERT INTO triggers (verdict_id, board_id, source, triggered_at, received_at, open)
-SELECT verdict_id, board_id, 'edge-left', inspection_time, received_at, 0 {_SINCE}
+INSERT INTO triggers (line, verdict_id, board_id, source, triggered_at, received_at, open)
+SELECT line, verdict_id, board_id, 'edge-left', captured_at, received_at, 0 {_SINCE}
 """,
     f"""
-INSERT INTO actuations (verdict_id, board_id, category, pin, outcome, fired_at, duration_ms, latency_ms, received_at)
-SELECT verdict_id, board_id, category, gpio_pin, 'fired', judged_at, 500, 1.5, received_at {_SINCE}
+INSERT INTO actuations (line, verdict_id, board_id, category, pin, outcome, fired_at, duration_ms, latency_ms,
+    received_at)
+SELECT line, verdict_id, board_id, category, gpio_pin, 'fired', judged_at, 500, 1.5, received_at {_SINCE}
     AND judged_at IS NOT NULL
 """,
     f"""
-INSERT INTO inspection_sides (inspection_id, camera_id, frame_id, captured_at, defect_type, category, confidence,
+INSERT INTO inspection_sides (inspection_id, line, camera_id, frame_id, captured_at, defect_type, category, confidence,
     inference_time_ms)
-SELECT id, 'left', LEFT(SHA2(id, 256), 32), inspection_time, defect_type, category, confidence, 14.2 {_SINCE}
-""",
-    f"""
-INSERT INTO defect_images (verdict_id, board_id, camera_id, sha256, path, width, height, size_bytes, received_at)
-SELECT verdict_id, board_id, 'left', SHA2(verdict_id, 256), image_path, 640, 480, 40000, received_at {_SINCE}
-    AND image_path IS NOT NULL
+SELECT id, line, 'left', LEFT(SHA2(id, 256), 32), captured_at, defect_type, category, confidence, 14.2 {_SINCE}
 """,
 )
 # Those of the last moments have no verdict yet.
 _UNDER_WAY = "UPDATE triggers SET open = 1 WHERE triggered_at >= :since"
-_PERIODS = {"hour": "%Y-%m-%d %H:00:00", "day": "%Y-%m-%d"}
-_BOARD_STATISTICS = (
-    "INSERT INTO board_statistics SELECT :period, CAST(DATE_FORMAT(inspection_time, :form) AS DATETIME) AS begins_at,"
-    " category, COUNT(*), 0, SUM(latency_ms), MAX(latency_ms) FROM inspections GROUP BY begins_at, category"
-)
-_DEFECT_STATISTICS = (
-    "INSERT INTO defect_statistics SELECT period, begins_at, side, CONCAT('class-', number), boards, boards"
-    " FROM board_statistics, (SELECT 'left' AS side UNION SELECT 'right') sides,"
-    " (SELECT n AS number FROM history_numbers WHERE n < 6) classes WHERE category = 'solder'"
+_HOUR = "CAST(DATE_FORMAT(inspection_time, '%Y-%m-%d %H:00:00') AS DATETIME)"
+_STATISTICS = (
+    f"""
+INSERT INTO board_statistics
+SELECT line, {_HOUR} AS hour, category, COUNT(*), 0, SUM(latency_ms), MAX(latency_ms) FROM inspections
+    GROUP BY line, hour, category
+""",
+    f"""
+INSERT INTO defect_statistics
+SELECT line, {_HOUR} AS hour, camera_id, class_name, COUNT(*), COUNT(*) FROM defects
+    GROUP BY line, hour, camera_id, class_name
+""",
 )
 
 
 def fill(engine: Engine, rows: int, end: datetime, progress: Callable[[int], None]) -> None:
-    """Inspections evenly over the year before `end`; the last day with all that belongs to them; statistics of all."""
+    """Inspections of two lines, evenly over the year before `end` (UTC), with boxes and pictures; statistics of all.
+
+    The last day has all that belongs to them.
+    """
     with engine.begin() as connection:
         _run(connection, "CREATE TABLE history_numbers (n INT PRIMARY KEY)")
         _run(connection, _NUMBERS)
@@ -82,22 +103,13 @@ def fill(engine: Engine, rows: int, end: datetime, progress: Callable[[int], Non
             _run(connection, _INSPECTIONS, first=first, rows=rows, step_us=step_us, begin=end - YEAR)
         progress(min(first + CHUNK, rows))
     with engine.begin() as connection:
-        _fill_last_day(connection, end)
-        _fill_statistics(connection)
+        for statement in (*_OF_BAD_BOARDS, *_STATISTICS):
+            _run(connection, statement)
+        for statement in _LAST_DAY:
+            _run(connection, statement, since=end - timedelta(days=1))
+        _run(connection, _UNDER_WAY, since=end - timedelta(minutes=1))
         _run(connection, "DROP TABLE history_numbers")
-        _run(connection, "ANALYZE TABLE inspections, triggers, actuations, board_statistics, defect_statistics")
-
-
-def _fill_last_day(connection: Connection, end: datetime) -> None:
-    for statement in _LAST_DAY:
-        _run(connection, statement, since=end - timedelta(days=1))
-    _run(connection, _UNDER_WAY, since=end - timedelta(minutes=1))
-
-
-def _fill_statistics(connection: Connection) -> None:
-    for period, form in _PERIODS.items():
-        _run(connection, _BOARD_STATISTICS, period=period, form=form)
-    _run(connection, _DEFECT_STATISTICS)
+        _run(connection, f"ANALYZE TABLE {', '.join(Base.metadata.tables)}")
 
 
 def _run(connection: Connection, statement: str, **values: object) -> None:

@@ -1,4 +1,4 @@
-"""What screens read: functions that take a connection and return rows as their tables' own classes, of no session.
+"""What screens read: functions that take a connection and return typed rows; those of details are of no session.
 
 Times that are asked for are those of the line's wall clock.
 """
@@ -37,6 +37,26 @@ class Filter:
     board: str | None = None
 
 
+class Board(NamedTuple):
+    """A line of a page: what a list of boards shows."""
+
+    id: int
+    line: str
+    board_id: str
+    serial: str | None
+    product: str | None
+    camera_id: str
+    defect_type: str
+    category: str
+    confidence: float
+    inspection_time: datetime
+    image_path: str | None
+    status: str
+
+
+_BOARD = tuple(getattr(Inspection, name) for name in Board._fields)
+
+
 class Details(NamedTuple):
     """A board with all that belongs to it."""
 
@@ -65,12 +85,13 @@ class ClassCount(NamedTuple):
     boards: int
 
 
-def boards(connection: Connection, chosen: Filter, limit: int = 50, offset: int = 0) -> list[Inspection]:
+def boards(connection: Connection, chosen: Filter, limit: int = 50, offset: int = 0) -> list[Board]:
     """A page of them, newest first."""
     newest = Inspection.inspection_time.desc(), Inspection.id.desc()
     # The ids alone come from an index: far pages do not read the rows before them.
     ids = select(Inspection.id).where(*_where(chosen)).order_by(*newest).limit(limit).offset(offset).subquery()
-    return _rows(connection, Inspection, select(Inspection).join(ids, ids.c.id == Inspection.id).order_by(*newest))
+    found = select(*_BOARD).join(ids, ids.c.id == Inspection.id).order_by(*newest)
+    return [Board(*row) for row in connection.execute(found)]
 
 
 def count(connection: Connection, chosen: Filter) -> int:

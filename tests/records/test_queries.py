@@ -51,7 +51,6 @@ def test_pages_are_newest_first_and_what_was_chosen(filled: Engine) -> None:
             assert len(boards(connection, chosen, limit=1000)) == expected, chosen
     newest = everything[0]
     assert (newest.board_id, newest.inspection_time) == ("board-99", MIDNIGHT + timedelta(minutes=99))
-    assert [box["class"] for box in newest.boxes] == ["short", "spur"]
 
 
 def test_a_board_comes_with_all_that_belongs_to_it(filled: Engine) -> None:
@@ -60,6 +59,7 @@ def test_a_board_comes_with_all_that_belongs_to_it(filled: Engine) -> None:
         assert details(connection, 1000) is None
     assert found is not None
     assert found.board.category == "scrap"
+    assert [box["class"] for box in found.board.boxes] == ["short", "spur"]
     assert [(side.camera_id, side.category) for side in found.sides] == [("left", "scrap"), ("right", "normal")]
     assert [(each.class_name, each.x1) for each in found.defects] == [("short", 10.0), ("spur", 50.0)]
     assert [(each.path, each.state) for each in found.pictures] == [("9.jpg", "stored")]
