@@ -2,31 +2,30 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from pcb_bus.errors import BoardlineError
+from records import database
+from records.tables import Inspection
 
 
 class RecordsUnreadable(BoardlineError, ConnectionError):
     """The database does not say what was recorded."""
 
 
-def rows_by_board(database_url: str) -> Mapping[str, int]:
-    """Number of inspections of each board id.
+def rows_by_board(database_url: str, line: str = "pcb") -> Mapping[str, int]:
+    """Number of inspections of each board id on a line.
 
     Raises:
         RecordsUnreadable: the database does not answer.
     """
-    url = make_url(database_url)
-    if url.drivername in {"mysql", "mariadb"}:
-        url = url.set(drivername=f"{url.drivername}+pymysql")  # as the recorder does
-    engine = create_engine(url)
+    engine = database.make_engine(database.database_url(database_url))
+    rows = select(Inspection.board_id, func.count()).where(Inspection.line == line).group_by(Inspection.board_id)
     try:
-        with engine.connect() as connection:
-            rows = connection.execute(text("SELECT board_id, COUNT(*) FROM inspections GROUP BY board_id"))
-            return {str(board_id): int(count) for board_id, count in rows}
+        with database.for_reading(engine).connect() as connection:
+            return dict(connection.execute(rows).all())
     except SQLAlchemyError as error:
-        raise RecordsUnreadable(f"the records cannot be read: {error}") from None
+        raise RecordsUnreadable(f"the records cannot be read: {database.reason(error)}") from None
     finally:
         engine.dispose()

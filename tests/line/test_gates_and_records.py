@@ -16,10 +16,9 @@ from pcb_bus.contract.identity import verdict_id
 from pcb_bus.contract.messages import ModelRef, Verdict
 from pcb_bus.contract.times import now_ns
 from pcb_bus.runtime.settings import BrokerSettings
-from recorder.database import database_url
-from recorder.oversight.settings import OversightSettings
 from recorder.service import build
-from recorder.settings import RecorderLine, RecorderSettings, SpoolSettings
+from recorder.settings import OversightSettings, RecorderLine, RecorderSettings, SpoolSettings
+from records.database import database_url
 from simulator.reconciliation import reconcile
 
 OpenProbe = Callable[..., Probe]
@@ -80,7 +79,7 @@ def _verdict() -> Verdict:
     return Verdict(
         verdict_id=verdict_id("pcb", "board-1", now),
         board_id="board-1",
-        status="ok",
+        status="incomplete",
         final_defect_type="폐기",
         category="scrap",
         confidence=0.9,

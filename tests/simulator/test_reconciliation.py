@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.boards import AT, trigger_record, verdict_record
+from support.boards import AT, LINE, ZONE, trigger_record, verdict_record
 
 from pcb_bus.contract.times import NS_PER_MS, to_datetime
-from recorder.batch import group
-from recorder.database import bring_up_to_date, database_url, make_engine
 from recorder.store import Store
+from records.database import database_url, make_engine
+from records.migrate import bring_up_to_date
 from simulator.reconciliation import reconcile
 from simulator.records import RecordsUnreadable
 
@@ -34,24 +34,24 @@ def config(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     url = database_url(f"sqlite:///{tmp_path / 'records.db'}")
-    bring_up_to_date(url)
+    bring_up_to_date(url, LINE, ZONE)
     engine = make_engine(url)
-    yield Store(engine)
+    yield Store(engine, LINE, ZONE)
     engine.dispose()
 
 
 def test_a_gap_is_named_until_it_is_closed(config: Path, store: Store) -> None:
-    store.write(group([trigger_record(1), trigger_record(2), verdict_record(1)]))
+    store.write([trigger_record(1), trigger_record(2), verdict_record(1)])
     outcome = reconcile(config, now=NOW)
     assert not outcome.whole
     assert "trigger without row: board board-2" in outcome.text
-    store.write(group([verdict_record(2)]))
+    store.write([verdict_record(2)])
     assert reconcile(config, now=NOW).whole
 
 
 def test_a_gap_before_the_run_is_not_the_runs(config: Path, store: Store) -> None:
     later = AT + 1000 * NS_PER_MS
-    store.write(group([trigger_record(1), trigger_record(2, later), verdict_record(2, at=later)]))
+    store.write([trigger_record(1), trigger_record(2, later), verdict_record(2, at=later)])
     assert not reconcile(config, now=NOW).whole
     assert reconcile(config, since=to_datetime(later), now=NOW).whole
     assert not reconcile(config, since=to_datetime(AT), now=NOW).whole
