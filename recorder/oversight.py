@@ -19,11 +19,12 @@ from pcb_bus.runtime.service import Service
 from pcb_bus.runtime.workers import Action, Worker
 from recorder.alerts import Alerts
 from recorder.checks import LostBoard, LostBoards, Nodes, check_spool, look_at_defect_rate, look_at_disks
-from recorder.faults import careful
+from recorder.faults import careful, show
 from recorder.gates import Gates
 from recorder.live_config import LiveValues
 from recorder.reconcile import Reconciliation, Scope, next_run, reconcile
 from recorder.settings import RecorderLine
+from recorder.spool import Spool
 from records.database import make_engine
 
 RECONCILIATION = "reconciliation"
@@ -31,6 +32,7 @@ _GAPS_IN_AN_ALERT = 20
 _ACTUATOR = "actuator"
 _AT_HAND, _DATABASE = "oversight", "oversight-database"
 _WAITING_STATUSES = 1000
+_STUCK_S = 3.0
 _NIGHT, _UNDER_WAY = timedelta(hours=25), timedelta(minutes=1)  # a day in autumn has as many; a board takes a moment
 
 
@@ -39,7 +41,6 @@ class Oversight:
 
     Args:
         places: folders and files on this machine that the recorder writes, by what they hold.
-        spool_fill: share of the spool that is taken.
         close_overdue: `Store.close_overdue`.
         caught_up: whether all that was published is in the database.
     """
@@ -50,7 +51,7 @@ class Oversight:
         settings: RecorderLine,
         engine: Engine,
         places: Mapping[str, Path],
-        spool_fill: Callable[[], float],
+        spool: Spool,
         close_overdue: Callable[[int, int], Sequence[LostBoard]],
         caught_up: Callable[[], bool],
     ) -> None:
@@ -73,7 +74,7 @@ class Oversight:
         plan: list[tuple[Worker, float, str, Action]] = [
             (at_hand, 0.5, "nodes", lambda: self._nodes.look(service.session.connected, time.monotonic_ns())),
             (at_hand, 10.0, "disks", lambda: look_at_disks(self.alerts, places, min_free_mb)),
-            (at_hand, 2.0, "the spool", lambda: check_spool(self.alerts, spool_fill())),
+            (at_hand, 2.0, "the spool", lambda: self._look_at_spool(spool)),
             (database, 0.5, "alerts", self.alerts.sync),
             (database, 2.0, "live values", self.live.look),
             (database, 2.0, "late verdicts", self._lost.look_for_late_verdicts),
@@ -104,6 +105,10 @@ class Oversight:
             return  # a stranger's; the node's own next one counts
         if node != self._service.node:
             self._nodes.see(node, status, time.monotonic_ns())
+
+    def _look_at_spool(self, spool: Spool) -> None:
+        check_spool(self.alerts, spool.fill)
+        show(self._service, "disk of the spool", "it hangs" if spool.stuck_s > _STUCK_S else "", "critical")
 
     def _look_for_lost_boards(self) -> None:
         if self._caught_up():

@@ -69,7 +69,7 @@ class RecorderService:
             settings,
             engine,
             _places(settings, url),
-            lambda: spool.fill,
+            spool,
             store.close_overdue,
             lambda: self.caught_up,
         )

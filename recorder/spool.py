@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -71,6 +72,7 @@ class Spool:
     def __init__(self, path: Path, rows: int, megabytes: int) -> None:
         self._most_rows, self._most_bytes = rows, megabytes * 2**20
         self._lock = threading.Lock()
+        self._used_since: float | None = None
         self._db = open_file(path, _SCHEMA, KEY)
         try:
             if not any(column[1] == "stage" for column in self._db.execute("PRAGMA table_info (spool)")):
@@ -97,6 +99,12 @@ class Spool:
     def fill(self) -> float:
         """Which share of the bounds is taken, 0 to 1."""
         return max(self._rows / self._most_rows, self._bytes / self._most_bytes)
+
+    @property
+    def stuck_s(self) -> float:
+        """For how long its disk has let somebody wait who is at it now."""
+        since = self._used_since
+        return 0.0 if since is None else time.monotonic() - since
 
     @property
     def picture_room(self) -> bool:
@@ -185,7 +193,10 @@ class Spool:
     @contextmanager
     def _using(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
+            self._used_since = time.monotonic()
             try:
                 yield self._db
             except sqlite3.Error as error:
                 raise SpoolFault(f"the spool cannot be used: {error}") from error
+            finally:
+                self._used_since = None

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
@@ -37,6 +37,7 @@ from recorder.__main__ import main
 from recorder.oversight import Oversight
 from recorder.service import RecorderService, build
 from recorder.settings import AlertSettings, OversightSettings, RecorderLine, RecorderSettings, SpoolSettings
+from recorder.spool import Spool
 from records.database import database_url, make_engine
 from records.tables import Alert, Inspection, SystemLog
 
@@ -300,7 +301,8 @@ def test_without_a_connection_nothing_is_named_and_no_board_is_missed(
     service = Service("recorder", "recorder", settings)
     engine = make_engine(database_url(f"sqlite:///{tmp_path / 'records.db'}"))
     connected = lambda: service.session.connected  # noqa: E731
-    oversight = Oversight(service, settings, engine, {}, lambda: 0, lambda *_: [], connected)
+    with closing(Spool(tmp_path / "spool.db", 10, 1)) as spool:
+        oversight = Oversight(service, settings, engine, {}, spool, lambda *_: [], connected)
     monkeypatch.setattr(oversight._gates, "look", lambda *_: looks.append("gates"))
     monkeypatch.setattr(oversight._lost, "look", lambda: looks.append("boards"))
     monkeypatch.setattr(service.session, "publish", lambda topic, payload: taken.append(payload))
@@ -319,6 +321,21 @@ def test_without_a_connection_nothing_is_named_and_no_board_is_missed(
     monkeypatch.setattr(MqttSession, "connected", True)
     look()
     assert (looks, len(taken)) == (["boards", "gates"], 1)
+    engine.dispose()
+
+
+def test_a_disk_of_the_spool_that_hangs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = RecorderLine(broker=BrokerSettings(port=free_port()))
+    service = Service("recorder", "recorder", settings)
+    engine = make_engine(database_url(f"sqlite:///{tmp_path / 'records.db'}"))
+    with closing(Spool(tmp_path / "spool.db", 10, 1)) as spool:
+        oversight = Oversight(service, settings, engine, {}, spool, lambda *_: [], lambda: True)
+        with spool._using():
+            monkeypatch.setattr("recorder.oversight._STUCK_S", 0.0)
+            oversight._look_at_spool(spool)
+            assert "hangs" in service.health["disk of the spool"]
+        oversight._look_at_spool(spool)
+        assert service.health["disk of the spool"] == ""
     engine.dispose()
 
 
