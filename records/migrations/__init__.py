@@ -1,1 +1,1 @@
-"""Schema changes, one file each in `versions`; `recorder.schema` runs them."""
+"""Schema changes, one file each in `versions`; `records.migrate` runs them."""

@@ -22,7 +22,7 @@ from pcb_bus.contract.messages import Actuation, GpioSignal, Recorded, Trigger, 
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns
 from pcb_bus.durable.outbox import Outbox
 from pcb_bus.durable.resending import Pace
-from recorder.tables import Actuation as RecordedActuation
+from records.tables import Actuation as RecordedActuation
 
 MakeVerdict = Callable[..., Verdict]
 TAXONOMY = Path(__file__).parents[2] / "config" / "pcb_defects.yaml"

@@ -19,7 +19,7 @@ from pcb_bus.durable.outbox import Bounds, Outbox
 from pcb_bus.durable.resending import Pace
 from pcb_bus.durable.trigger_source import TriggerSource
 from pcb_bus.mqtt.session import MqttSession
-from recorder.tables import Trigger as TriggerRow
+from records.tables import Trigger as TriggerRow
 
 OpenSource = Callable[..., TriggerSource]
 QUICK = Pace(after_ns=100 * NS_PER_MS, gap_ns=10 * NS_PER_MS)
