@@ -282,9 +282,11 @@ def test_what_comes_again_is_named_again_and_stored_once(recorder: Recorder, mak
         connection.execute(update(DefectImage).values(state="removed"))
     recorder.files.delete(row.path)
     recorder.take(make_evidence())
+    recorder.spool.append([Arrival("evidence", "pcb/evidence/left", encode_msgpack(make_evidence()), 0)])
+    recorder.spool.done((late := recorder.spool.oldest(9)), [each.place for each in late])  # since before it was stored
     recorder.pictures.store_some()
     assert recorder.stored() == {}
-    assert recorder.named == ["verdict-1/left"] * 2
+    assert recorder.named == ["verdict-1/left"] * 3
 
 
 def test_a_picture_without_a_row_is_not_named(recorder: Recorder, make_evidence: MakeEvidence) -> None:
