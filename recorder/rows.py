@@ -236,7 +236,7 @@ def event_record(event: Event, line: str, payload: bytes) -> Record:
 
 def rejected_record(arrival: Arrival, rejection: MessageRejected, line: str) -> Record:
     """What could not become a row of its kind, cut to the columns. Its sender hears of it, or it would come again."""
-    about, side = _ids(arrival, line)
+    about, named = _about(arrival, line)
     row = {
         "line": line,
         "digest": hashlib.sha256(arrival.topic.encode(errors="replace") + b"\0" + arrival.payload).hexdigest(),
@@ -249,12 +249,6 @@ def rejected_record(arrival: Arrival, rejection: MessageRejected, line: str) -> 
         "size_bytes": len(arrival.payload),
         "received_at": to_datetime(arrival.received_at),
     }
-    if about is None or arrival.kind == "event" or (arrival.kind == "evidence" and side is None):
-        named = None
-    elif arrival.kind == "evidence":
-        named = "evidence", f"{about}/{side}"
-    else:
-        named = f"{arrival.kind}s", about
     return Record(tables.RejectedMessage, [row], named=named, rejection=rejection)
 
 
@@ -290,18 +284,21 @@ def _side_row(side: SideResult, line: str) -> Row:
     }
 
 
-def _ids(arrival: Arrival, line: str) -> tuple[str | None, str | None]:
-    """The verdict, and of a picture the side, that the message is about; None for what cannot be made out."""
+def _about(arrival: Arrival, line: str) -> tuple[str | None, tuple[str, str] | None]:
+    """The verdict that the message is about, and how it is named; None for what cannot be made out."""
     unpack = msgpack.unpackb if arrival.kind == "evidence" else json.loads
     try:
         data = unpack(arrival.payload)
         if arrival.kind == "trigger":
             board = _ID.validate_python(data["board_id"], strict=True)
-            return verdict_id(line, board, from_rfc3339(data["triggered_at"])), None
-        about = _ID.validate_python(data["verdict_id"], strict=True)
-        return about, _SIDE.validate_python(data["side"], strict=True) if arrival.kind == "evidence" else None
+            about = verdict_id(line, board, from_rfc3339(data["triggered_at"]))
+        else:
+            about = _ID.validate_python(data["verdict_id"], strict=True)
+        if arrival.kind == "evidence":
+            return about, ("evidence", evidence_id(about, _SIDE.validate_python(data["side"], strict=True)))
     except (ValueError, TypeError, LookupError, OverflowError, RecursionError, msgpack.UnpackException):
         return None, None
+    return about, None if arrival.kind == "event" else (f"{arrival.kind}s", about)
 
 
 def _text(text: str, longest: int) -> str:

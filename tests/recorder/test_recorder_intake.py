@@ -47,7 +47,7 @@ class Broker:
         self.on_disk_at: list[int] = []
         self.spool = spool
         self.intake = Intake(service, self.inbox, spool, batch_size, 0.0, lambda: None)
-        self.thread = threading.Thread(target=self.intake.run)
+        self.thread = threading.Thread(target=self.intake.run, daemon=True)
 
     def deliver(self, *numbers: int, kind: Kind = "verdict", size: int = 10) -> None:
         for number in numbers:
