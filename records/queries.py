@@ -26,11 +26,15 @@ T = TypeVar("T", bound=Base)
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which boards: `since` to before `until`; `board` is a serial or a board's id. None: any."""
+    """Which boards: `since` to before `until`; `board` is a serial or a board's id. None: any.
+
+    Of a rare kind of board, `defect_type` is found at once by its index; `category` is looked for.
+    """
 
     line: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    category: str | None = None
     defect_type: str | None = None
     camera_id: str | None = None
     product: str | None = None
@@ -169,6 +173,7 @@ def _where(chosen: Filter) -> list[ColumnElement[bool]]:
     row = Inspection
     wanted = {
         row.line: chosen.line,
+        row.category: chosen.category,
         row.defect_type: chosen.defect_type,
         row.camera_id: chosen.camera_id,
         row.product: chosen.product,

@@ -39,6 +39,7 @@ def test_pages_are_newest_first_and_what_was_chosen(filled: Engine) -> None:
         for chosen, expected in {
             Filter(line=SECOND_LINE): 25,
             Filter(defect_type="납땜불량"): 20,
+            Filter(category="solder"): 20,
             Filter(camera_id="both"): 60,
             Filter(product="display"): 50,
             Filter(board="SN-7"): 1,
