@@ -104,6 +104,15 @@ class Alerts:
                 self._over[key] = self._clock() + wait, wait, said
             self._resolve_due()
 
+    def follow(
+        self, kind: str, subject: str, is_there: bool | None, level: Level, message: str, **details: Any
+    ) -> None:
+        """Raise it while its cause is there, and resolve it once that is gone; None: neither is news."""
+        if is_there:
+            self.raise_alert(kind, subject, level, message, **details)
+        elif is_there is not None:
+            self.resolve(kind, subject)
+
     def resolve_others(self, kind: str, subjects: Collection[str]) -> None:
         """Nothing but `subjects` can have alerts of this kind: what else is open of it is over."""
         for alert in self.open(kind):

@@ -3,15 +3,16 @@
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine, select
 
-from pcb_bus.contract.messages import NodeStatus
+from pcb_bus.contract.messages import Level, NodeStatus
 from pcb_bus.contract.times import NS_PER_S, ms_to_ns, now_ns
 from recorder.alerts import Alert, Alerts, read_alerts
 from recorder.settings import AlertSettings
@@ -20,18 +21,18 @@ from records.tables import Alert as Table
 from records.tables import Inspection
 from records.times import local_time
 
-NODE_OFFLINE, DISK, SPOOL, DEFECT_RATE = "node_offline", "disk_nearly_full", "spool_filling", "defect_rate"
-LOST_BOARD = "unaccounted_board"
+NODE, DISK, SPOOL, RATE = "node_offline", "disk_nearly_full", "spool_filling", "defect_rate"
+LOST = "unaccounted_board"
 _STOPPED = "stopped"  # the detail of a node that ends on purpose
 _MOST_NODES = 256
 _MEGABYTE = 1_000_000
-_DISK_FINE, _RATE_FINE = 1.1, 0.8
-_SPOOL_ALERT, _SPOOL_FINE = 0.5, 0.4
 _STEP_NS, _PAUSE_NS = NS_PER_S, 2 * NS_PER_S
-_CALLS_A_LOOK = 10
-_IDS_A_QUERY = 500
+_CALLS_A_LOOK, _ALERTS_A_LOOK = 10, 1000
 _DAY = timedelta(hours=24)
 _ALONE, _IN_ONE, _SHOWN = 5, 500, 10  # so many lost boards at once get an alert each, are in one alert, in its message
+
+CloseOverdue = Callable[[int, int], Sequence[Any]]
+"""`Store.close_overdue`: of now and the deadline (ns), makes boards 미판정 and names them."""
 
 
 @dataclass(slots=True)
@@ -58,7 +59,7 @@ class Nodes:
         before = self._nodes.get(name)
         if status is None:
             self._nodes.pop(name, None)
-            self._alerts.resolve(NODE_OFFLINE, name)
+            self._alerts.resolve(NODE, name)
         elif before is not None or len(self._nodes) < _MOST_NODES:
             since = None
             if status.state == "offline":
@@ -72,32 +73,26 @@ class Nodes:
     def look(self, connected: bool, now: int) -> None:
         """A recorder that is not `connected` hears nothing, which says nothing about the nodes."""
         for name, node in self._nodes.items():
-            since = node.offline_since
             if not connected:
                 node.heard_at = now
-            elif since is not None and now - since >= self._grace_ns:
-                stopped = node.detail == _STOPPED
-                message = f"{name} was stopped" if stopped else f"{name} is offline"
-                self._alerts.raise_alert(
-                    NODE_OFFLINE, name, "info" if stopped else "warning", message, reason=node.detail
-                )
-            elif since is None and now - node.heard_at >= self._silence_ns:
+            elif node.offline_since is None:
+                silent = now - node.heard_at >= self._silence_ns
                 message = f"{name} is not heard any more"
-                self._alerts.raise_alert(NODE_OFFLINE, name, "warning", message, reason="no heartbeat")
-            elif since is None:
-                self._alerts.resolve(NODE_OFFLINE, name)
+                self._alerts.follow(NODE, name, silent, "warning", message, reason="no heartbeat")
+            elif now - node.offline_since >= self._grace_ns:
+                level: Level = "info" if node.detail == _STOPPED else "warning"
+                message = f"{name} was stopped" if node.detail == _STOPPED else f"{name} is offline"
+                self._alerts.raise_alert(NODE, name, level, message, reason=node.detail)
 
 
 def look_at_disks(alerts: Alerts, places: Mapping[str, Path], min_free_mb: float) -> None:
     """Each file system once, whatever of `places` is on it; those that cannot be looked at are left out."""
     disks: dict[int, tuple[list[str], Path, int]] = {}
     for name, path in sorted(places.items()):
-        try:
+        with suppress(OSError):
             there = next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())
             free = shutil.disk_usage(there).free
             disks.setdefault(there.stat().st_dev, ([], there, free))[0].append(name)
-        except OSError:
-            continue
     for names, path, free in disks.values():
         check_disk(alerts, ", ".join(names), path, free, min_free_mb * _MEGABYTE)
     alerts.resolve_others(DISK, [", ".join(names) for names, _, _ in disks.values()])
@@ -105,21 +100,15 @@ def look_at_disks(alerts: Alerts, places: Mapping[str, Path], min_free_mb: float
 
 def check_disk(alerts: Alerts, subject: str, path: Path, free: int, least: float) -> None:
     """`subject` says what is on it; `free` and `least` in bytes. With a tenth more than the least it is fine again."""
-    if free < least:
-        free_mb = free // _MEGABYTE
-        message = f"{free_mb} MB are free on the disk of {subject} ({path})"
-        alerts.raise_alert(DISK, subject, "error", message, free_mb=free_mb)
-    elif free >= least * _DISK_FINE:
-        alerts.resolve(DISK, subject)
+    message = f"{free // _MEGABYTE} MB are free on the disk of {subject} ({path})"
+    is_low = _over(-free, -least, -1.1 * least)
+    alerts.follow(DISK, subject, is_low, "error", message, free_mb=free // _MEGABYTE)
 
 
 def check_spool(alerts: Alerts, fill: float) -> None:
     """`fill` is the share of the spool that is taken: it grows while the database is away."""
-    if fill >= _SPOOL_ALERT:
-        message = f"the spool is {fill:.0%} full: the database does not take what is recorded"
-        alerts.raise_alert(SPOOL, "spool", "error", message)
-    elif fill < _SPOOL_FINE:
-        alerts.resolve(SPOOL, "spool")
+    message = f"the spool is {fill:.0%} full: the database does not take what is recorded"
+    alerts.follow(SPOOL, "spool", _over(fill, 0.5, 0.4), "error", message)
 
 
 def look_at_defect_rate(
@@ -131,12 +120,8 @@ def look_at_defect_rate(
         SQLAlchemyError: the database does not answer.
     """
     since = local_time(datetime.now(UTC) - timedelta(minutes=settings.defect_rate_minutes), zone)
-    latest = (
-        select(Inspection.category)
-        .where(Inspection.line == line, Inspection.inspection_time >= since)
-        .order_by(Inspection.inspection_time.desc())
-        .limit(settings.defect_rate_boards)
-    )
+    latest = select(Inspection.category).where(Inspection.line == line, Inspection.inspection_time >= since)
+    latest = latest.order_by(Inspection.inspection_time.desc()).limit(settings.defect_rate_boards)
     with for_reading(engine).connect() as connection:
         categories = connection.scalars(latest).all()
     if len(categories) >= settings.defect_rate_least_boards:
@@ -144,13 +129,16 @@ def look_at_defect_rate(
 
 
 def check_defect_rate(alerts: Alerts, line: str, boards: int, defective: int, threshold: float) -> None:
-    """`defective` of `boards` were defective or not judged. Neither over the threshold nor a fifth below: no news."""
-    if defective > threshold * boards:
-        message = f"{defective} of the last {boards} boards were not normal"
-        details = {"boards": boards, "defective": defective, "threshold": threshold}
-        alerts.raise_alert(DEFECT_RATE, line, "warning", message, **details)
-    elif defective <= threshold * _RATE_FINE * boards:
-        alerts.resolve(DEFECT_RATE, line)
+    """`defective` of `boards` were defective or not judged. A fifth below the threshold it is fine again."""
+    message = f"{defective} of the last {boards} boards were not normal"
+    is_over = _over(defective, threshold * boards, 0.8 * threshold * boards)
+    details = {"boards": boards, "defective": defective, "threshold": threshold}
+    alerts.follow(RATE, line, is_over, "warning", message, **details)
+
+
+def _over(value: float, high: float, low: float) -> bool | None:
+    """Between the two neither is news."""
+    return True if value > high else False if value <= low else None
 
 
 class Steady:
@@ -168,23 +156,13 @@ class Steady:
         return now - self._since >= self._length_ns
 
 
-class LostBoard(Protocol):
-    """A pass that was announced and got no verdict."""
-
-    @property
-    def verdict_id(self) -> str: ...
-
-    @property
-    def board_id(self) -> str: ...
-
-
 class LostBoards:
     """Boards whose verdict did not come: they are closed as 미판정, and raise alerts.
 
     An alert ends once its verdicts came after all, after a day, or by a person.
 
     Args:
-        close_overdue: `Store.close_overdue`: of now and the deadline (ns), makes them 미판정 and names them.
+        caught_up: whether all that was published is in the database.
     """
 
     def __init__(
@@ -193,24 +171,28 @@ class LostBoards:
         engine: Engine,
         line: str,
         zone: ZoneInfo,
-        close_overdue: Callable[[int, int], Sequence[LostBoard]],
+        close_overdue: CloseOverdue,
+        caught_up: Callable[[], bool],
         deadline_ms: float,
     ) -> None:
         self._alerts, self._engine, self._line, self._zone = alerts, for_reading(engine), line, zone
-        self._close_overdue = close_overdue
+        self._close_overdue, self._caught_up = close_overdue, caught_up
         self._deadline = ms_to_ns(deadline_ms)
         self._steady = Steady(self._deadline)
         self._found_untold = False
 
     def look(self) -> None:
-        """Call it every half second while all that was published is in the database, on the thread that writes boards.
+        """Call it every half second, on the thread that writes boards.
 
-        Only when that has been so for as long as a verdict may take is a missing one missing: what waits in a queue
-        after an outage, or while nobody calls this for two seconds, is not.
+        Only when all has been caught up for as long as a verdict may take is a missing one missing: what waits in a
+        queue after an outage, or while nobody calls this for two seconds, is not.
 
         Raises:
             DatabaseDown, SQLAlchemyError: it does not answer.
         """
+        if not self._caught_up():
+            self._steady = Steady(self._deadline)
+            return
         if not self._found_untold:
             self._raise(self._untold())
             self._found_untold = True
@@ -224,15 +206,19 @@ class LostBoards:
 
     def look_for_late_verdicts(self) -> None:
         """Any thread, every few seconds; raises SQLAlchemyError: the database does not answer."""
-        alerts = {alert.subject: set(_waits_for(alert)) for alert in self._alerts.open(LOST_BOARD)}
-        judged = self._judged(sorted(set[str]().union(*alerts.values())))
-        for alert in self._alerts.open(LOST_BOARD):
-            if judged >= alerts.get(alert.subject, {alert.subject}):
-                self._alerts.resolve(LOST_BOARD, alert.subject)
-            elif datetime.now(UTC) - alert.raised_at > _DAY:
-                self._alerts.resolve(LOST_BOARD, alert.subject, said="closed after a day, no verdict came")
+        with self._engine.connect() as connection:
+            for alert in self._alerts.open(LOST)[-_ALERTS_A_LOOK:]:
+                waited_for = _waits_for(alert)
+                mine = Inspection.line == self._line, Inspection.verdict_id.in_(waited_for)
+                judged = connection.scalars(
+                    select(Inspection.verdict_id).where(*mine, Inspection.judged_at.is_not(None))
+                )
+                if set(judged) >= set(waited_for):
+                    self._alerts.resolve(LOST, alert.subject)
+                elif datetime.now(UTC) - alert.raised_at > _DAY:
+                    self._alerts.resolve(LOST, alert.subject, said="closed after a day, no verdict came")
 
-    def _raise(self, lost: Sequence[LostBoard]) -> None:
+    def _raise(self, lost: Sequence[Any]) -> None:
         at_once = 1 if len(lost) <= _ALONE else _IN_ONE
         for start in range(0, len(lost), at_once):
             boards = lost[start : start + at_once]
@@ -243,12 +229,12 @@ class LostBoards:
                 message = f"board {names[0]} has no verdict"
             details = {"boards": names, "verdict_ids": [board.verdict_id for board in boards], "count": len(boards)}
             # A board's own id may come again with its next pass.
-            self._alerts.raise_alert(LOST_BOARD, boards[0].verdict_id, "error", message, **details)
+            self._alerts.raise_alert(LOST, boards[0].verdict_id, "error", message, **details)
 
-    def _untold(self) -> Sequence[LostBoard]:
+    def _untold(self) -> Sequence[Any]:
         """Boards of the last day that a recorder closed, but died before it could raise their alerts."""
         since = datetime.now(UTC) - _DAY
-        told = read_alerts(self._engine, self._line, Table.kind == LOST_BOARD, Table.raised_at >= since)
+        told = read_alerts(self._engine, self._line, Table.kind == LOST, Table.raised_at >= since)
         known = {each for alert in told for each in _waits_for(alert)}
         missing = select(Inspection.verdict_id, Inspection.board_id).where(
             Inspection.line == self._line,
@@ -257,15 +243,6 @@ class LostBoards:
         )
         with self._engine.connect() as connection:
             return [row for row in connection.execute(missing) if row.verdict_id not in known]
-
-    def _judged(self, verdict_ids: Sequence[str]) -> set[str]:
-        found: set[str] = set()
-        with self._engine.connect() as connection:
-            for start in range(0, len(verdict_ids), _IDS_A_QUERY):
-                some = Inspection.verdict_id.in_(verdict_ids[start : start + _IDS_A_QUERY])
-                judged = select(Inspection.verdict_id).where(Inspection.line == self._line, some)
-                found |= set(connection.scalars(judged.where(Inspection.judged_at.is_not(None))))
-        return found
 
 
 def _waits_for(alert: Alert) -> list[str]:

@@ -3,17 +3,18 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Engine, delete, insert, update
+from sqlalchemy import Engine, delete, insert
 from sqlalchemy.exc import SQLAlchemyError
 
-from pcb_bus.contract.times import now_ns, to_datetime
 from pcb_bus.errors import BoardlineError, ConfigError
 from pcb_bus.runtime.process import EXIT_CONFIG, EXIT_FAULT, EXIT_OK
 from pcb_bus.runtime.settings import load_settings
@@ -30,80 +31,63 @@ from records.times import local_time
 
 EXIT_GAPS, EXIT_DATABASE_DOWN = 1, 3
 _UNDER_WAY = timedelta(minutes=1)  # a board that was announced a moment ago is no gap
-_ANY_SETTING = "Any setting of the line may follow, as in --database_url sqlite:///file. Exit code: 0"
+_CONFIG_USAGE = """\
+usage: {program} [KEY VALUE | KEY --unset] [settings]
+
+Live values of the line. Without a key: lists what is set. VALUE is JSON: 90, 0.45, {{"short": 0.4}}.
+Keys: {keys}.
+Any setting of the line may follow, as in --database_url sqlite:///file.
+Exit code: 0 done, 1 the database does not answer, 2 wrong key, value or configuration."""
 
 
 def migrate(argv: list[str], program: str) -> int:
     """Exit code 0: the tables are up to date. 1: the database does not answer. 2: wrong configuration."""
-
-    def run() -> int:
-        settings = load_settings(RecorderLine, argv, program=program)
-        bring_up_to_date(database_url(settings.recorder.database_url), settings.root, settings.recorder.zone)
-        return EXIT_OK
-
-    return _exit_code(program, run, EXIT_FAULT)
+    settings = load_settings(RecorderLine, argv, program=program)
+    bring_up_to_date(database_url(settings.recorder.database_url), settings.root, settings.recorder.zone)
+    return EXIT_OK
 
 
 def run_reconcile(argv: list[str], program: str) -> int:
     """Exit code 0: no gap. 1: gaps. 2: wrong configuration or arguments. 3: the database does not answer."""
-
-    def run() -> int:
-        options, rest = _reconcile_parser(program).parse_known_args(argv)
-        settings = load_settings(RecorderLine, rest, program=program)
-        chosen, line = settings.recorder, settings.root
-        since, until = span_of(options.since, options.until, datetime.now(UTC), chosen.zone)
-        scope = Scope(line, chosen.zone, since, until, settings.sides, chosen.oversight.gates, max(0, options.list))
-        if options.files:
-            scope = replace(scope, file_exists=open_store(chosen.images, chosen.image_options).exists)
-        engine = _existing_database(settings)
-        try:
-            if options.rebuild:
-                hours = touch_hours(engine, line, local_time(since, chosen.zone), local_time(until, chosen.zone))
-                print(f"{hours} hours are marked: a recorder that runs counts their statistics anew")
-            result = reconcile(engine, scope)
-        finally:
-            engine.dispose()
-        if options.json is not None:
-            _write(options.json, f"{result.as_json()}\n")
-        print(*result.lines(), sep="\n")
-        return EXIT_GAPS if result.gap_counts else EXIT_OK
-
-    return _exit_code(program, run, EXIT_DATABASE_DOWN)
+    options, rest = _reconcile_parser(program).parse_known_args(argv)
+    settings = load_settings(RecorderLine, rest, program=program)
+    chosen, line = settings.recorder, settings.root
+    since, until = span_of(options.since, options.until, datetime.now(UTC), chosen.zone)
+    scope = Scope(line, chosen.zone, since, until, settings.sides, chosen.oversight.gates, max(0, options.list))
+    if options.files:
+        scope = replace(scope, file_exists=open_store(chosen.images, chosen.image_options).exists)
+    with _existing_database(settings) as engine:
+        if options.rebuild:
+            hours = touch_hours(engine, line, local_time(since, chosen.zone), local_time(until, chosen.zone))
+            print(f"{hours} hours are marked: a recorder that runs counts their statistics anew")
+        result = reconcile(engine, scope)
+    if options.json is not None:
+        options.json.write_text(f"{result.as_json()}\n", encoding="utf-8")
+    print(*result.lines(), sep="\n")
+    return EXIT_GAPS if result.gap_counts else EXIT_OK
 
 
 def run_config(argv: list[str], program: str) -> int:
     """Exit code 0: done. 1: the database does not answer. 2: wrong key, value or configuration."""
-
-    def run() -> int:
-        first = next((place for place, each in enumerate(argv) if each.startswith("-")), len(argv))
-        options, rest = _config_parser(program).parse_known_args(argv[first:])
-        change = _change(argv[:first], unset=options.unset)
-        settings = load_settings(RecorderLine, rest, program=program)
-        engine = _existing_database(settings)
-        try:
-            if change is None:
-                _list(engine, settings.root)
-            else:
-                _apply(engine, settings.root, *change)
-        finally:
-            engine.dispose()
+    if {"-h", "--help"} & set(argv):
+        print(_CONFIG_USAGE.format(program=program, keys=", ".join(KNOWN)))
         return EXIT_OK
+    first = next((place for place, each in enumerate(argv) if each.startswith("--")), len(argv))
+    unset = "--unset" in argv
+    change = _change(argv[:first], unset=unset)
+    settings = load_settings(RecorderLine, [each for each in argv[first:] if each != "--unset"], program=program)
+    with _existing_database(settings) as engine:
+        if change is None:
+            _list(engine, settings.root)
+        else:
+            _apply(engine, settings.root, *change, unset=unset)
+    return EXIT_OK
 
-    return _exit_code(program, run, EXIT_FAULT)
 
-
-COMMANDS: Mapping[str, Callable[[list[str], str], int]] = {
-    "migrate": migrate,
-    "reconcile": run_reconcile,
-    "config": run_config,
-}
-"""By name: of the arguments and how the program is called, the exit code."""
-
-
-def _exit_code(program: str, run: Callable[[], int], database_down: int) -> int:
+def _exit_code(run: Callable[[list[str], str], int], database_down: int, argv: list[str], program: str) -> int:
     """A failure is one line on stderr."""
     try:
-        return run()
+        return run(argv, program)
     except (DatabaseDown, SQLAlchemyError) as error:
         print(f"{program}: the database does not answer: {reason(error)}", file=sys.stderr)
         return database_down
@@ -112,7 +96,16 @@ def _exit_code(program: str, run: Callable[[], int], database_down: int) -> int:
         return EXIT_CONFIG
 
 
-def _existing_database(settings: RecorderLine) -> Engine:
+COMMANDS = {
+    "migrate": partial(_exit_code, migrate, EXIT_FAULT),
+    "reconcile": partial(_exit_code, run_reconcile, EXIT_DATABASE_DOWN),
+    "config": partial(_exit_code, run_config, EXIT_FAULT),
+}
+"""By name: of the arguments and how the program is called, the exit code."""
+
+
+@contextmanager
+def _existing_database(settings: RecorderLine) -> Iterator[Engine]:
     """An engine that waits for its statements.
 
     Raises:
@@ -123,8 +116,11 @@ def _existing_database(settings: RecorderLine) -> Engine:
     if is_sqlite(url) and not Path(url.database or "").is_file():
         raise ConfigError(f"{KEY}: there is no database {url.database}; a recorder that ran here has made one")
     engine = make_engine(url, patient=True)
-    check_tables(engine)
-    return engine
+    try:
+        check_tables(engine)
+        yield engine
+    finally:
+        engine.dispose()
 
 
 # reconcile
@@ -151,13 +147,6 @@ def _moment(option: str, text: str, zone: ZoneInfo) -> datetime:
         raise ConfigError(f"{option}: not a time such as 2026-11-21 or 2026-11-21T08:00:00Z: {text}") from None
 
 
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"--json: cannot write {path}: {error.strerror}") from None
-
-
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise ConfigError(message)
@@ -169,7 +158,8 @@ def _reconcile_parser(program: str) -> argparse.ArgumentParser:
         allow_abbrev=False,
         description="Compares triggers, verdicts, reports of the gates, rows and statistics of one line, and names "
         "every gap between them.",
-        epilog=f"{_ANY_SETTING} no gap, 1 gaps, 2 wrong configuration, 3 the database does not answer.",
+        epilog="Any setting of the line may follow, as in --database_url sqlite:///file. "
+        "Exit code: 0 no gap, 1 gaps, 2 wrong configuration, 3 the database does not answer.",
     )
     parser.add_argument("--since", metavar="TIME", help="begin (default: 24 h before the end)")
     parser.add_argument("--until", metavar="TIME", help="end (default: a minute ago); local time without an offset")
@@ -183,21 +173,8 @@ def _reconcile_parser(program: str) -> argparse.ArgumentParser:
 # config
 
 
-def _config_parser(program: str) -> argparse.ArgumentParser:
-    parser = _Parser(
-        program,
-        usage=f"{program} [KEY VALUE | KEY --unset] [settings]",
-        allow_abbrev=False,
-        description='Without a key: lists the live values of the line. VALUE is JSON: 90, 0.45, {"short": 0.4}. '
-        f"Keys: {', '.join(KNOWN)}.",
-        epilog=f"{_ANY_SETTING} done, 1 the database does not answer, 2 wrong key, value or configuration.",
-    )
-    parser.add_argument("--unset", action="store_true", help="the services' own files hold again")
-    return parser
-
-
-def _change(words: list[str], *, unset: bool) -> tuple[str, Any, bool] | None:
-    """Key, value, and whether it is to be removed; None: list.
+def _change(words: list[str], *, unset: bool) -> tuple[str, Any] | None:
+    """Key and value; None: list.
 
     Raises:
         ConfigError: an unknown key, a value out of its range, or words too many.
@@ -207,24 +184,22 @@ def _change(words: list[str], *, unset: bool) -> tuple[str, Any, bool] | None:
     if len(words) != (1 if unset else 2):
         raise ConfigError("write KEY VALUE, or KEY --unset, or nothing for a list")
     try:
-        return words[0], None if unset else check(words[0], json.loads(words[1])), unset
+        return words[0], None if unset else check(words[0], json.loads(words[1]))
     except json.JSONDecodeError:
         raise ConfigError(f"{words[0]}: not a value in JSON: {words[1]}") from None
     except (ValueError, RecursionError) as error:
         raise ConfigError(str(error)) from None
 
 
-def _apply(engine: Engine, line: str, key: str, value: Any, unset: bool) -> None:
+def _apply(engine: Engine, line: str, key: str, value: Any, *, unset: bool) -> None:
     mine = SystemConfig.line == line, SystemConfig.key == key
-    row = {"value": value, "updated_at": to_datetime(now_ns())}
+    row = {"line": line, "key": key, "value": value, "updated_at": datetime.now(UTC)}
     with engine.begin() as connection:
-        changed = connection.execute(
-            delete(SystemConfig).where(*mine) if unset else update(SystemConfig).where(*mine).values(row)
-        )
-        if not changed.rowcount and unset:
+        before = connection.execute(delete(SystemConfig).where(*mine)).rowcount
+        if unset and not before:
             raise ConfigError(f"{key}: is not set")
-        if not changed.rowcount:
-            connection.execute(insert(SystemConfig).values(line=line, key=key, **row))
+        if not unset:
+            connection.execute(insert(SystemConfig).values(**row))
 
 
 def _list(engine: Engine, line: str) -> None:

@@ -43,7 +43,7 @@ class Gates:
     """
 
     def __init__(
-        self, engine: Engine, line: str, zone: ZoneInfo, publish: Callable[[Unreported], None], first_wait_s: float
+        self, engine: Engine, line: str, zone: ZoneInfo, publish: Callable[[Unreported], object], first_wait_s: float
     ) -> None:
         self._engine, self._line, self._zone, self._publish = for_reading(engine), line, zone, publish
         self._first_wait_ns = round(first_wait_s * NS_PER_S)

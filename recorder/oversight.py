@@ -5,20 +5,20 @@ one does what takes long. A database that hangs holds up neither the first nor t
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Engine
 
 from pcb_bus.contract.codec import decode_json, encode_json
-from pcb_bus.contract.messages import NodeStatus, Unreported
+from pcb_bus.contract.messages import NodeStatus
 from pcb_bus.errors import MessageRejected
 from pcb_bus.mqtt.session import Delivery, Subscription
 from pcb_bus.runtime.service import Service
 from pcb_bus.runtime.workers import Action, Worker
 from recorder.alerts import Alerts
-from recorder.checks import LostBoard, LostBoards, Nodes, check_spool, look_at_defect_rate, look_at_disks
+from recorder.checks import CloseOverdue, LostBoards, Nodes, check_spool, look_at_defect_rate, look_at_disks
 from recorder.faults import careful, show
 from recorder.gates import Gates
 from recorder.live_config import LiveValues
@@ -27,9 +27,7 @@ from recorder.settings import RecorderLine
 from recorder.spool import Spool
 from records.database import make_engine
 
-RECONCILIATION = "reconciliation"
 _GAPS_IN_AN_ALERT = 20
-_ACTUATOR = "actuator"
 _AT_HAND, _DATABASE = "oversight", "oversight-database"
 _WAITING_STATUSES = 1000
 _STUCK_S = 3.0
@@ -52,16 +50,23 @@ class Oversight:
         engine: Engine,
         places: Mapping[str, Path],
         spool: Spool,
-        close_overdue: Callable[[int, int], Sequence[LostBoard]],
+        close_overdue: CloseOverdue,
         caught_up: Callable[[], bool],
     ) -> None:
-        self._service, self._settings, self._engine, self._caught_up = service, settings, engine, caught_up
+        self._service, self._settings, self._engine = service, settings, engine
         line, zone, chosen = settings.root, settings.recorder.zone, settings.recorder
         self.alerts = Alerts(engine, line, service.event, chosen.alerts.again_after_s)
-        self.live = LiveValues(engine, line, self._publish_config, service.event)
+        publish, topics = service.session.publish, service.topics
+        self.live = LiveValues(engine, line, lambda values: publish(topics.config, values, retain=True), service.event)
         self._nodes = Nodes(self.alerts, chosen.alerts)
-        self._lost = LostBoards(self.alerts, engine, line, zone, close_overdue, chosen.verdict_deadline_ms)
-        self._gates = Gates(engine, line, zone, self._publish_unreported, chosen.oversight.report_after_s)
+        self._lost = LostBoards(self.alerts, engine, line, zone, close_overdue, caught_up, chosen.verdict_deadline_ms)
+        self._gates = Gates(
+            engine,
+            line,
+            zone,
+            lambda unreported: publish(topics.unreported, encode_json(unreported)),
+            chosen.oversight.report_after_s,
+        )
         self._next_night = self._night_after(datetime.now(UTC))
         # Past `Service.on`: an empty status says that a node has left the line. QoS 0: statuses must not fill the queue
         # that the broker keeps for a recorder that is away.
@@ -84,7 +89,7 @@ class Oversight:
         ]
         for worker, seconds, name, action in plan:
             worker.every(seconds, careful(service, name, action))
-        self.look_for_lost_boards = careful(service, "boards without a verdict", self._look_for_lost_boards)
+        self.look_for_lost_boards = careful(service, "boards without a verdict", self._lost.look)
         """For the thread that writes boards, every half second: nobody else may write one meanwhile. Never raises."""
 
     def start(self) -> None:
@@ -110,10 +115,6 @@ class Oversight:
         check_spool(self.alerts, spool.fill)
         show(self._service, "disk of the spool", "it hangs" if spool.stuck_s > _STUCK_S else "", "critical")
 
-    def _look_for_lost_boards(self) -> None:
-        if self._caught_up():
-            self._lost.look()
-
     def _look_at_defect_rate(self) -> None:
         settings, live = self._settings.recorder, self.live.get("alert_defect_rate")
         threshold = settings.alerts.defect_rate if live is None else live
@@ -121,17 +122,9 @@ class Oversight:
 
     def _look_for_unreported(self) -> None:
         # Whoever is away would never hear of them, and each is named a few times only.
-        online = self._service.session.connected and self._nodes.is_online(_ACTUATOR)
+        online = self._service.session.connected and self._nodes.is_online("actuator")
         if self._settings.recorder.oversight.gates and online:
             self._gates.look(datetime.now(UTC), time.monotonic_ns())
-
-    def _publish_config(self, payload: bytes) -> bool:
-        return self._service.session.publish(self._service.topics.config, payload, retain=True)
-
-    def _publish_unreported(self, unreported: Unreported) -> None:
-        session = self._service.session
-        if session.connected:  # kept through an outage, it would name verdicts that have their reports by then
-            session.publish(self._service.topics.unreported, encode_json(unreported))
 
     def _night_after(self, now: datetime) -> datetime | None:
         at = self._settings.recorder.oversight.reconcile_at
@@ -153,13 +146,10 @@ class Oversight:
 
     def report(self, result: Reconciliation) -> None:
         """Tell the outcome of a reconciliation: an event, and an alert as long as there are gaps."""
-        counts, total = dict(result.gap_counts), result.total._asdict()
-        said = "reconciliation: there are gaps" if counts else "reconciliation: no gap"
-        numbers = {name: total[name] for name in ("triggers", "verdicts", "reports", "rows")}
-        self._service.event("warning" if counts else "info", said, **numbers, gaps=counts)
-        if counts:
-            message = "the records have gaps: " + ", ".join(f"{number} × {kind}" for kind, number in counts.items())
-            named = [str(gap) for gap in result.gaps[:_GAPS_IN_AN_ALERT]]
-            self.alerts.raise_alert(RECONCILIATION, self._settings.root, "error", message, gaps=named)
-        else:
-            self.alerts.resolve(RECONCILIATION, self._settings.root)
+        counts, total, said = result.gap_counts, result.total, "there are gaps" if result.gap_counts else "no gap"
+        about = {"triggers": total.triggers, "verdicts": total.verdicts, "reports": total.reports, "rows": total.rows}
+        self._service.event("warning" if counts else "info", f"reconciliation: {said}", **about, gaps=counts)
+        message = "the records have gaps: " + ", ".join(f"{number} × {kind}" for kind, number in counts.items())
+        named = [str(gap) for gap in result.gaps[:_GAPS_IN_AN_ALERT]]
+        line = self._settings.root
+        self.alerts.follow("reconciliation", line, bool(counts), "error", message, gaps=named)
