@@ -62,6 +62,7 @@ GATES: Mapping[str, Mapping[str, Any]] = {
 _PROJECT = Path(__file__).parents[2]
 _UP_S = 40.0
 _STILL_S = 10.0
+_SOURCE = "harness"  # what hostile messages say of another sender has nothing to do with ours
 _NEAR_NS = 100 * NS_PER_MS
 
 
@@ -207,7 +208,7 @@ class FaultLine:
         self.foreign |= {board, key}
         self.made_up.append(Pass(board, key, now))
         with Probe(self.broker, "trigger") as source, Probe(self.broker, "inference") as inference:
-            trigger = Trigger(board_id=board, triggered_at=now, source="made-up")
+            trigger = Trigger(board_id=board, triggered_at=now, source=_SOURCE)
             source.publish(str(self.topics.trigger), encode_json(trigger))
             inference.publish(str(self.topics.verdict), encode_json(judged))
         return self.made_up[-1]
