@@ -146,9 +146,10 @@ class Oversight:
 
     def report(self, result: Reconciliation) -> None:
         """Tell the outcome of a reconciliation: an event, and an alert as long as there are gaps."""
-        counts, total, said = result.gap_counts, result.total, "there are gaps" if result.gap_counts else "no gap"
-        about = {"triggers": total.triggers, "verdicts": total.verdicts, "reports": total.reports, "rows": total.rows}
-        self._service.event("warning" if counts else "info", f"reconciliation: {said}", **about, gaps=counts)
+        counts, said = result.gap_counts, "there are gaps" if result.gap_counts else "no gap"
+        self._service.event(
+            "warning" if counts else "info", f"reconciliation: {said}", **{**result.total, "gaps": counts}
+        )
         message = "the records have gaps: " + ", ".join(f"{number} × {kind}" for kind, number in counts.items())
         named = [str(gap) for gap in result.gaps[:_GAPS_IN_AN_ALERT]]
         line = self._settings.root

@@ -5,7 +5,7 @@ It only reads. Counterparts are looked up by `verdict_id` wherever in time they 
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, Literal, NamedTuple
@@ -33,6 +33,7 @@ GapKind = Literal[
     "statistics differ",
 ]
 _Query = Select[str, str, datetime]
+_COUNTED = ("triggers", "verdicts", "reports", "rows", "gaps")
 _FREE_RUN = "free-%"  # how inference names boards that nobody announced
 _HOUR, _MS = timedelta(hours=1), timedelta(milliseconds=1)
 _PICTURES_AT_ONCE = 1000
@@ -60,17 +61,6 @@ class Scope:
     file_exists: Callable[[str], bool] | None = None
 
 
-class Hour(NamedTuple):
-    """Of an hour (UTC), each by its own time: passes announced, boards with a judgement, with a report, recorded."""
-
-    begins_at: datetime
-    triggers: int
-    verdicts: int
-    reports: int
-    rows: int
-    gaps: int
-
-
 class Gap(NamedTuple):
     """What is missing of one board, or what differs."""
 
@@ -81,43 +71,44 @@ class Gap(NamedTuple):
     detail: str = ""
 
     def __str__(self) -> str:
-        about = f"board {self.board_id}" if self.board_id else ""
-        verdict = f"verdict {self.verdict_id}" if self.verdict_id else ""
-        return ", ".join(filter(None, (f"{moment(self.at)} {self.kind}: {about}", verdict, self.detail)))
+        about = (self.board_id and f"board {self.board_id}", self.verdict_id and f"verdict {self.verdict_id}")
+        return f"{moment(self.at)} {self.kind}: {', '.join(filter(None, (*about, self.detail)))}"
 
 
-@dataclass(frozen=True, slots=True)
-class Reconciliation:
-    """The outcome. `gaps` holds as many of each kind as were asked for, `gap_counts` counts all."""
+class Reconciliation(NamedTuple):
+    """The outcome. `gaps` holds as many of each kind as were asked for, `gap_counts` counts all.
+
+    `hours` (UTC, as `2026-11-21 08`) and `total` say, each by its own time, how many passes were announced
+    (`triggers`), boards recorded (`rows`), of them judged (`verdicts`), and verdicts reported (`reports`).
+    """
 
     since: datetime
     until: datetime
-    hours: list[Hour]
-    total: Hour
+    hours: Mapping[str, Mapping[str, int]]
+    total: Mapping[str, int]
     gap_counts: Mapping[GapKind, int]
     gaps: list[Gap]
 
     def as_json(self) -> str:
         """For programs; times in RFC 3339 UTC."""
-        values = {
-            "since": self.since,
-            "until": self.until,
-            "gap_counts": self.gap_counts,
-            "total": self.total._asdict(),
-        }
-        lists = {"hours": [hour._asdict() for hour in self.hours], "gaps": [gap._asdict() for gap in self.gaps]}
-        return json.dumps(values | lists, default=moment, ensure_ascii=False, indent=2)
+        values = {**self._asdict(), "gaps": [gap._asdict() for gap in self.gaps]}
+        values["hours"] = [{"begins_at": _begins(hour), **_numbers(found)} for hour, found in self.hours.items()]
+        return json.dumps(values, default=moment, ensure_ascii=False, indent=2)
 
     def lines(self) -> Iterator[str]:
         """For people: a table of hours, and a line for each gap."""
-        yield f"{'hour (UTC)':<17} {'triggers':>9} {'verdicts':>9} {'reports':>9} {'rows':>9} {'gaps':>9}"
-        for hour in (*self.hours, self.total):
-            name = "all" if hour is self.total else f"{hour.begins_at:%Y-%m-%d %H:%M}"
-            yield f"{name:<17} " + " ".join(f"{number:>9}" for number in hour[1:])
+        yield f"{'hour (UTC)':<17}" + "".join(f"{name:>10}" for name in _COUNTED)
+        for hour, numbers in (*self.hours.items(), ("all", self.total)):
+            name = hour if hour == "all" else f"{hour}:00"
+            yield f"{name:<17}" + "".join(f"{number:>10}" for number in _numbers(numbers).values())
         yield from (f"  {gap}" for gap in self.gaps)
         yield from (f"{number} × {kind}" for kind, number in self.gap_counts.items())
         if not self.gap_counts:
             yield "no gap"
+
+
+def _numbers(found: Mapping[str, int]) -> dict[str, int]:
+    return {name: found[name] for name in _COUNTED}
 
 
 def reconcile(engine: Engine, scope: Scope) -> Reconciliation:
@@ -135,11 +126,9 @@ def reconcile(engine: Engine, scope: Scope) -> Reconciliation:
             gaps.append(gap)
         counts[gap.kind] += 1
         hours[f"{gap.at:%Y-%m-%d %H}"]["gaps"] += 1
-    names = Hour._fields[1:]
-    table = [Hour(_begins(hour), *(numbers[name] for name in names)) for hour, numbers in sorted(hours.items())]
-    total = Hour(scope.since, *(sum(numbers[name] for numbers in hours.values()) for name in names))
     gaps.sort(key=lambda gap: (gap.at, gap.board_id))
-    return Reconciliation(scope.since, scope.until, table, total, dict(counts), gaps)
+    total = {name: sum(numbers[name] for numbers in hours.values()) for name in _COUNTED}
+    return Reconciliation(scope.since, scope.until, dict(sorted(hours.items())), total, dict(counts), gaps)
 
 
 def _gaps(engine: Engine, scope: Scope, hours: dict[str, Counter[str]]) -> Iterator[Gap]:
@@ -253,37 +242,31 @@ def _box(side: str, name: str, *numbers: float) -> tuple[Any, ...]:
 
 
 def _differing_statistics(connection: Connection, scope: Scope, with_rows: Iterable[datetime]) -> Iterator[Gap]:
-    begins_at = BoardStatistics.begins_at
-    first, last = hour_of(local_time(scope.since, scope.zone)), local_time(scope.until - _MS, scope.zone)
-    stored = select(func.min(begins_at), func.max(begins_at)).where(
-        BoardStatistics.line == scope.line, begins_at >= first, begins_at <= last
-    )
-    hours = [local_time(hour + part, scope.zone) for hour in with_rows for part in (timedelta(), _HOUR - _MS)]
-    hours += [hour for hour in connection.execute(stored).one() if hour is not None]
-    if hours:
-        first, last = max(first, hour_of(min(hours))), min(last, max(hours)) + _MS
-        for each in differences(connection, scope.line, first, last):
-            at = each.begins_at.replace(tzinfo=scope.zone).astimezone(UTC)
+    begins_at, begin = BoardStatistics.begins_at, hour_of(local_time(scope.since, scope.zone))
+    end = local_time(scope.until - _MS, scope.zone)
+    stored = select(begins_at).where(BoardStatistics.line == scope.line, begins_at >= begin, begins_at <= end)
+    hours = {hour_of(local_time(hour + part, scope.zone)) for hour in with_rows for part in (_MS, _HOUR - _MS)}
+    for hour in sorted(hours.union(connection.scalars(stored))):
+        for each in differences(connection, scope.line, hour, hour + _MS) if begin <= hour <= end else ():
             numbers = [" ".join(f"{number:g}" for number in counts) for counts in (each.stored, each.counted)]
-            detail = f"{each.begins_at:%Y-%m-%d %H:%M} {' '.join(each.of)}: {numbers[0]}, counted {numbers[1]}"
-            yield Gap("statistics differ", at, detail=detail)
+            detail = f"{hour:%Y-%m-%d %H:%M} {' '.join(each.of)}: {numbers[0]}, counted {numbers[1]}"
+            yield Gap("statistics differ", hour.replace(tzinfo=scope.zone).astimezone(UTC), detail=detail)
 
 
 def _missing_files(engine: Engine, scope: Scope, file_exists: Callable[[str], bool]) -> Iterator[Gap]:
-    columns = (DefectImage.id, DefectImage.board_id, DefectImage.verdict_id, DefectImage.received_at, DefectImage.path)
+    columns = (DefectImage.received_at, DefectImage.board_id, DefectImage.verdict_id, DefectImage.path, DefectImage.id)
     stored = select(*columns).where(*_within(DefectImage.received_at, scope), DefectImage.state == "stored")
-    last = 0
-    while True:
+
+    def page(after: int) -> Sequence[Any]:
         # The store may be slow: no transaction waits for it.
         with for_reading(engine).connect() as connection:
-            page = stored.where(DefectImage.id > last).order_by(DefectImage.id).limit(_PICTURES_AT_ONCE)
-            rows = connection.execute(page).all()
-        if not rows:
-            return
-        for row in rows:
-            if not file_exists(row.path):
-                yield Gap("picture without file", row.received_at, row.board_id, row.verdict_id, row.path)
-        last = rows[-1].id
+            next_ones = stored.where(DefectImage.id > after).order_by(DefectImage.id).limit(_PICTURES_AT_ONCE)
+            return connection.execute(next_ones).all()
+
+    rows = page(0)
+    while rows:
+        yield from (Gap("picture without file", *row[:4]) for row in rows if not file_exists(row.path))
+        rows = page(rows[-1].id)
 
 
 def _stamped(table: Any, at: InstrumentedAttribute[datetime]) -> _Query:
