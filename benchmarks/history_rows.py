@@ -54,6 +54,11 @@ SELECT line, verdict_id, board_id, 'left', 'frame', 'stored', SHA2(verdict_id, 2
     40000, received_at FROM inspections WHERE category <> 'normal' ORDER BY id
 """,
 )
+# Made at once after the rows, which takes a tenth of the time.
+_INDEXES = sorted(Base.metadata.tables["inspections"].indexes, key=lambda index: str(index.name))
+_ALL_INDEXES = "ALTER TABLE inspections " + ", ".join(
+    f"ADD INDEX {index.name} ({', '.join(index.columns.keys())})" for index in _INDEXES
+)
 _SINCE = "FROM inspections WHERE captured_at >= :since"
 _LAST_DAY = (
     f"""
@@ -97,12 +102,15 @@ def fill(engine: Engine, rows: int, end: datetime, progress: Callable[[int], Non
     with engine.begin() as connection:
         _run(connection, "CREATE TABLE history_numbers (n INT PRIMARY KEY)")
         _run(connection, _NUMBERS)
+        for index in _INDEXES:
+            index.drop(connection)
     step_us = int(YEAR / timedelta(microseconds=1)) // rows
     for first in range(0, rows, CHUNK):
         with engine.begin() as connection:
             _run(connection, _INSPECTIONS, first=first, rows=rows, step_us=step_us, begin=end - YEAR)
         progress(min(first + CHUNK, rows))
     with engine.begin() as connection:
+        _run(connection, _ALL_INDEXES)
         for statement in (*_OF_BAD_BOARDS, *_STATISTICS):
             _run(connection, statement)
         for statement in _LAST_DAY:
