@@ -131,20 +131,18 @@ class Alerts:
         Raises:
             DatabaseDown, SQLAlchemyError: what is not written stays here.
         """
-        rows: Mapping[Key, Alert] = {}
-        failure: SQLAlchemyError | None = None
         try:
             rows = {alert.key: alert for alert in read_alerts(self._engine, self._line, Table.resolved_at.is_(None))}
-        except SQLAlchemyError as error:
-            failure = error
+        except SQLAlchemyError:
+            with self._lock:
+                self._begin_to_tell({})
+                self._resolve_due()
+            raise
         with self._lock:
             self._begin_to_tell(rows)
-            if failure is None:
-                self._adopt(rows)
+            self._adopt(rows)
             self._resolve_due()
             changes = list(self._unwritten)
-        if failure is not None:
-            raise failure
         self._write(changes)
         with self._lock:
             for _ in changes:
@@ -152,11 +150,10 @@ class Alerts:
 
     def _begin_to_tell(self, rows: Mapping[Key, Alert]) -> None:
         """Events of the first moments waited for the table: what was open before this process is not told again."""
-        if not self._telling:
-            self._telling = True
-            for change in self._unwritten:
-                if change.alert.key not in rows:
-                    self._tell(change)
+        for change in () if self._telling else self._unwritten:
+            if change.alert.key not in rows:
+                self._tell(change)
+        self._telling = True
 
     def _adopt(self, rows: Mapping[Key, Alert]) -> None:
         """What is open in the table, is. What is not any more, a person resolved."""
@@ -213,12 +210,11 @@ class Alerts:
         except (SQLAlchemyError, ValueError) as error:
             if meaning(error) != "row":
                 raise
-            if len(changes) > 1:
-                for change in changes:
-                    self._write([change])
-                return
-            probe(self._engine, self._line)
-            log.error("the database refuses an alert (%s): %s", reason(error), changes[0].alert)
+            if len(changes) == 1:
+                probe(self._engine, self._line)
+                log.error("the database refuses an alert (%s): %s", reason(error), changes[0].alert)
+            for change in changes if len(changes) > 1 else ():
+                self._write([change])
 
 
 def read_alerts(engine: Engine, line: str, *where: ColumnElement[bool]) -> list[Alert]:

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -25,12 +24,6 @@ _LATELY, _DAY = timedelta(minutes=15), timedelta(hours=24)  # what is older was 
 _DAY_EVERY_NS = 600 * NS_PER_S
 
 
-@dataclass(slots=True)
-class _Wait:
-    next_at: int
-    tries: int = 0
-
-
 class Gates:
     """Looks for the line's verdicts of a quarter of an hour without a report, and now and then for those of a day.
 
@@ -47,7 +40,7 @@ class Gates:
     ) -> None:
         self._engine, self._line, self._zone, self._publish = for_reading(engine), line, zone, publish
         self._first_wait_ns = round(first_wait_s * NS_PER_S)
-        self._waiting: dict[str, _Wait] = {}
+        self._waiting: dict[str, tuple[int, int]] = {}  # when it is due, and how often it was named
         self._day_next_at = 0
 
     def look(self, wall: datetime, now: int) -> None:
@@ -62,13 +55,12 @@ class Gates:
             self._day_next_at = now + _DAY_EVERY_NS
             self._waiting = {each: wait for each, wait in self._waiting.items() if each in missing}
         for verdict_id in missing:
-            self._waiting.setdefault(verdict_id, _Wait(now + self._first_wait_ns))
-        due = [each for each in missing if self._waiting[each].next_at <= now][:_NAMED_AT_ONCE]
+            self._waiting.setdefault(verdict_id, (now + self._first_wait_ns, 0))
+        due = [each for each in missing if self._waiting[each][0] <= now][:_NAMED_AT_ONCE]
+        verdicts = tuple(missing[each] for each in due if self._waiting[each][1] < _TRIES)
         for verdict_id in due:
-            wait = self._waiting[verdict_id]
-            wait.next_at = now + (self._first_wait_ns << wait.tries)
-            wait.tries += 1
-        verdicts = tuple(missing[each] for each in due if self._waiting[each].tries <= _TRIES)
+            tries = self._waiting[verdict_id][1]
+            self._waiting[verdict_id] = now + (self._first_wait_ns << tries), tries + 1
         if verdicts:
             log.info("%d verdicts have no report: they are named to the actuator", len(verdicts))
             self._publish(Unreported(verdicts=verdicts))

@@ -200,7 +200,7 @@ def test_lines_do_not_touch_each_others_alerts(engine: Engine, line: Line) -> No
         each.alerts.sync()
     assert rows(engine) == [("node_offline", "edge", True)] * 2
     other.resolve()
-    for each in (other, line):
+    for each in (other, line, other):
         each.alerts.sync()
     assert rows(engine) == [("node_offline", "edge", True), ("node_offline", "edge", False)]
     assert (line.states, len(line.alerts.open()), other.alerts.open()) == (["raised"], 1, [])
