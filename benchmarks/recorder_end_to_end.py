@@ -30,7 +30,7 @@ from records.database import make_engine
 from records.tables import Inspection, InspectionSide
 from simulator.workplace import free_ports
 
-_ONLINE_S, _DRAIN_S = 20.0, 600.0
+_ONLINE_S, _DRAIN_S = 60.0, 600.0
 _BOARDS_A_SECOND = 10
 _PORTION = 5_000  # the line's broker keeps 20,000 messages for a recorder that falls behind
 _SPOOL_ROWS = re.compile(r"^boardline_recorder_spool_rows (\S+)$", re.MULTILINE)
