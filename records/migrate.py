@@ -78,35 +78,25 @@ def upgrade(engine: Engine, line: str, zone: ZoneInfo, revision: str = "head") -
         DatabaseDown: another program is at it.
         sqlalchemy.exc.SQLAlchemyError: the database refuses.
     """
-    with _ONE_AT_A_TIME, engine.connect() as connection, _alone(connection), connection.begin():
-        config = _config()
+    config = _config()
+    with _ONE_AT_A_TIME, engine.connect() as connection:
+        _be_alone(connection)
         config.attributes.update(connection=connection, line=line, zone=zone)
-        command.upgrade(config, revision)
+        with connection.begin():
+            command.upgrade(config, revision)
 
 
-@contextmanager
-def _alone(connection: Connection) -> Iterator[None]:
-    """No other program migrates this database within the block. On SQLite its transaction sees to that."""
+def _be_alone(connection: Connection) -> None:
+    """No other program migrates this database until `connection` is closed. On SQLite its transaction sees to that."""
+    connection.detach()  # so that it is closed, and does not go back to the pool
     if connection.dialect.name == "sqlite":
         # A table that is made anew is dropped first, which would take with it what refers to its rows.
-        driver = connection.connection.driver_connection
-        assert driver is not None
-        driver.execute("PRAGMA foreign_keys = OFF")
-        try:
-            yield
-        finally:
-            driver.execute("PRAGMA foreign_keys = ON")
+        connection.connection.cursor().execute("PRAGMA foreign_keys = OFF")
         return
     name = func.concat("boardline ", func.left(func.sha2(func.database(), 256), 32))
     if not connection.scalar(select(func.get_lock(name, _PATIENCE_S))):
         raise DatabaseDown("another program is bringing its tables up to date; this one waits until it has finished")
     connection.commit()
-    try:
-        yield
-    finally:
-        if not connection.invalidated:
-            connection.scalar(select(func.release_lock(name)))
-            connection.commit()
 
 
 def _revision(engine: Engine) -> str | None:
