@@ -102,18 +102,21 @@ class Campaign:
         took = time.monotonic() - began
         log.info("%s: looked at after %.1f s", fault.name, took)
         # What balanced is looked at, not what is there a moment later: a board that had no verdict may just get one.
-        evidence = self._seen if settled else self._line.evidence()
+        evidence = self._seen
+        if not settled:
+            evidence, self._last_spoiled = self._line.evidence(), self._line.spoiled()
         return Outcome(fault.name, len(passes), self._audit(passes, evidence), took, (*trouble, *self._given_up()))
 
     def _balanced(self, passes: Sequence[Pass]) -> bool:
         try:
             self._seen = self._line.evidence()
-            self._last_spoiled = self._line.spoiled()
+            unknown = set(strangers(self._passed, self._seen)) - self._complained
+            if unknown or audit(passes, self._seen).lost:  # a report may still be on its way
+                return False
+            self._last_spoiled = self._line.spoiled()  # or a picture, or the count of an hour
         except (OSError, pymysql.err.Error):
             return False
-        unknown = set(strangers(self._passed, self._seen)) - self._complained
-        # A report may still be on its way, or a picture, or the count of an hour.
-        return not audit(passes, self._seen).lost and not unknown and not set(self._last_spoiled) - self._complained
+        return not set(self._last_spoiled) - self._complained
 
     def _audit(self, passes: Sequence[Pass], evidence: Evidence) -> Audit:
         """Of these boards; and what was doubled or fired for others since the last look."""
@@ -135,6 +138,7 @@ class Campaign:
     def _whole_run(self) -> Outcome:
         began = time.monotonic()
         self._line.witness.wait_until(lambda: self._balanced(self._passed), self._limits.recovery_s)
+        self._last_spoiled = self._line.spoiled()
         found = self._audit(self._passed, self._line.evidence())
         return Outcome("the whole run, read again", len(self._passed), found, time.monotonic() - began)
 
