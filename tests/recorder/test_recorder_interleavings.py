@@ -127,6 +127,7 @@ class World:
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("times", [1, 2])
 def test_killed_between_any_two_steps_nothing_is_lost_or_doubled(
+    *,
     engine: Engine,
     tmp_path: Path,
     arrive: Callable[..., Arrival],
