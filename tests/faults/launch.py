@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from pcb_bus.contract.times import NS_PER_S
 
@@ -107,7 +108,7 @@ def slow_down_pictures(path: Path) -> None:
         time.sleep(delay() / NS_PER_S)
         return put(self, *arguments)
 
-    Folder.put = put_slowly
+    patch.object(Folder, "put", put_slowly).start()
 
 
 def main() -> None:
