@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select, text, true
 
 from benchmarks.history_rows import LINE
 from recorder.statistics import counted
@@ -90,7 +90,7 @@ def _screens(end: datetime) -> Iterator[Query]:
 
 
 def _recorder(end: datetime) -> Iterator[Query]:
-    overdue = select(Trigger.id).where(Trigger.line == LINE, Trigger.open.is_(True)).order_by(Trigger.received_at)
+    overdue = select(Trigger.id).where(Trigger.line == LINE, Trigger.open == true()).order_by(Trigger.received_at)
     yield Query(
         "open triggers",
         lambda connection: connection.execute(overdue.limit(500)).all(),

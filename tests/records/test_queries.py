@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, event, select, text
+from sqlalchemy import Connection, Engine, event, select, text, true
 from support.filled_tables import BEGIN, LINE, SECOND_LINE, fill
 
 from records.queries import ClassCount, Count, Filter, boards, classes, count, days, details, hours, open_alerts
@@ -107,7 +107,7 @@ def _sql(statement: str) -> Callable[[Connection], int]:
 
 
 def _overdue(connection: Connection) -> int:
-    wanted = Trigger.line == LINE, Trigger.open.is_(True), Trigger.received_at < BEGIN + timedelta(days=9)
+    wanted = Trigger.line == LINE, Trigger.open == true(), Trigger.received_at < BEGIN + timedelta(days=9)
     return len(connection.execute(select(Trigger.id).where(*wanted).order_by(Trigger.received_at)).all())
 
 
