@@ -63,7 +63,7 @@ def test_several_seeds_are_summed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert [each["seed"] for each in outcomes] == [7, 7, 8, 8, 9, 9]
     assert "3 seeds together" in shown
     (line,) = [line for line in shown.splitlines() if "recorder killed" in line]
-    assert [part.strip() for part in line.split("│")[2:8]] == ["15", "1", "0", "0", "0", "3"]
+    assert [part.strip() for part in line.split("│")[2:9]] == ["15", "1", "0", "0", "0", "0", "3"]
     random = run(Choice(seed=None, seeds=2, only=("recorder killed",), json=str(tmp_path / "outcomes.json")), tmp_path)
     assert len({each["seed"] for each in random[1]}) == 2
 
