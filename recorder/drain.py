@@ -44,7 +44,8 @@ class Steps:
 class Drain:
     """The only one that writes boards of its line, so that two never race for the same rows.
 
-    A row that the database refuses is found by halving, and quarantined once a probe shows that the database lives.
+    A row that the database refuses is found by halving, and quarantined once a probe shows that the database lives, and
+    that its table takes other rows.
     """
 
     def __init__(self, service: Service, spool: Spool, store: Store, steps: Steps, batch_size: int) -> None:
@@ -140,6 +141,7 @@ class Drain:
 
     def _quarantine(self, spooled: Spooled, record: Record, error: RowRefused) -> list[tuple[Spooled, Record]]:
         self._steps.probe()
+        self._store.check_table(record)
         rejection = MessageRejected("refused_by_database", str(error))
         if record.rejection is not None:  # not even that it was rejected can be written down
             self._service.session.reject(spooled.arrival.kind, rejection)
@@ -150,7 +152,7 @@ class Drain:
         """Out of the spool, but for pictures that wait for their store; then their senders hear of it."""
         pictures = [(each.place, record) for each, record in written if record.table is DefectImage]
         pending = self._store.pending({record.rows[0]["verdict_id"] for _, record in pictures})
-        waiting = {place for place, record in pictures if record.named and record.named[1] in pending}
+        waiting = {place: record.named[1] for place, record in pictures if record.named and record.named[1] in pending}
         self._spool.done(spooled, waiting)
         if waiting:
             self._steps.wake_pictures()
@@ -162,7 +164,7 @@ class Drain:
                 self._service.session.reject(each.arrival.kind, record.rejection)
 
     def _failed(self, failure: Exception) -> None:
-        self._worked_at = -math.inf
+        self._worked_at, self._prepared = -math.inf, False  # perhaps somebody changed the tables
         if self._stopping.is_set():
             return  # what fails because we stop is no news
         if isinstance(failure, SpoolFault):

@@ -3,8 +3,8 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -73,6 +73,7 @@ class Spool:
         self._most_rows, self._most_bytes = rows, megabytes * 2**20
         self._lock = threading.Lock()
         self._used_since: float | None = None
+        self._staged: dict[str, int] = {}  # places of the pictures that this process had wait for their store
         self._db = open_file(path, _SCHEMA, KEY)
         try:
             if not any(column[1] == "stage" for column in self._db.execute("PRAGMA table_info (spool)")):
@@ -143,14 +144,15 @@ class Spool:
         """
         return self._of_stage(1, limit)
 
-    def done(self, spooled: Sequence[Spooled], pictures: Collection[int] = ()) -> None:
+    def done(self, spooled: Sequence[Spooled], pictures: Mapping[int, str] | None = None) -> None:
         """These are in the database. Pictures at the places `pictures` now wait for their store; the rest goes.
+
+        `pictures` says of which evidence they are: a copy of what waits already goes too.
 
         Raises:
             SpoolFault: the disk fails; all is as it was.
         """
-        self._take_away([each for each in spooled if each.place not in pictures], pictures)
-        self._waiting -= len(spooled)
+        self._take_away(spooled, pictures or {}, len(spooled))
 
     def remove(self, pictures: Sequence[Spooled]) -> None:
         """These are in the store.
@@ -158,16 +160,22 @@ class Spool:
         Raises:
             SpoolFault: the disk fails; they are still here.
         """
-        self._take_away(pictures, ())
+        self._take_away(pictures, {}, 0)
 
-    def _take_away(self, gone: Sequence[Spooled], pictures: Collection[int]) -> None:
+    def _take_away(self, spooled: Sequence[Spooled], pictures: Mapping[int, str], written: int) -> None:
         with self._using() as db:
+            kept = {place for place, name in pictures.items() if self._staged.setdefault(name, place) == place}
+            gone = [each for each in spooled if each.place not in kept]
+            places = {each.place for each in gone}
             with transaction(db):
-                db.executemany("DELETE FROM spool WHERE place = ?", [(each.place,) for each in gone])
-                db.executemany("UPDATE spool SET stage = 1 WHERE place = ?", [(place,) for place in pictures])
+                db.executemany("DELETE FROM spool WHERE place = ?", [(place,) for place in places])
+                db.executemany("UPDATE spool SET stage = 1 WHERE place = ?", [(place,) for place in kept])
+            self._staged = {name: place for name, place in self._staged.items() if place not in places}
+            self._waiting -= written
             self._count([each.arrival for each in gone], -1)
-            if not self._rows and db.execute("PRAGMA freelist_count").fetchone()[0] > _FREE_PAGES:
-                db.execute("VACUUM")  # an empty file takes no time
+            with suppress(sqlite3.Error):  # what is gone is gone, whether the disk is given back or not
+                if not self._rows and db.execute("PRAGMA freelist_count").fetchone()[0] > _FREE_PAGES:
+                    db.execute("VACUUM")  # an empty file takes no time
 
     def _of_stage(self, stage: int, limit: int) -> list[Spooled]:
         found: list[Spooled] = []

@@ -3,14 +3,14 @@
 With a real spool and a real database; the service has no broker.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, select
+from sqlalchemy import Engine, event, select, text
 from sqlalchemy.exc import OperationalError
 from support.boards import LINE, ZONE, count
 from support.ports import free_port
@@ -109,6 +109,15 @@ def test_a_picture_is_named_once_it_is_in_its_store_and_not_before(
     assert (len(line.spool.pictures(9)), line.woken) == (1, 1)
 
 
+def test_a_picture_that_comes_again_before_it_is_stored_is_neither_kept_twice_nor_named(
+    line: Line, arrive: Arrive, make_evidence: Callable[..., Evidence]
+) -> None:
+    evidence = arrive("evidence", encode_msgpack(make_evidence()))
+    for _ in range(3):
+        line.step(evidence, evidence)
+        assert (len(line.spool.pictures(9)), len(line.spool), line.said) == (1, 0, [])
+
+
 def test_a_picture_that_is_none_is_named_so_that_it_does_not_come_for_ever(
     line: Line, arrive: Arrive, make_evidence: Callable[..., Evidence]
 ) -> None:
@@ -189,6 +198,51 @@ def test_with_a_database_that_takes_no_row_at_all_everything_waits(
     event.remove(line.engine, "before_cursor_execute", refuse)
     line.step()
     assert (len(line.spool), count(line.engine, tables.Inspection), rejections(line.engine)) == (0, 20, [])
+
+
+@pytest.mark.parametrize(
+    ("table", "column"), [("inspections", "serial"), ("defects", "x1"), ("rejected_messages", "detail")]
+)
+def test_with_a_table_that_takes_no_row_everything_waits(
+    line: Line, arrive: Arrive, make_verdict: Callable[..., Verdict], table: str, column: str
+) -> None:
+    def rename(before: str, after: str) -> None:
+        with line.engine.begin() as connection:
+            connection.execute(text(f"ALTER TABLE {table} RENAME COLUMN {before} TO {after}"))
+
+    rename(column, "renamed")
+    try:
+        line.spool.append(
+            [*(arrive("verdict", make_verdict(str(number))) for number in range(5)), arrive("event", b"x")]
+        )
+        with pytest.raises(DatabaseDown, match=f"tables or rights changed.*{column}"):
+            line.drain.step()
+    finally:
+        rename("renamed", column)
+    assert (len(line.spool), line.said, line.rejected) == (6, [], [])
+    line.step()
+    assert count(line.engine, tables.Inspection) == 5
+    assert rejections(line.engine) == [("event", "not_json", None)]
+
+
+def test_after_each_failure_the_tables_are_brought_up_to_date_again(
+    line: Line, arrive: Arrive, make_verdict: Callable[..., Verdict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = [DatabaseDown("away")]
+    prepared: list[int] = []
+    write = line.store.write
+
+    def write_at_last(records: Sequence[Record]) -> None:
+        if failures:
+            raise failures.pop()
+        write(records)
+        line.drain.stop()
+
+    monkeypatch.setattr(line.store, "write", write_at_last)
+    line.drain = line.make(prepare=lambda: prepared.append(len(line.spool)))
+    line.spool.append([arrive("verdict", make_verdict())])
+    line.drain.run()
+    assert (prepared, len(line.spool)) == ([1, 1], 0)
 
 
 def test_tables_that_cannot_be_brought_up_to_date_are_waited_for(

@@ -283,7 +283,8 @@ def test_what_comes_again_is_named_again_and_stored_once(recorder: Recorder, mak
     recorder.files.delete(row.path)
     recorder.take(make_evidence())
     recorder.spool.append([Arrival("evidence", "pcb/evidence/left", encode_msgpack(make_evidence()), 0)])
-    recorder.spool.done((late := recorder.spool.oldest(9)), [each.place for each in late])  # since before it was stored
+    late = recorder.spool.oldest(9)
+    recorder.spool.done(late, {each.place: "again" for each in late})  # since before it was stored
     recorder.pictures.store_some()
     assert recorder.stored() == {}
     assert recorder.named == ["verdict-1/left"] * 3

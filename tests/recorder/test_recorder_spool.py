@@ -64,7 +64,7 @@ def test_a_picture_whose_row_is_written_waits_for_its_store(open_spool: OpenSpoo
     spool = open_spool()
     spool.append([*arrivals(1), picture(2), *arrivals(3), picture(4), *arrivals(5)])
     batch = spool.oldest(4)
-    spool.done(batch, pictures={batch[1].place, batch[3].place})
+    spool.done(batch, pictures={batch[1].place: "1/left", batch[3].place: "2/left"})
     assert (len(spool), content(spool), waiting_pictures(spool)) == (1, [5], [2, 4])
     spool.close()
     again = open_spool()
@@ -74,6 +74,18 @@ def test_a_picture_whose_row_is_written_waits_for_its_store(open_spool: OpenSpoo
     assert (len(again), content(again), waiting_pictures(again)) == (0, [], [4])
 
 
+def test_a_copy_of_a_picture_that_waits_takes_no_room(open_spool: OpenSpool) -> None:
+    spool = open_spool()
+    for numbers in ((1, 2), (3,)):
+        spool.append([picture(number) for number in numbers])
+        spool.done((batch := spool.oldest(9)), {each.place: "1/left" for each in batch})
+        assert waiting_pictures(spool) == [1]
+    spool.remove(spool.pictures(9))
+    spool.append([picture(4)])
+    spool.done((batch := spool.oldest(9)), {each.place: "1/left" for each in batch})
+    assert waiting_pictures(spool) == [4]
+
+
 def test_pictures_leave_half_of_the_room_to_the_rest(open_spool: OpenSpool) -> None:
     spool = open_spool()
     spool.append([picture(1, HALF - 1)])
@@ -81,7 +93,7 @@ def test_pictures_leave_half_of_the_room_to_the_rest(open_spool: OpenSpool) -> N
     spool.append([picture(2)])
     assert not spool.picture_room
     batch = spool.oldest(10)
-    spool.done(batch, {each.place for each in batch})
+    spool.done(batch, {each.place: str(each.place) for each in batch})
     assert not spool.picture_room
     spool.append(arrivals(1, size=HALF - 100))
     spool.remove(spool.pictures(1))
@@ -169,6 +181,19 @@ def test_once_empty_it_gives_the_disk_back(open_spool: OpenSpool, path: Path) ->
         spool.done(spool.oldest(1000))
     spool.close()
     assert path.stat().st_size < 100_000
+
+
+def test_a_disk_that_is_not_given_back_is_no_fault(open_spool: OpenSpool, path: Path) -> None:
+    spool = open_spool(megabytes=100)
+    spool.append(arrivals(*range(10, 50), size=500_000))
+    reading = spool._db.execute("SELECT name FROM sqlite_master")
+    assert reading.fetchone(), "half read, it lets nobody VACUUM"
+    while batch := spool.oldest(1000):
+        spool.done(batch)
+    assert (len(spool), spool.fill) == (0, 0.0)
+    reading.close()
+    spool.close()
+    assert path.stat().st_size > 16 * 2**20
 
 
 def test_a_disk_that_takes_no_more_is_a_fault_and_harms_nothing_that_is_there(open_spool: OpenSpool) -> None:

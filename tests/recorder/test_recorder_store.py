@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import JSON, Engine, String, func, insert, select, update
+from sqlalchemy import event as event_of
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.types import TypeEngine
 from support.boards import AT, LINE, MINUTE, ZONE, count, drift, side, trigger_record, verdict_record
 
@@ -190,8 +192,13 @@ def test_before_the_deadline_nothing_is_missing(store: Store, engine: Engine) ->
 
 def test_the_deadline_is_counted_from_the_receipt(store: Store) -> None:
     late = trigger_record(1)
-    store.write([replace(late, rows=[{**late.rows[0], "received_at": to_datetime(AT) + timedelta(days=1)}])])
+    store.write([replace(late, rows=[{**late.rows[0], "received_at": to_datetime(LATER - DEADLINE)}])])
     assert store.close_overdue(LATER, DEADLINE) == []
+
+
+def test_a_board_that_came_while_the_clock_was_ahead_is_missing_too(store: Store) -> None:
+    store.write([trigger_record(1, at=LATER + DEADLINE), trigger_record(2, at=LATER + DEADLINE + 1_000_000)])
+    assert [lost.board_id for lost in store.close_overdue(LATER, DEADLINE)] == ["board-2"]
 
 
 def test_a_board_without_a_verdict_is_unjudged_and_says_why(store: Store, engine: Engine) -> None:
@@ -320,6 +327,50 @@ def test_sums_of_what_an_older_version_let_in_hold_up_nothing(store: Store, engi
         store.write([replace(huge, rows=[{**huge.rows[0], "latency_ms": 1.5e308}])])
     assert drift(engine) == []
     assert the(engine, tables.BoardStatistics).latency_ms_sum == 2e9
+
+
+@pytest.mark.parametrize(
+    ("failure", "outcome"),
+    [
+        (OperationalError("", {}, Exception(1213, "deadlock")), DatabaseDown),
+        (IntegrityError("", {}, Exception(1062, "taken")), RowRefused),
+    ],
+)
+def test_a_race_that_stays_is_a_rows_fault_only_if_its_key_is_taken(
+    store: Store, engine: Engine, failure: Exception, outcome: type[Exception]
+) -> None:
+    tried: list[str] = []
+
+    def fail(_: Any, __: Any, statement: str, *___: Any) -> None:
+        if statement.startswith("INSERT"):
+            tried.append(statement)
+            raise failure
+
+    event_of.listen(engine, "before_cursor_execute", fail)
+    with pytest.raises(outcome):
+        store.write([verdict_record(1)])
+    assert len(tried) == 3
+
+
+def test_any_table_can_be_checked_and_keeps_nothing_of_it(
+    store: Store, engine: Engine, make_evidence: Callable[..., Evidence], make_actuation: Callable[..., Actuation]
+) -> None:
+    rejected = rows.rejected_record(Arrival("event", "x", b"y", AT), MessageRejected("z", ""), LINE)
+    some = [
+        verdict_record(1),
+        trigger_record(1),
+        picture(make_evidence()),
+        event({}),
+        report(make_actuation()),
+        rejected,
+    ]
+    for record in some:
+        store.check_table(record)
+        assert count(engine, record.table) == 0
+    store.write(some)
+    for record in some:
+        store.check_table(record)
+        assert count(engine, record.table) == 1
 
 
 def test_a_database_that_is_locked_is_down(store: Store, engine: Engine) -> None:
