@@ -6,7 +6,7 @@ at the next look.
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ from records.times import local_time
 _CHUNK = 200
 _CHUNKS_A_LOOK = 20
 _LOOK_S, _PRUNE_S, _SUM_S, _HOUR_S = 30.0, 60.0, 600.0, 3600.0
-_HOUR, _DAY, _WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
+_HOUR, _SHIFT, _DAY, _WEEK = timedelta(hours=1), timedelta(hours=6), timedelta(days=1), timedelta(days=7)
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _MINE = ("stored", "pending")
 
@@ -45,33 +45,36 @@ _COLUMNS = tuple(getattr(DefectImage, name) for name in _Picture._fields)
 
 
 class Clock:
-    """Whether ages can be believed. Not for 24 h of running after the clock was set by more than an hour, and after a
-    start at which the recorder was last seen more than 7 days ago, or in the future.
+    """Whether ages can be believed. Not for a day after the clock was more than 7 days ahead of when it was last
+    believed, or more than an hour behind, nor for 6 h after a start within that day.
 
     Attributes:
-        seen_at: when the clock was last believed.
-        keep_until: until when it is not; None: it is.
+        seen_at: when the clock was last believed, and the time that the recorder has run since then.
+        keep_until: until when it is not believed; None: it is.
     """
 
     def __init__(self, engine: Engine, line: str) -> None:
         self._engine, self._line = engine, line
-        self._before: tuple[datetime, float] | None = None
+        self._ticks: float | None = None
         self.seen_at: datetime | None = None
         self.keep_until: datetime | None = None
 
     def look(self, now: datetime, ticks: float) -> None:
         """`ticks`: monotonic s. Raises SQLAlchemyError: it could not be read, or written down."""
-        if self._before is None:
+        before = self._ticks
+        if before is None:
             self.seen_at, self.keep_until = self._last_seen()
-            jumped = self.seen_at is not None and not -_HOUR <= now - self.seen_at <= _WEEK
-        else:
-            passed = (now - self._before[0]).total_seconds() - (ticks - self._before[1])
-            jumped = abs(passed) > _HOUR_S
-        self._before = now, ticks
-        if jumped:
+        elif self.keep_until and self.seen_at:
+            self.seen_at += timedelta(seconds=ticks - before)
+        self._ticks = ticks
+        if self.seen_at is None or _follows(now, self.seen_at):
+            self.keep_until = None
+        elif self.keep_until is None or not _follows(now, self.keep_until - _DAY):
             self.keep_until = now + _DAY
-        elif self.keep_until is not None:
-            self.keep_until = min(self.keep_until, now + _DAY) if self.keep_until > now else None
+        elif before is None:
+            self.keep_until = max(self.keep_until, now + _SHIFT)
+        elif now >= self.keep_until:
+            self.keep_until = None
         self.seen_at = now if self.keep_until is None or self.seen_at is None else self.seen_at
         self._write()
 
@@ -89,6 +92,11 @@ class Clock:
             changed = connection.execute(update(LineState).where(LineState.line == self._line).values(values))
             if not changed.rowcount:
                 connection.execute(insert(LineState).values(line=self._line, **values))
+
+
+def _follows(now: datetime, before: datetime) -> bool:
+    # Not against the monotonic clock: that one stands still while the machine sleeps.
+    return -_HOUR <= now - before <= _WEEK
 
 
 class Retention:
@@ -117,43 +125,47 @@ class Retention:
     def declare(self, service: Service, worker: Worker) -> None:
         """Have `worker` do all of it, now and then; failures are told by `service`."""
         worker.every(_LOOK_S, careful(service, "retention", lambda: self.look(datetime.now(UTC), time.monotonic())))
-        worker.every(_PRUNE_S, careful(service, "old rows", lambda: self.prune(datetime.now(UTC))))
+        worker.every(_PRUNE_S, careful(service, "old rows", lambda: self.prune(datetime.now(UTC), time.monotonic())))
 
     def look(self, now: datetime, ticks: float) -> None:
         """Remove pictures that may go, 4,000 at most. `ticks`: monotonic s.
 
         Raises:
-            SQLAlchemyError, OSError: the database or the store fails; what is left is done next time.
+            SQLAlchemyError: the database fails; what is left is done next time.
         """
         self._clock.look(now, ticks)
-        self._tell()
+        self._tell_of_clock()
         kept = self._settings.retention
         days = self._live_days() or kept.days
         too_old = _LONG_AGO if self._clock.keep_until else now - timedelta(days=days)
         # Of a clock that was set ahead, even what is fresh looks old.
         old_enough = min(now, self._clock.seen_at or now) - timedelta(hours=kept.least_hours)
-        self._finish(now)
+        failed = self._delete_marked(now)
         for _ in range(_CHUNKS_A_LOOK):
             excess, free = self._excess(ticks)
-            chosen = self._choose(too_old, old_enough, excess, self._budget(now, ticks))
+            # So many that are marked, and there: the store is away.
+            most = self._budget(now, ticks) if len(failed) < _CHUNK else 0
+            chosen = self._choose(too_old, old_enough, excess, most)
             if not chosen:
-                return
+                break
             self._mark(chosen)
-            self._finish(now)
+            failed |= self._delete(chosen, now)
             self._gone.append((ticks, len(chosen)))
-            removed = sum(picture.size_bytes for picture in chosen)
-            self._total -= removed
+            self._total -= sum(picture.size_bytes for picture in chosen)
+            removed = sum(picture.size_bytes for picture in chosen if picture.path not in failed)
             if free is not None and (self._store.free_bytes() or 0) < free + removed / 2:
                 # The pictures are not what fills this disk; to remove them all would not help.
                 self._futile_until = ticks + _HOUR_S
+        self._tell_of_files(failed)
 
-    def prune(self, now: datetime) -> None:
-        """Remove old rows, 4,000 of each kind at most.
+    def prune(self, now: datetime, ticks: float) -> None:
+        """Remove old rows, 4,000 of each kind at most. `ticks`: monotonic s.
 
         Raises:
             SQLAlchemyError: the database fails; what is left is done next time.
         """
-        if self._clock.seen_at is None or self._clock.keep_until is not None:
+        self._clock.look(now, ticks)
+        if self._clock.keep_until is not None:
             return
         kept = self._settings.retention
         boards, logs, rejected = (
@@ -169,7 +181,7 @@ class Retention:
         self._remove_rows(tables.Alert, tables.Alert.resolved_at < logs)
         self._remove_rows(tables.RejectedMessage, tables.RejectedMessage.received_at < rejected)
 
-    def _tell(self) -> None:
+    def _tell_of_clock(self) -> None:
         until = self._clock.keep_until
         if until is None:
             self._alerts.resolve("clock", "clock")
@@ -177,6 +189,14 @@ class Retention:
             why = "the clock was set, or nothing was recorded for more than 7 days: check the date, and set up NTP"
             what = f"nothing is removed by its age until {until:%Y-%m-%d %H:%M} UTC"
             self._alerts.raise_alert("clock", "clock", "warning", f"{what}; {why}")
+
+    def _tell_of_files(self, failed: Mapping[str, str]) -> None:
+        if failed:
+            path, fault = next(iter(failed.items()))
+            why = f"{len(failed)} old pictures cannot be deleted, as {path}: {fault}; check rights in recorder.images"
+            self._alerts.raise_alert("retention", "retention", "warning", why)
+        else:
+            self._alerts.resolve("retention", "retention")
 
     def _excess(self, ticks: float) -> tuple[float, int | None]:
         """How many bytes are too many, and, where it is for the sake of its disk, how many are free there."""
@@ -219,20 +239,37 @@ class Retention:
             connection.execute(update(DefectImage).where(these).values(state="removing"))
             link_again(connection, self._line, {each.verdict_id for each in chosen}, self._settings.image_url)
 
-    def _finish(self, now: datetime) -> None:
-        """Delete the files of up to 200 pictures that are marked, unless another row has the same, as of old."""
-        marked = select(*_COLUMNS).where(DefectImage.line == self._line, DefectImage.state == "removing").limit(_CHUNK)
+    def _delete_marked(self, now: datetime) -> dict[str, str]:
+        """What was left half done. The paths that cannot be deleted, and why."""
+        marked = select(*_COLUMNS).where(DefectImage.line == self._line, DefectImage.state == "removing")
+        failed: dict[str, str] = {}
+        after = 0
+        while len(failed) < _CHUNK:
+            with for_reading(self._engine).connect() as connection:
+                next_ones = marked.where(DefectImage.id > after).order_by(DefectImage.id).limit(_CHUNK)
+                pictures = [_Picture._make(row) for row in connection.execute(next_ones)]
+            if not pictures:
+                break
+            failed |= self._delete(pictures, now)
+            after = pictures[-1].id
+        return failed
+
+    def _delete(self, pictures: Collection[_Picture], now: datetime) -> dict[str, str]:
+        """The files of up to 200 pictures that are marked, unless another row has the same, as of old."""
+        shas, paths = {picture.sha256 for picture in pictures}, {picture.path for picture in pictures}
+        shared = DefectImage.sha256.in_(shas), DefectImage.path.in_(paths), DefectImage.state.in_(_MINE)
         with for_reading(self._engine).connect() as connection:
-            pictures = [_Picture._make(row) for row in connection.execute(marked)]
-            shas, paths = {picture.sha256 for picture in pictures}, {picture.path for picture in pictures}
-            shared = DefectImage.sha256.in_(shas), DefectImage.path.in_(paths), DefectImage.state.in_(_MINE)
             living = set(connection.scalars(select(DefectImage.path).where(*shared)))
+        failed: dict[str, str] = {}
         for path in paths - living:
-            self._store.delete(path)
-        if pictures:
-            these = DefectImage.id.in_([picture.id for picture in pictures])
-            with self._engine.begin() as connection:
-                connection.execute(update(DefectImage).where(these).values(state="removed", removed_at=now))
+            try:
+                self._store.delete(path)
+            except OSError as error:
+                failed[path] = str(error)
+        these = DefectImage.id.in_([picture.id for picture in pictures if picture.path not in failed])
+        with self._engine.begin() as connection:
+            connection.execute(update(DefectImage).where(these).values(state="removed", removed_at=now))
+        return failed
 
     def _remove_rows(self, table: Any, *old: ColumnElement[bool]) -> None:
         for _ in range(_CHUNKS_A_LOOK):
