@@ -112,7 +112,7 @@ class Oversight:
             self._nodes.see(node, status, time.monotonic_ns())
 
     def _look_at_spool(self, spool: Spool) -> None:
-        check_spool(self.alerts, spool.fill)
+        check_spool(self.alerts, spool.fill, len(spool), spool.pictures_waiting)
         show(self._service, "disk of the spool", "it hangs" if spool.stuck_s > _STUCK_S else "", "critical")
 
     def _look_at_defect_rate(self) -> None:

@@ -97,6 +97,11 @@ class Spool:
         return self._waiting
 
     @property
+    def pictures_waiting(self) -> int:
+        """How many pictures wait for their store."""
+        return self._rows - self._waiting
+
+    @property
     def fill(self) -> float:
         """Which share of the bounds is taken, 0 to 1."""
         return max(self._rows / self._most_rows, self._bytes / self._most_bytes)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, case, delete, extract, func, insert, select, update
+from sqlalchemy import Connection, Engine, Select, case, delete, extract, func, insert, select, update
 
 from records.database import for_reading
 from records.tables import BoardStatistics, Defect, DefectStatistics, Inspection, StatisticsHour
@@ -18,6 +18,7 @@ from records.times import hour_of
 
 _HOUR = timedelta(hours=1)
 _A_CALL_S = 1.0
+_LATEST_HOURS, _ALL_S = 48, 600.0  # looked at each time; how often at all of them
 _REST = 20.0  # times as long as the count of an hour took, until it is counted again
 _MOST_MS = 1e9  # what an older version let in beyond this makes no sum that a column cannot hold
 _BOARD_NUMBERS = ("boards", "incomplete", "latency_ms_sum", "latency_ms_max")
@@ -68,18 +69,25 @@ class Statistics:
     def __init__(self, engine: Engine, line: str) -> None:
         self._engine, self._line = engine, line
         self._not_before: dict[datetime, float] = {}
+        self._all_again_at = -math.inf
 
     def count_touched(self) -> None:
         """Those that are due, the latest first; for about a second, the rest next time.
 
+        The latest 48 hours are looked at each time, all of them at first and every ten minutes.
+
         Raises:
             SQLAlchemyError: the database does not take it now.
         """
-        end = time.monotonic() + _A_CALL_S
+        end, all_of_them = time.monotonic() + _A_CALL_S, time.monotonic() >= self._all_again_at
         self._not_before = {hour: at for hour, at in self._not_before.items() if at > time.monotonic()}
         with for_reading(self._engine).connect() as connection:
-            touched = _of(StatisticsHour, self._line, StatisticsHour.touched != StatisticsHour.counted)
-            hours = connection.scalars(touched.order_by(StatisticsHour.begins_at.desc())).all()
+            begins_at, touched = StatisticsHour.begins_at, _touched(self._line)
+            latest = select(begins_at).where(StatisticsHour.line == self._line).order_by(begins_at.desc())
+            since = connection.scalar(latest.offset(_LATEST_HOURS - 1).limit(1))
+            if since is not None and not all_of_them:
+                touched = touched.where(begins_at >= since)
+            hours = connection.scalars(touched.order_by(begins_at.desc())).all()
         for hour in hours:
             begun = time.monotonic()
             if begun > end:
@@ -87,6 +95,8 @@ class Statistics:
             if hour not in self._not_before:
                 self._count(hour)
                 self._not_before[hour] = time.monotonic() + _REST * (time.monotonic() - begun)
+        if all_of_them:
+            self._all_again_at = time.monotonic() + _ALL_S
 
     def _count(self, hour: datetime) -> None:
         """Read in one snapshot, and written in a short transaction: what is written meanwhile marks the hour again."""
@@ -124,8 +134,9 @@ def counted(connection: Connection, line: str, hour: datetime) -> Counts:
 
 def differences(connection: Connection, line: str, since: datetime, until: datetime) -> Iterator[Difference]:
     """Of the hours from `since` to before `until` (wall time), but those that are still to be counted."""
-    waiting = set(connection.scalars(_of(StatisticsHour, line, StatisticsHour.touched != StatisticsHour.counted)))
     hour = hour_of(since)
+    within = StatisticsHour.begins_at >= hour, StatisticsHour.begins_at < until
+    waiting = set(connection.scalars(_touched(line).where(*within)))
     while hour < until:
         if hour not in waiting:
             is_, should_be = _stored(connection, line, hour), counted(connection, line, hour)
@@ -157,5 +168,7 @@ def _counts(connection: Connection, query: Any, keys: int) -> Counts:
     return {tuple(row[:keys]): tuple(float(each or 0) for each in row[keys:]) for row in connection.execute(query)}
 
 
-def _of(table: type[StatisticsHour], line: str, which: Any) -> Any:
-    return select(table.begins_at).where(table.line == line, which)
+def _touched(line: str) -> Select[datetime]:
+    """The hours that are to be counted."""
+    waiting = StatisticsHour.line == line, StatisticsHour.touched != StatisticsHour.counted
+    return select(StatisticsHour.begins_at).where(*waiting)

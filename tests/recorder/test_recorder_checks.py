@@ -125,11 +125,13 @@ def test_a_disk_that_holds_two_things_is_one_disk(alerts: Alerts, tmp_path: Path
 
 
 def test_a_spool_that_fills_and_empties(alerts: Alerts) -> None:
-    open_at = []
+    open_at, said = [], set[str]()
     for fill in (0.5, 0.51, 0.45, 0.39):
-        checks.check_spool(alerts, fill)
+        checks.check_spool(alerts, fill, 3, 7000)
         open_at.append(len(alerts.open()))
+        said |= {alert.message for alert in alerts.open()}
     assert open_at == [0, 1, 1, 0]
+    assert said == {"the spool is 51% full: 3 messages wait for the database, 7000 pictures for their store"}
 
 
 @pytest.mark.parametrize(("defective", "after"), [(30, [False, True]), (31, [True, True]), (24, [False, False])])
@@ -261,14 +263,15 @@ def test_an_alert_is_over_once_its_verdict_came_after_all(engine: Engine) -> Non
     assert alerts.open() == []
 
 
-def test_an_alert_whose_verdict_never_comes_is_closed_after_a_day(engine: Engine) -> None:
+@pytest.mark.parametrize("ended", [25, -25], ids=["after a day", "raised while the clock was ahead"])
+def test_an_alert_whose_verdict_never_comes_is_closed_after_a_day(engine: Engine, ended: int) -> None:
     told: list[str] = []
     alerts = Alerts(engine, LINE, lambda level, message, **_: told.append(message))
     lost = lost_boards(engine, alerts)
     close_one(engine)
     lost.look()
     alerts.sync()
-    for hours, left in ((23, 1), (25, 0)):
+    for hours, left in ((23, 1), (-23, 1), (ended, 0)):
         with engine.begin() as connection:
             connection.execute(update(Alert).values(raised_at=datetime.now(UTC) - timedelta(hours=hours)))
         alerts.sync()

@@ -66,6 +66,7 @@ def test_a_picture_whose_row_is_written_waits_for_its_store(open_spool: OpenSpoo
     batch = spool.oldest(4)
     spool.done(batch, pictures={batch[1].place: "1/left", batch[3].place: "2/left"})
     assert (len(spool), content(spool), waiting_pictures(spool)) == (1, [5], [2, 4])
+    assert spool.pictures_waiting == 2
     spool.close()
     again = open_spool()
     assert (len(again), content(again), waiting_pictures(again)) == (1, [5], [2, 4])

@@ -156,6 +156,21 @@ def test_an_hour_rests_twenty_times_as_long_as_its_count_took(
         assert [row[2] for row in boards(engine)] == [in_statistics]
 
 
+def test_old_hours_are_looked_at_every_ten_minutes(
+    store: Store, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    store.write([verdict_record(number, at=AT + number * HOUR) for number in range(49)])
+    statistics = Statistics(engine, LINE)
+    for latest, oldest, wait in ((1, 1, 0), (2, 1, 599), (2, 2, 1)):
+        now[0] += wait
+        statistics.count_touched()
+        counted_now = boards(engine)
+        assert (counted_now[0][2], counted_now[-1][2]) == (oldest, latest)
+        store.write([verdict_record(number, at=AT + number % 100 * HOUR) for number in (100, 148)])
+
+
 def test_a_count_beside_writers_counts_each_board_once(store: Store, engine: Engine) -> None:
     start = threading.Barrier(2)
 
