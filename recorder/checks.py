@@ -26,6 +26,7 @@ LOST = "unaccounted_board"
 _STOPPED = "stopped"  # the detail of a node that ends on purpose
 _MOST_NODES = 256
 _MEGABYTE = 1_000_000
+_ALL_HEARD_NS = 120 * NS_PER_S  # so long after connecting, what says nothing has left the line
 _STEP_NS, _PAUSE_NS = NS_PER_S, 2 * NS_PER_S
 _CALLS_A_LOOK, _ALERTS_A_LOOK = 10, 1000
 _DAY = timedelta(hours=24)
@@ -53,6 +54,7 @@ class Nodes:
         self._grace_ns = round(settings.offline_grace_s * NS_PER_S)
         self._silence_ns = round(settings.silence_s * NS_PER_S)
         self._nodes: dict[str, _Node] = {}
+        self._away_at: int | None = None
 
     def see(self, name: str, status: NodeStatus | None, now: int) -> None:
         """A status came; None: the retained one was removed, and the node does not belong to the line any more."""
@@ -72,6 +74,10 @@ class Nodes:
 
     def look(self, connected: bool, now: int) -> None:
         """A recorder that is not `connected` hears nothing, which says nothing about the nodes."""
+        if not connected or self._away_at is None:
+            self._away_at = now
+        elif now - self._away_at >= _ALL_HEARD_NS:
+            self._alerts.resolve_others(NODE, self._nodes)
         for name, node in self._nodes.items():
             if not connected:
                 node.heard_at = now

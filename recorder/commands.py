@@ -43,7 +43,9 @@ Exit code: 0 done, 1 the database does not answer, 2 wrong key, value or configu
 def migrate(argv: list[str], program: str) -> int:
     """Exit code 0: the tables are up to date. 1: the database does not answer. 2: wrong configuration."""
     settings = load_settings(RecorderLine, argv, program=program)
-    bring_up_to_date(database_url(settings.recorder.database_url), settings.root, settings.recorder.zone)
+    chosen = settings.recorder
+    print(f"the line's time zone is {chosen.zone_and_source}")
+    bring_up_to_date(database_url(chosen.database_url), settings.root, chosen.zone, chosen.image_url)
     return EXIT_OK
 
 
@@ -58,7 +60,9 @@ def run_reconcile(argv: list[str], program: str) -> int:
         scope = replace(scope, file_exists=open_store(chosen.images, chosen.image_options).exists)
     with _existing_database(settings) as engine:
         if options.rebuild:
-            hours = touch_hours(engine, line, local_time(since, chosen.zone), local_time(until, chosen.zone))
+            kept_since = datetime.now(UTC) - timedelta(days=chosen.retention.board_days)
+            begin, end, kept = (local_time(each, chosen.zone) for each in (since, until, kept_since))
+            hours = touch_hours(engine, line, begin, end, kept)
             print(f"{hours} hours are marked: a recorder that runs counts their statistics anew")
         result = reconcile(engine, scope)
     if options.json is not None:

@@ -1,7 +1,7 @@
 """What the recorder looks after besides recording: alerts, live values, lost boards, the gates, the nightly count.
 
-Three threads beside the recording, none of which it waits for: one looks at nodes and disks, one at the database, and
-one does what takes long. A database that hangs holds up neither the first nor the recording.
+Four threads beside the recording, none of which it waits for: one looks at nodes and disks, one at the database, one at
+the gates, and one counts at night. A database that hangs holds up neither the first nor the recording.
 """
 
 import time
@@ -31,7 +31,9 @@ _GAPS_IN_AN_ALERT = 20
 _AT_HAND, _DATABASE = "oversight", "oversight-database"
 _WAITING_STATUSES = 1000
 _STUCK_S = 3.0
-_NIGHT, _UNDER_WAY = timedelta(hours=25), timedelta(minutes=1)  # a day in autumn has as many; a board takes a moment
+_UNDER_WAY = timedelta(minutes=1)  # a board takes a moment
+_NIGHT = timedelta(hours=25) + _UNDER_WAY  # a day in autumn has as many
+_AGAIN = timedelta(minutes=10)
 
 
 class Oversight:
@@ -67,13 +69,14 @@ class Oversight:
             lambda unreported: publish(topics.unreported, encode_json(unreported)),
             chosen.oversight.report_after_s,
         )
-        self._next_night = self._night_after(datetime.now(UTC))
+        self._next_night, self._not_before = self._night_after(datetime.now(UTC)), datetime.min.replace(tzinfo=UTC)
         # Past `Service.on`: an empty status says that a node has left the line. QoS 0: statuses must not fill the queue
         # that the broker keeps for a recorder that is away.
         see = service.worker(_AT_HAND).lane(_WAITING_STATUSES, self._see, lambda _: None)
         service.session.subscribe(Subscription(service.topics.all_status, see, qos=0, retained=True))
         service.session.on_up(self.live.connected)
-        self._slow = Worker("oversight-slow")  # its own: to the service, what takes so long would be a fault
+        # Their own threads: to the service, what takes so long would be a fault.
+        self._slow, self._nightly = Worker("oversight-slow"), Worker("oversight-nightly")
         min_free_mb = chosen.alerts.min_free_mb
         at_hand, database = service.worker(_AT_HAND), service.worker(_DATABASE)
         plan: list[tuple[Worker, float, str, Action]] = [
@@ -85,7 +88,7 @@ class Oversight:
             (database, 2.0, "late verdicts", self._lost.look_for_late_verdicts),
             (database, 2.0, "the defect rate", self._look_at_defect_rate),
             (self._slow, 2.0, "verdicts without a report", self._look_for_unreported),
-            (self._slow, 1.0, "nightly", self._count_at_night),
+            (self._nightly, 1.0, "nightly", self._count_at_night),
         ]
         for worker, seconds, name, action in plan:
             worker.every(seconds, careful(service, name, action))
@@ -95,12 +98,14 @@ class Oversight:
     def start(self) -> None:
         """Begin what takes long; the rest begins with the service."""
         self._slow.start()
+        self._nightly.start()
 
     def stop(self) -> None:
         """Begin to stop; alerts that are not written yet are, if the database takes them in time."""
         self._service.worker(_DATABASE).do(careful(self._service, "alerts", self.alerts.sync))
         self._service.join(_AT_HAND, _DATABASE, timeout=0)
         self._slow.stop()
+        self._nightly.stop()
 
     def _see(self, delivery: Delivery) -> None:
         node, status = delivery.topic.rsplit("/", 1)[-1], None
@@ -132,17 +137,18 @@ class Oversight:
 
     def _count_at_night(self) -> None:
         now = datetime.now(UTC)
-        if self._next_night is None or now < self._next_night:
+        if self._next_night is None or now < max(self._next_night, self._not_before):
             return
-        self._next_night = self._night_after(now)
-        settings, until = self._settings, now - _UNDER_WAY
+        self._not_before = now + _AGAIN  # if it fails
+        settings, since = self._settings, self._next_night - _NIGHT
         engine = make_engine(self._engine.url, patient=True)
         try:
             gates = settings.recorder.oversight.gates
-            scope = Scope(settings.root, settings.recorder.zone, until - _NIGHT, until, settings.sides, gates)
+            scope = Scope(settings.root, settings.recorder.zone, since, now - _UNDER_WAY, settings.sides, gates)
             self.report(reconcile(engine, scope))
         finally:
             engine.dispose()
+        self._next_night = self._night_after(now)
 
     def report(self, result: Reconciliation) -> None:
         """Tell the outcome of a reconciliation: an event, and an alert as long as there are gaps."""

@@ -75,7 +75,7 @@ class RecorderService:
         )
         self._pictures = Pictures(service, engine, line, pictures, spool, oversight.alerts, chosen.image_url)
         steps = Steps(
-            prepare=partial(bring_up_to_date, url, line, chosen.zone),
+            prepare=partial(bring_up_to_date, url, line, chosen.zone, chosen.image_url),
             read=partial(read, line=line, zone=chosen.zone, sides=settings.sides),
             probe=partial(probe, engine, line),
             between=oversight.look_for_lost_boards,
@@ -148,9 +148,11 @@ def build(settings: RecorderLine) -> RecorderService:
     Raises:
         ConfigError: the database, the spool or the store of pictures can never be used.
     """
-    url = database_url(settings.recorder.database_url)
+    chosen = settings.recorder
+    url = database_url(chosen.database_url)
+    log.info("the line's time zone is %s", chosen.zone_and_source)
     try:
-        bring_up_to_date(url, settings.root, settings.recorder.zone)
+        bring_up_to_date(url, settings.root, chosen.zone, chosen.image_url)
     except DatabaseDown as error:
         log.warning("the database does not answer yet, still trying: %s", error)
     return RecorderService(settings, url)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BeforeValidator, Field, field_validator
 
 from pcb_bus.runtime.settings import LineSettings, Section
-from records.times import system_zone
+from records.times import find_system_zone
 
 Days = Annotated[float, Field(gt=0, le=100_000)]
 
@@ -111,7 +111,7 @@ class RecorderSettings(Section):
     batch_ms: Annotated[int, Field(ge=0, le=10_000)] = 10
     """Time that the first message of a batch waits for others, ms."""
     spool: SpoolSettings = SpoolSettings()
-    time_zone: str = Field(default_factory=system_zone)
+    time_zone: str = Field(default_factory=lambda: find_system_zone()[0])
     """The line's, as in `Asia/Seoul`; unset: this machine's. `inspection_time` and the statistics are in it."""
     verdict_deadline_ms: Annotated[int, Field(ge=100, le=3_600_000)] = 10_000
     """A board without a verdict for so long after its trigger was recorded is 미판정, and raises an alert."""
@@ -130,6 +130,12 @@ class RecorderSettings(Section):
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.time_zone)
+
+    @property
+    def zone_and_source(self) -> str:
+        """The zone's name and who says so, for people: of a guess they must know."""
+        source = "recorder.time_zone" if "time_zone" in self.model_fields_set else find_system_zone()[1]
+        return f"{self.time_zone} ({source})"
 
 
 class RecorderLine(LineSettings):

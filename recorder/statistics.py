@@ -47,16 +47,23 @@ def touch(connection: Connection, line: str, hours: Iterable[datetime]) -> None:
             connection.execute(insert(StatisticsHour).values(line=line, begins_at=hour, touched=1, counted=0))
 
 
-def touch_hours(engine: Engine, line: str, since: datetime, until: datetime) -> int:
+def touch_hours(
+    engine: Engine, line: str, since: datetime, until: datetime, kept_since: datetime | None = None
+) -> int:
     """Mark all hours with rows that were inspected from `since` to before `until` (wall time). How many.
 
-    Statistics of hours whose rows are gone by their age stay as they are.
+    Hours without rows too, if they have statistics and begin after `kept_since`: rows of before are gone by their age,
+    and their statistics stay as they are.
     """
     moment = Inspection.inspection_time
     days = select(Inspection.local_date, extract("hour", moment)).distinct()
     days = days.where(Inspection.line == line, moment >= since, moment < until)
     with for_reading(engine).connect() as connection:
-        hours = [datetime.combine(day, datetime.min.time()) + hour * _HOUR for day, hour in connection.execute(days)]
+        found = {datetime.combine(day, datetime.min.time()) + hour * _HOUR for day, hour in connection.execute(days)}
+        for table, _, _ in _TABLES:
+            lasting = table.begins_at >= max(hour_of(since), kept_since or until), table.begins_at < until
+            found.update(connection.scalars(select(table.begins_at).where(table.line == line, *lasting)))
+    hours = sorted(found)
     for start in range(0, len(hours), 100):  # a line that runs waits for none of these for long
         with engine.begin() as connection:
             touch(connection, line, hours[start : start + 100])

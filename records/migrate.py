@@ -21,12 +21,13 @@ from records.errors import DatabaseDown
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _ONE_AT_A_TIME = threading.Lock()  # Alembic keeps the migration under way in module globals
 _PATIENCE_S = 3
+_OF_A_CONNECTION = (SQLAlchemyError, RuntimeError, TypeError, ValueError)  # some are of options in the URL
 
 
-def bring_up_to_date(url: URL, line: str, zone: ZoneInfo) -> None:
+def bring_up_to_date(url: URL, line: str, zone: ZoneInfo, image_url: str = "/images") -> None:
     """Connect and run the migrations that are missing; makes the folder of a SQLite file.
 
-    What an earlier version wrote becomes the line's own, and its times those of `zone`.
+    What an earlier version wrote becomes the line's own, its times those of `zone`; its pictures are below `image_url`.
 
     Raises:
         ConfigError: it will never work with this URL; one line that names the key.
@@ -34,13 +35,11 @@ def bring_up_to_date(url: URL, line: str, zone: ZoneInfo) -> None:
     """
     if is_sqlite(url):
         make_folder(url)
-    engine = make_engine(url, patient=True)
-    try:
-        with _told(url):
-            if _revision(engine) != _head():
-                upgrade(engine, line, zone)
-    finally:
-        engine.dispose()
+    with _connecting(url) as engine, _told(url):
+        is_behind = _revision(engine) != _head()
+    if is_behind:
+        with _connecting(url, patient=True) as engine, _told(url, (SQLAlchemyError,)):
+            upgrade(engine, line, zone, image_url=image_url)
 
 
 def check_tables(engine: Engine) -> None:
@@ -58,19 +57,28 @@ def check_tables(engine: Engine) -> None:
 
 
 @contextmanager
-def _told(url: URL) -> Iterator[None]:
+def _connecting(url: URL, *, patient: bool = False) -> Iterator[Engine]:
+    engine = make_engine(url, patient=patient)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _told(url: URL, faults: tuple[type[Exception], ...] = _OF_A_CONNECTION) -> Iterator[None]:
     """What the database refuses, as a ConfigError if it will never work, else as DatabaseDown."""
     try:
         yield
     except CommandError as error:
         raise ConfigError(f"{KEY}: {shown(url)} does not fit this version of the program: {error}") from None
-    except (SQLAlchemyError, RuntimeError, TypeError, ValueError) as error:
+    except faults as error:
         if never_works(error):
             raise ConfigError(f"{KEY}: {shown(url)}: {reason(error)}") from None
         raise DatabaseDown(reason(error)) from None
 
 
-def upgrade(engine: Engine, line: str, zone: ZoneInfo, revision: str = "head") -> None:
+def upgrade(engine: Engine, line: str, zone: ZoneInfo, revision: str = "head", image_url: str = "/images") -> None:
     """Run the migrations that are still missing, up to `revision`. One that was cut off goes on where it was.
 
     Raises:
@@ -81,7 +89,7 @@ def upgrade(engine: Engine, line: str, zone: ZoneInfo, revision: str = "head") -
     config = _config()
     with _ONE_AT_A_TIME, engine.connect() as connection:
         _be_alone(connection)
-        config.attributes.update(connection=connection, line=line, zone=zone)
+        config.attributes.update(connection=connection, line=line, zone=zone, image_url=image_url)
         with connection.begin():
             command.upgrade(config, revision)
 

@@ -1,4 +1,4 @@
-"""Moments as the clock on the line's wall shows them. Pure, but for `system_zone`."""
+"""Moments as the clock on the line's wall shows them. Pure, but for `find_system_zone`."""
 
 import os
 from datetime import date, datetime
@@ -24,15 +24,16 @@ def hour_of(local: datetime) -> datetime:
     return local.replace(minute=0, second=0, microsecond=0)
 
 
-def system_zone() -> str:
-    """The IANA name of this machine's time zone; UTC where nothing says it."""
-    named = os.environ.get("TZ", "").lstrip(":")
-    link = os.path.realpath("/etc/localtime")
+def find_system_zone() -> tuple[str, str]:
+    """The IANA name of this machine's time zone, and what says it. An `/etc/localtime` that is no link has no name."""
     file = Path("/etc/timezone")
-    for name in (named, link.partition(_ZONES)[2], file.read_text(encoding="utf-8").strip() if file.is_file() else ""):
-        if name and _exists(name):
-            return name
-    return "UTC"
+    found = {
+        "TZ": os.environ.get("TZ", "").lstrip(":"),
+        "/etc/localtime": os.path.realpath("/etc/localtime").partition(_ZONES)[2],
+        "/etc/timezone": file.read_text(encoding="utf-8").strip() if file.is_file() else "",
+    }
+    named = ((name, source) for source, name in found.items() if name and _exists(name))
+    return next(named, ("UTC", "nothing on this machine names one: set recorder.time_zone"))
 
 
 def _exists(name: str) -> bool:

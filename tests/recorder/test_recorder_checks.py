@@ -99,6 +99,15 @@ def test_a_node_that_left_the_line_is_forgotten(watched: Watched) -> None:
     assert watched.look(100) == []
 
 
+def test_a_node_that_left_while_the_recorder_was_off_is_forgotten(watched: Watched) -> None:
+    watched.alerts.raise_alert("node_offline", "edge-right", "info", "edge-right was stopped")
+    watched.alerts.raise_alert("node_offline", "edge-left", "warning", "edge-left is offline")
+    watched.look(0, connected=False)
+    watched.see(1, "offline", "connection lost")
+    assert len(watched.look(119)) == 2
+    assert watched.look(120) == [("warning", "edge-left is offline")]
+
+
 def test_strangers_do_not_fill_the_memory(alerts: Alerts) -> None:
     nodes = Nodes(alerts, AlertSettings())
     fields: dict[str, Any] = {"service": "edge", "node": "x", "version": "1", "host": "pi", "started_at": 0}

@@ -18,7 +18,7 @@ from recorder.rows import Record
 from recorder.statistics import Statistics
 from recorder.store import Store
 from records.database import database_url, make_engine
-from records.tables import Base, BoardStatistics, DefectImage, Inspection, SystemConfig
+from records.tables import Base, BoardStatistics, DefectImage, Inspection, SystemConfig, Trigger
 
 Run = Callable[..., int]
 
@@ -85,6 +85,27 @@ def test_rebuild_marks_the_hours_and_counts_nothing(
     assert "1 hours are marked" in capsys.readouterr().out
     Statistics(engine, LINE).count_touched()
     assert reconcile() == 0
+
+
+def test_rebuild_counts_an_hour_without_boards(reconcile: Run, engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(delete(Inspection))
+        connection.execute(delete(Trigger))
+    assert reconcile() == 1
+    assert reconcile("--rebuild") == 0
+    Statistics(engine, LINE).count_touched()
+    assert reconcile() == 0
+
+
+def test_migrate_says_the_zone_and_who_named_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Seoul")
+    place = ("--database_url", f"sqlite:///{tmp_path / 'new.db'}")
+    assert main(["migrate", *place]) == 0
+    assert main(["migrate", *place, "--recorder.time_zone", "Europe/Berlin"]) == 0
+    said = "the line's time zone is Asia/Seoul (TZ)\nthe line's time zone is Europe/Berlin (recorder.time_zone)\n"
+    assert capsys.readouterr().out == said
 
 
 def test_rebuild_blocks_no_recorder_and_waits_for_none(reconcile: Run, engine: Engine) -> None:

@@ -5,10 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any, get_args
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import URL, select, update
+from sqlalchemy.exc import OperationalError
 from support.mariadb import MariaDb
 from support.peer import until
 from support.ports import free_port
@@ -39,6 +42,7 @@ from recorder.service import RecorderService, build
 from recorder.settings import AlertSettings, OversightSettings, RecorderLine, RecorderSettings, SpoolSettings
 from recorder.spool import Spool
 from records.database import database_url, make_engine
+from records.migrate import bring_up_to_date
 from records.tables import Alert, Inspection, SystemLog
 
 OpenProbe = Callable[..., Probe]
@@ -350,6 +354,54 @@ def test_at_night_it_counts_and_raises_what_it_finds(
     assert wait_event(viewer, "reconciliation: there are gaps")["details"]["gaps"] == {"verdict without report": 1}
     until(lambda: alerts(url) == [("reconciliation", "pcb", True)])
     assert service._oversight._next_night > datetime.now(UTC)
+
+
+@pytest.fixture
+def oversight(tmp_path: Path) -> Iterator[Oversight]:
+    """Not connected, on a database without tables."""
+    settings = RecorderLine(broker=BrokerSettings(port=free_port()))
+    service = Service("recorder", "recorder", settings)
+    engine = make_engine(database_url(f"sqlite:///{tmp_path / 'records.db'}"))
+    with closing(Spool(tmp_path / "spool.db", 10, 1)) as spool:
+        yield Oversight(service, settings, engine, {}, spool, lambda *_: [], lambda: True)
+    engine.dispose()
+
+
+def test_a_night_whose_count_failed_is_counted_ten_minutes_later(oversight: Oversight) -> None:
+    oversight._next_night = night = datetime.now(UTC) - timedelta(hours=1)
+    with pytest.raises(OperationalError):
+        oversight._count_at_night()
+    oversight._count_at_night()
+    assert oversight._next_night == night
+    assert oversight._not_before - datetime.now(UTC) > timedelta(minutes=9)
+    bring_up_to_date(oversight._engine.url, "pcb", ZoneInfo("UTC"))
+    oversight._not_before = night
+    oversight._count_at_night()
+    assert oversight._next_night > datetime.now(UTC)
+
+
+def test_a_count_that_hangs_silences_no_other_look(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    hangs, over, looked_meanwhile = Event(), Event(), Event()
+
+    def hang(_: Oversight) -> None:
+        hangs.set()
+        over.wait()
+
+    def look(_: Oversight) -> None:
+        if hangs.is_set():
+            looked_meanwhile.set()
+
+    monkeypatch.setattr(Oversight, "_count_at_night", hang)
+    monkeypatch.setattr(Oversight, "_look_for_unreported", look)
+    oversight: Oversight = request.getfixturevalue("oversight")
+    oversight.start()
+    try:
+        assert looked_meanwhile.wait(20)
+    finally:
+        over.set()
+        oversight.stop()
 
 
 def test_a_night_that_is_turned_off_never_comes(start: Start) -> None:

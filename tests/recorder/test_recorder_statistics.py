@@ -118,6 +118,17 @@ def test_statistics_outlive_rows_that_are_gone_by_their_age(store: Store, engine
     assert [row[2] for row in boards(engine)] == [1, 1]
 
 
+def test_an_hour_whose_boards_were_removed_by_hand_is_counted_anew(store: Store, engine: Engine) -> None:
+    store.write([verdict_record(1), verdict_record(2, at=AT + HOUR)])
+    assert drift(engine) == []
+    with engine.begin() as connection:
+        connection.execute(delete(Inspection))
+    second = FIRST + timedelta(hours=1)
+    assert touch_hours(engine, LINE, FIRST, FIRST + timedelta(days=1), second) == 1
+    Statistics(engine, LINE).count_touched()
+    assert [row[0] for row in boards(engine)] == [FIRST]
+
+
 def test_what_is_written_while_an_hour_is_counted_is_counted_the_next_time(
     store: Store, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,6 +134,46 @@ def test_values_and_alerts_are_those_of_the_line(before_and_after: tuple[Rows, E
     assert [tuple(each) for each in alerts] == [(LINE, "OVERDUE", None)]
 
 
+@pytest.mark.parametrize(
+    "boxes",
+    [
+        "null",
+        '{"a": 1}',
+        "[1]",
+        '[{"class": "short"}]',
+        '[{"camera_id": "left", "class": ["short"], "confidence": 1, "x1": 0, "y1": 0, "x2": 1, "y2": 1}]',
+        '[{"camera_id": "left", "class": "short", "confidence": 1e999, "x1": 0, "y1": 0, "x2": 1, "y2": 1}]',
+    ],
+)
+def test_boxes_that_are_no_boxes_stop_nothing(
+    url: URL, fill_as_before: Callable[[URL], None], boxes: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill_as_before(url)
+    engine = make_engine(url)
+    with engine.begin() as connection:
+        odd = connection.scalar(text("SELECT MAX(id) FROM inspections WHERE LENGTH(boxes) > 2"))
+        was = {"boxes": boxes, "id": odd}
+        connection.execute(text("UPDATE inspections SET boxes = :boxes WHERE id = :id"), was)
+    bring_up_to_date(url, LINE, ZONE)
+    with engine.connect() as connection:
+        found = set(connection.scalars(select(Defect.inspection_id)))
+    assert found
+    assert odd not in found
+    assert f"inspections.id {odd}: boxes is no list of complete boxes" in caplog.text
+    engine.dispose()
+
+
+def test_pictures_are_below_the_address_that_is_configured(url: URL, fill_as_before: Callable[[URL], None]) -> None:
+    fill_as_before(url)
+    bring_up_to_date(url, LINE, ZONE, "http://192.168.0.10:8080/images/")
+    engine = make_engine(url)
+    with engine.connect() as connection:
+        paths = connection.scalars(select(Inspection.image_path).where(Inspection.image_path.is_not(None))).all()
+    assert len(paths) == 4
+    assert {path[:-71] for path in paths if path} == {"http://192.168.0.10:8080/images/"}  # then ab/<64 digits>.jpg
+    engine.dispose()
+
+
 def test_every_millisecond_stays_what_it_was(url: URL) -> None:
     engine = make_engine(url)
     upgrade(engine, LINE, ZONE, "0003")

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, Engine
+from sqlalchemy import URL, Engine, func, select, update
 from support.filled_tables import fill
 from support.mysql import connect_plainly
 
 from records.database import is_sqlite
-from records.tables import OWNERS, Base
+from records.tables import OWNERS, Actuation, Base
 
 PAGE = (Path(__file__).parents[2] / "docs" / "database.md").read_text(encoding="utf-8")
 QUERIES = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
@@ -33,6 +33,19 @@ def test_every_query_finds_something(url: URL, engine: Engine) -> None:
     assert len(QUERIES) > 15
     for query in QUERIES:
         assert ask(url, query), query
+
+
+def test_gates_that_did_nothing_are_found(url: URL, engine: Engine) -> None:
+    query = PAGE.partition("### Which gates fired late, or not at all?")[2].partition("```sql\n")[2].partition("```")[0]
+    fill(engine, 103, timedelta(minutes=1))
+    before = len(ask(url, query))
+    for outcome in ("disarmed", "retained", "duplicate"):
+        with engine.begin() as connection:
+            board = connection.scalar(select(func.min(Actuation.board_id)).where(Actuation.outcome == "fired"))
+            connection.execute(update(Actuation).where(Actuation.board_id == board).values(outcome=outcome))
+    found = [row[3] for row in ask(url, query)]
+    assert len(found) == before + 3
+    assert {"disarmed", "retained", None} <= set(found)
 
 
 def test_the_ways_to_name_a_day_say_the_same(url: URL, engine: Engine) -> None:

@@ -1,6 +1,7 @@
 """The migrations on each database: cut off anywhere, they go on; nothing but `migrate` and the recorder runs them."""
 
 import itertools
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -158,6 +159,20 @@ def test_one_program_at_a_time(mariadb_url: str, monkeypatch: pytest.MonkeyPatch
     with engine.connect() as other:
         assert other.scalar(text(f"SELECT IS_FREE_LOCK({lock})"))
     engine.dispose()
+
+
+def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("records.database._TIMEOUTS", {"read_timeout": 0.1})
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = database_url(f"mysql://user:password@127.0.0.1:{silent.getsockname()[1]}/boardline")
+        with pytest.raises(DatabaseDown):
+            bring_up_to_date(url, LINE, ZONE)
+
+
+def test_a_fault_of_a_migration_is_not_called_one_of_the_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("records.migrate.command.upgrade", lambda *_: len(None))  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        bring_up_to_date(database_url(f"sqlite:///{tmp_path / 'records.db'}"), LINE, ZONE)
 
 
 def test_programs_that_start_together_share_the_work(url: URL) -> None:

@@ -3,6 +3,9 @@
 What is there already belongs to the line that migrates; its times become those of that line's zone.
 """
 
+import json
+import logging
+import math
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,6 +32,8 @@ from records.migrations.steps import (
     primary,
     reshape,
 )
+
+log = logging.getLogger(__name__)
 
 revision = "0004"
 down_revision = "0003"
@@ -72,9 +77,9 @@ _images = sa.table("defect_images", sa.column("state", sa.String(16)), sa.column
 def upgrade() -> None:
     given = op.get_context().config
     assert given is not None
-    line, zone = given.attributes["line"], given.attributes["zone"]
+    line = given.attributes["line"]
     _add_columns(line)
-    _local_times(zone)
+    _local_times(given.attributes["zone"], given.attributes["image_url"])
     op.execute(_images.update().where(_images.c.removed_at.is_not(None)).values(state="removed"))
     commit()
     _finish()
@@ -95,7 +100,7 @@ def _add_columns(line: str) -> None:
     add_column("alerts", may("acknowledged_at", TIME))
 
 
-def _local_times(zone: ZoneInfo) -> None:
+def _local_times(zone: ZoneInfo, image_url: str) -> None:
     """Rows without `captured_at` have their time in UTC still."""
     row = _inspections.c
     todo = row.captured_at.is_(None)
@@ -113,7 +118,7 @@ def _local_times(zone: ZoneInfo) -> None:
     change = change.ordered_values(
         (row.captured_at, row.inspection_time),
         (row.local_date, sa.func.date(local)),
-        (row.image_path, sa.literal("/images/", sa.String) + row.image_path),
+        (row.image_path, sa.literal(f"{image_url.rstrip('/')}/", sa.String) + row.image_path),
         (row.inspection_time, local),
     )
     for begin, end in chunks(_inspections, todo):
@@ -201,17 +206,30 @@ def _fill_defects() -> None:
     row = _inspections.c
     # Longer than `[]`, and not done already.
     todo = sa.func.length(row.boxes) > 2, ~sa.exists().where(defects.c.inspection_id == row.id)
+    stored = sa.cast(row.boxes, sa.LargeBinary).label("boxes")  # whatever a program wrote there can be read as bytes
     for begin, end in chunks(_inspections):
-        found = sa.select(row.id, row.line, row.inspection_time, row.boxes).where(row.id.between(begin, end), *todo)
-        rows = [_defect(each, box) for each in op.get_bind().execute(found).all() for box in each.boxes]
+        found = sa.select(row.id, row.line, row.inspection_time, stored).where(row.id.between(begin, end), *todo)
+        rows = [defect for each in op.get_bind().execute(found).all() for defect in _defects_of(each)]
         if rows:
             op.get_bind().execute(defects.insert(), rows)
 
 
+def _defects_of(inspection: Any) -> list[dict[str, Any]]:
+    try:
+        return [_defect(inspection, box) for box in json.loads(inspection.boxes)]
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        log.warning("inspections.id %s: boxes is no list of complete boxes; it stays without defects", inspection.id)
+        return []
+
+
 def _defect(inspection: Any, box: dict[str, Any]) -> dict[str, Any]:
-    kept = {name: box[name] for name in ("camera_id", "confidence", "x1", "y1", "x2", "y2")}
+    numbers = {name: float(box[name]) for name in ("confidence", "x1", "y1", "x2", "y2")}
+    if not all(map(math.isfinite, numbers.values())):
+        raise ValueError(box)
+    # Encoded to see whether they are texts that a database takes.
+    camera_id, class_name = (box[name].encode().decode()[:64] for name in ("camera_id", "class"))
     whose = {"inspection_id": inspection.id, "line": inspection.line, "inspection_time": inspection.inspection_time}
-    return {**whose, **kept, "class_name": box["class"][:64]}
+    return {**whose, **numbers, "camera_id": camera_id, "class_name": class_name}
 
 
 def _statistics() -> None:
