@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import ExitStack, suppress
@@ -21,6 +22,7 @@ KEY = "recorder.images"
 T = TypeVar("T")
 _EXTRAS = {"s3": "s3", "s3a": "s3"}
 _PATIENCE_S = 3
+_SLOWEST = 20_000  # bytes/s of an upload
 # What each driver takes for a server that hangs: its own patience is minutes, and a request given up blocks the next.
 _S3: Mapping[str, Any] = {
     "config_kwargs": {"connect_timeout": _PATIENCE_S, "read_timeout": _PATIENCE_S, "retries": {"max_attempts": 0}}
@@ -92,22 +94,30 @@ class Remote:
     """Below `root` of `system`, whose upload of one object is whole or not at all, as that of object stores is.
 
     Args:
-        timeout_s: a request that takes longer has failed; until it ends after all, the others fail at once.
+        timeout_s: a request that takes longer has failed, a large picture has more time; until it ends after all, the
+            others fail at once.
+        lost_s: of one that takes this long nobody waits for the end.
         secrets: what no error may quote.
     """
 
     def __init__(
-        self, system: AbstractFileSystem, root: str, timeout_s: float = 5.0, secrets: Collection[str] = ()
+        self,
+        system: AbstractFileSystem,
+        root: str,
+        timeout_s: float = 5.0,
+        lost_s: float = 60.0,
+        secrets: Collection[str] = (),
     ) -> None:
         self._system = system
         self._root = root.rstrip("/")
-        self._timeout_s = timeout_s
+        self._timeout_s, self._lost_s = timeout_s, lost_s
         self._secrets = secrets
         self._under_way: Future[Any] | None = None
+        self._lost_at, self._lost = 0.0, 0
         self._one_at_a_time = threading.Lock()
 
     def put(self, path: str, data: bytes) -> None:
-        self._ask(lambda: self._system.pipe_file(f"{self._root}/{path}", data))
+        self._ask(lambda: self._system.pipe_file(f"{self._root}/{path}", data), len(data) / _SLOWEST)
 
     def delete(self, path: str) -> None:
         def remove() -> None:
@@ -131,17 +141,23 @@ class Remote:
         if self._under_way is not None:
             wait([self._under_way], timeout)
 
-    def _ask(self, action: Callable[[], T]) -> T:
+    def _ask(self, action: Callable[[], T], more_s: float = 0.0) -> T:
+        timeout_s = self._timeout_s + more_s
         with self._one_at_a_time:
+            now = time.monotonic()
             if self._under_way is not None and not self._under_way.done():
-                raise ConnectionError("the store of images does not answer")
+                if now < self._lost_at:
+                    raise ConnectionError("the store of images does not answer")
+                self._lost += 1
+            # Each that was lost holds a thread for ever: ever more seldom.
+            self._lost_at = now + self._lost_s * (1 + self._lost)
             future: Future[T] = Future()
             self._under_way = future
             threading.Thread(target=_settle, args=(future, action), name="recorder-images", daemon=True).start()
             try:
-                error = future.exception(self._timeout_s)
+                error = future.exception(timeout_s)
             except TimeoutError:
-                raise ConnectionError(f"no answer of the store of images in {self._timeout_s:g} s") from None
+                raise ConnectionError(f"no answer of the store of images in {timeout_s:.3g} s") from None
         if error is not None:
             # Each file system raises errors of its own. Not chained: a traceback would quote what the reason hides.
             reason = _without(self._secrets, str(error))

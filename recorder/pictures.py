@@ -1,10 +1,9 @@
 """The thread of the pictures: what waits in the spool goes into the store, however slow that is, or long away."""
 
-import hashlib
 import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
-from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Connection, Engine, func, literal, select, update
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,6 +16,7 @@ from pcb_bus.runtime.service import Service
 from recorder.alerts import Alerts
 from recorder.faults import show
 from recorder.picture_store import PictureStore
+from recorder.rows import Row, evidence_record
 from recorder.spool import Spool, Spooled, SpoolFault
 from records.database import for_reading, reason
 from records.tables import DefectImage, Inspection
@@ -26,26 +26,18 @@ _ROUND_S = 2.0  # of a slow store; then what is stored is committed and named
 _PAUSE_S = 0.1, 5.0
 
 
-class PictureRow(NamedTuple):
-    """What `defect_images` says of a picture."""
-
-    id: int
-    verdict_id: str
-    side: str
-    kind: str
-    state: str
-    sha256: str
-    path: str
-
-
-_Rows = dict[tuple[str, str, str], PictureRow]  # by verdict, side and kind
+_Rows = dict[tuple[str, str, str], Row]  # of `defect_images`, by verdict, side and kind
+_Picture = tuple[Row, bytes]
 _COLUMNS = (DefectImage.id, DefectImage.verdict_id, DefectImage.camera_id, DefectImage.kind, DefectImage.state)
+_OF_THE_BYTES = "sha256", "width", "height", "size_bytes"
+_ANY_ZONE = ZoneInfo("UTC")
 
 
 class Pictures:
     """Takes the pictures whose rows are pending from the spool into the store, oldest first; a row never waits for it.
 
-    A crash anywhere between repeats a step that does no harm twice. Of two pictures of one side the first stands.
+    A crash anywhere between repeats a step that does no harm twice. Of two pictures of one side the first in the store
+    stands. One that the store does not take is tried again after the others.
 
     Args:
         image_url: what stands before a picture's path in `inspections.image_path`.
@@ -64,6 +56,7 @@ class Pictures:
         self._service, self._engine, self._line = service, engine, line
         self._store, self._spool, self._alerts, self._image_url = store, spool, alerts, image_url
         self._woken, self._stopping = threading.Event(), threading.Event()
+        self._after, self._failed = 0, False  # the place that was tried last; whether one failed up to there
 
     def wake(self) -> None:
         """There is something in the spool."""
@@ -86,7 +79,8 @@ class Pictures:
             except OSError as error:
                 self._tell(str(error))
             else:
-                self._tell("")
+                if not self._failed:
+                    self._tell("")
                 backoff.reset()
                 if not more:
                     self._woken.wait()
@@ -100,25 +94,29 @@ class Pictures:
             OSError: the store did not take one of them; the others are stored.
             SpoolFault, SQLAlchemyError: the spool or the database fails; the same again later.
         """
-        spooled = self._spool.pictures(_TOGETHER)
+        spooled = self._spool.pictures(_TOGETHER, self._after)
+        if not spooled:
+            spooled, self._failed = self._spool.pictures(_TOGETHER), False
         read = [(each, self._read(each)) for each in spooled]
-        rows = self._rows({evidence.verdict_id for _, evidence in read if evidence is not None})
-        done, stored, failure, ends_at = list[Spooled](), list[PictureRow](), None, time.monotonic() + _ROUND_S
+        rows = self._rows({given["verdict_id"] for _, pictures in read for given, _ in pictures})
+        done, stored, failure, ends_at = list[Spooled](), list[Row](), None, time.monotonic() + _ROUND_S
         named = set[str]()
-        for each, evidence in read:
+        for each, pictures in read:
             if self._stopping.is_set() or time.monotonic() > ends_at:
                 break
+            self._after = each.place
             try:
-                for row, picture in _due(evidence, rows) if evidence else ():
-                    self._store.put(row.path, picture)
+                for row, given, picture in _due(pictures, rows):
+                    self._store.put(row["path"], picture)
+                    row.update({name: given[name] for name in _OF_THE_BYTES}, state="stored")
                     stored.append(row)
             except OSError as error:
-                failure = error  # perhaps of this one alone
+                failure, self._failed = error, True  # perhaps of this one alone
                 continue
             done.append(each)
             # One without a row comes again, and gets one.
-            if evidence and (evidence.verdict_id, evidence.side, "frame") in rows:
-                named.add(evidence_id(evidence.verdict_id, evidence.side))
+            present = [given for given, _ in pictures if given["kind"] == "frame" and _key(given) in rows]
+            named.update(evidence_id(given["verdict_id"], given["camera_id"]) for given in present)
         self._commit(stored)
         self._spool.remove(done)
         if named:
@@ -128,27 +126,31 @@ class Pictures:
             raise failure
         return bool(spooled)
 
-    def _read(self, spooled: Spooled) -> Evidence | None:
+    def _read(self, spooled: Spooled) -> list[_Picture]:
         try:
-            return decode_msgpack(Evidence, spooled.arrival.payload)
+            evidence = decode_msgpack(Evidence, spooled.arrival.payload)
+            rows = evidence_record(evidence, self._line, _ANY_ZONE, 0).rows
         except MessageRejected as rejection:  # it was sound when its row was written
             self._service.session.reject("evidence", rejection)
-            return None
+            return []
+        return list(zip(rows, (evidence.jpeg, evidence.heat_map or b""), strict=False))
 
     def _rows(self, verdict_ids: Collection[str]) -> _Rows:
         these = DefectImage.line == self._line, DefectImage.verdict_id.in_(verdict_ids)
-        query = select(*_COLUMNS, DefectImage.sha256, DefectImage.path).where(*these)
+        query = select(*_COLUMNS, DefectImage.path).where(*these)
         with for_reading(self._engine).connect() as connection:
-            rows = [PictureRow(*row) for row in connection.execute(query)]
-        return {(row.verdict_id, row.side, row.kind): row for row in rows}
+            rows = [row._asdict() for row in connection.execute(query)]
+        return {_key(row): row for row in rows}
 
-    def _commit(self, stored: Sequence[PictureRow]) -> None:
+    def _commit(self, stored: Sequence[Row]) -> None:
         if not stored:
             return
-        pending = DefectImage.id.in_([row.id for row in stored]), DefectImage.state == "pending"
         with self._engine.begin() as connection:
-            connection.execute(update(DefectImage).where(*pending).values(state="stored"))
-            link_images(connection, self._line, {row.verdict_id for row in stored}, self._image_url)
+            for row in stored:
+                pending = DefectImage.id == row["id"], DefectImage.state == "pending"
+                values = {name: row[name] for name in ("state", *_OF_THE_BYTES)}
+                connection.execute(update(DefectImage).where(*pending).values(values))
+            link_images(connection, self._line, {row["verdict_id"] for row in stored}, self._image_url)
 
     def _tell(self, fault: str) -> None:
         show(self._service, "images", fault)
@@ -159,12 +161,16 @@ class Pictures:
             self._alerts.resolve("images", "images")
 
 
-def _due(evidence: Evidence, rows: _Rows) -> Iterator[tuple[PictureRow, bytes]]:
-    """The pictures of a side that are not stored yet, each with its row."""
-    for kind, picture in (("frame", evidence.jpeg), ("heat", evidence.heat_map)):
-        row = rows.get((evidence.verdict_id, evidence.side, kind))
-        if picture and row and row.state == "pending" and row.sha256 == hashlib.sha256(picture).hexdigest():
-            yield row, picture
+def _due(pictures: Collection[_Picture], rows: _Rows) -> Iterator[tuple[Row, Row, bytes]]:
+    """Those whose row is pending, whichever picture it was written for: that row, the picture's own, and its bytes."""
+    for given, picture in pictures:
+        row = rows.get(_key(given))
+        if row is not None and row["state"] == "pending":
+            yield row, given, picture
+
+
+def _key(row: Row) -> tuple[str, str, str]:
+    return row["verdict_id"], row["camera_id"], row["kind"]
 
 
 def link_images(connection: Connection, line: str, verdict_ids: Collection[str], image_url: str) -> None:

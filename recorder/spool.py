@@ -27,7 +27,8 @@ _STAGE = "ALTER TABLE spool ADD COLUMN stage INTEGER NOT NULL DEFAULT 0"
 _INDEX = "CREATE INDEX IF NOT EXISTS spool_stage ON spool (stage)"
 _TOTALS = "SELECT stage, kind, count(*), total(length(payload)) FROM spool GROUP BY stage, kind"
 _APPEND = "INSERT INTO spool (kind, topic, payload, received_at) VALUES (?, ?, ?, ?)"
-_OLDEST = "SELECT place, kind, topic, payload, received_at FROM spool WHERE stage = ? ORDER BY place LIMIT ?"
+_FIELDS = "place, kind, topic, payload, received_at"
+_OLDEST = f"SELECT {_FIELDS} FROM spool WHERE stage = ? AND place > ? ORDER BY place LIMIT ?"
 _BATCH_BYTES = 8 * 2**20  # of pictures that are held in memory at once
 _FREE_PAGES = 4096  # 16 MiB that an outage took, worth giving back to the disk
 
@@ -141,13 +142,13 @@ class Spool:
         """
         return self._of_stage(0, limit)
 
-    def pictures(self, limit: int) -> list[Spooled]:
-        """The same of the pictures that wait for their store.
+    def pictures(self, limit: int, after: int = 0) -> list[Spooled]:
+        """The same of the pictures that wait for their store, of those behind the place `after`.
 
         Raises:
             SpoolFault: the disk fails.
         """
-        return self._of_stage(1, limit)
+        return self._of_stage(1, limit, after)
 
     def done(self, spooled: Sequence[Spooled], pictures: Mapping[int, str] | None = None) -> None:
         """These are in the database. Pictures at the places `pictures` now wait for their store; the rest goes.
@@ -182,11 +183,11 @@ class Spool:
                 if not self._rows and db.execute("PRAGMA freelist_count").fetchone()[0] > _FREE_PAGES:
                     db.execute("VACUUM")  # an empty file takes no time
 
-    def _of_stage(self, stage: int, limit: int) -> list[Spooled]:
+    def _of_stage(self, stage: int, limit: int, after: int = 0) -> list[Spooled]:
         found: list[Spooled] = []
         size = 0
         with self._using() as db:
-            for place, *fields in db.execute(_OLDEST, (stage, limit)):
+            for place, *fields in db.execute(_OLDEST, (stage, after, limit)):
                 found.append(Spooled(place, Arrival(*fields)))
                 size += len(found[-1].arrival.payload)
                 if size >= _BATCH_BYTES:

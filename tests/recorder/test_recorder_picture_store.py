@@ -113,6 +113,28 @@ def test_a_store_that_hangs_is_asked_one_thing_at_a_time_and_used_again(monkeypa
     assert store.exists(PATH)
 
 
+def test_a_large_picture_has_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    system: Any = MemoryFileSystem(skip_instance_cache=True)
+    pipe, goes_on = system.pipe_file, threading.Event()
+    monkeypatch.setattr(system, "pipe_file", lambda *args: goes_on.wait(0.2) or pipe(*args))
+    store = Remote(system, "/slow", timeout_s=0.01)
+    store.put(PATH, bytes(600_000))  # 30 s
+    assert store.exists(PATH)
+
+
+def test_a_request_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    never = threading.Event()
+    system: Any = MemoryFileSystem(skip_instance_cache=True)
+    store = Remote(system, "/lost", timeout_s=0.05, lost_s=0)
+    with monkeypatch.context() as patched:
+        patched.setattr(system, "pipe_file", lambda *_: never.wait(30))
+        with pytest.raises(OSError, match="no answer"):
+            store.put(PATH, b"1")
+    store.put(PATH, b"2")
+    assert store.exists(PATH)
+    never.set()
+
+
 def test_an_error_of_the_store_does_not_quote_what_is_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     options = {"skip_instance_cache": True, "client": {"token": "a token+secret"}, "endpoint_url": "memory://here"}
     store: Any = open_store("memory://me:pass-word@bucket/prefix", options)

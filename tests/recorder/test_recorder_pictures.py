@@ -1,5 +1,6 @@
 """From the spool into the store: whatever the store does, no picture is lost, and no row waits for it."""
 
+import hashlib
 import json
 import os
 import threading
@@ -237,6 +238,22 @@ def test_a_picture_that_the_store_refuses_holds_up_no_other(recorder: Recorder, 
     assert recorder.named == ["verdict-2/left", "verdict-1/left"]
 
 
+def test_pictures_that_the_store_refuses_are_tried_after_all_others(
+    recorder: Recorder, make_evidence: MakeEvidence
+) -> None:
+    """One that takes too long to upload held up all behind it, for ever."""
+    recorder.files.refused = b"bad"
+    recorder.take(*(make_evidence(f"bad-{number}") for number in range(20)), make_evidence("good"))
+    for _ in range(2):
+        with pytest.raises(OSError, match="away"):
+            recorder.pictures.store_some()
+    assert recorder.named == ["verdict-good/left"]
+    recorder.files.refused = b"nothing"
+    while recorder.pictures.store_some():
+        pass
+    assert len(recorder.named) == 21
+
+
 @pytest.mark.parametrize("step", ["put", "_commit", "remove"])
 @pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
 def test_a_crash_between_two_steps_loses_and_doubles_nothing(
@@ -310,6 +327,21 @@ def test_of_two_pictures_of_one_side_the_first_stands(
     recorder.pictures.store_some()
     assert list(recorder.stored().values()) == [first.jpeg]
     assert recorder.spool.pictures(9) == []
+
+
+def test_a_row_whose_picture_was_lost_takes_another_of_its_side(
+    recorder: Recorder, make_evidence: MakeEvidence, make_jpeg: Callable[..., bytes]
+) -> None:
+    recorder.take(make_evidence())
+    recorder.spool.remove(recorder.spool.pictures(9))
+    other = make_jpeg(b"another", 320, 240)
+    recorder.take(make_evidence().model_copy(update={"jpeg": other}))
+    recorder.pictures.store_some()
+    (row,) = recorder.images()
+    assert recorder.stored() == {row.path: other}
+    assert (row.state, row.sha256) == ("stored", hashlib.sha256(other).hexdigest())
+    assert (row.width, row.height, row.size_bytes) == (320, 240, len(other))
+    assert recorder.named == ["verdict-1/left"]
 
 
 def test_two_lines_with_one_store_and_one_database_keep_their_own(
