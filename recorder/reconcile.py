@@ -30,6 +30,7 @@ GapKind = Literal[
     "more than one report",
     "picture without row",
     "picture without file",
+    "picture not stored",
     "statistics differ",
 ]
 _Query = Select[str, str, datetime]
@@ -255,7 +256,10 @@ def _differing_statistics(connection: Connection, scope: Scope, with_rows: Itera
 
 def _missing_files(engine: Engine, scope: Scope, file_exists: Callable[[str], bool]) -> Iterator[Gap]:
     columns = (DefectImage.received_at, DefectImage.board_id, DefectImage.verdict_id, DefectImage.path, DefectImage.id)
-    stored = select(*columns).where(*_within(DefectImage.received_at, scope), DefectImage.state == "stored")
+    waits = (DefectImage.state == "pending") & (DefectImage.received_at < datetime.now(UTC) - _HOUR)
+    stored = select(*columns, DefectImage.state).where(
+        *_within(DefectImage.received_at, scope), (DefectImage.state == "stored") | waits
+    )
 
     def page(after: int) -> Sequence[Any]:
         # The store may be slow: no transaction waits for it.
@@ -265,7 +269,11 @@ def _missing_files(engine: Engine, scope: Scope, file_exists: Callable[[str], bo
 
     rows = page(0)
     while rows:
-        yield from (Gap("picture without file", *row[:4]) for row in rows if not file_exists(row.path))
+        for row in rows:
+            if row.state == "pending":
+                yield Gap("picture not stored", *row[:4])
+            elif not file_exists(row.path):
+                yield Gap("picture without file", *row[:4])
         rows = page(rows[-1].id)
 
 

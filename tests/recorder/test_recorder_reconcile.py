@@ -18,7 +18,7 @@ from support.boards import AT, LINE, MINUTE, ZONE, trigger_record, verdict_recor
 
 from pcb_bus.contract.messages import Actuation as Report
 from pcb_bus.contract.messages import Outcome
-from pcb_bus.contract.times import to_datetime
+from pcb_bus.contract.times import from_datetime, to_datetime
 from recorder.reconcile import Reconciliation, Scope, next_run, reconcile
 from recorder.rows import Record, actuation_record
 from recorder.settings import OversightSettings
@@ -279,6 +279,15 @@ def test_a_picture_whose_file_is_gone(recorded: Engine) -> None:
     assert found(result) == [("picture without file", "board-5")]
     spoil(recorded, update(DefectImage).where(DefectImage.path == "pcb/5.jpg").values(state="removed"))
     assert check(recorded, file_exists=lambda path: path != "pcb/5.jpg").gaps == []
+
+
+def test_a_picture_that_has_waited_for_more_than_an_hour(engine: Engine) -> None:
+    now = datetime.now(UTC)
+    for minutes in (61, 59):
+        write(engine, picture_record(minutes, from_datetime(now - timedelta(minutes=minutes))))
+        spoil(engine, update(DefectImage).where(DefectImage.state == "stored").values(state="pending"))
+    result = check(engine, since=now - HALF_A_DAY, until=now, file_exists=lambda _: True)
+    assert [gap for gap in found(result) if gap[0] == "picture not stored"] == [("picture not stored", "board-61")]
 
 
 def test_the_list_is_bounded_and_the_count_is_not(engine: Engine) -> None:
