@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, make_url, update
+from sqlalchemy import URL, Connection, Engine, create_engine, delete, event, insert, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -34,6 +34,7 @@ _MYSQL_OPTIONS = {
 }
 _TIMEOUTS = {"read_timeout": 15, "write_timeout": 15}
 _TOO_LARGE = 1153
+_NAME = 64  # characters of `line_states.line`
 
 # What passes, by the server's error number: it is full, busy, being restarted or set up, or its disk fails.
 _PASSING = frozenset(
@@ -127,17 +128,16 @@ def meaning(error: Exception) -> Meaning:
 
 
 def probe(engine: Engine, line: str) -> None:
-    """Write a row that is always the same: whether the database lives.
+    """Write a row, and remove it again: whether the database lives. What is known of the line stays as it is.
 
     Raises:
         DatabaseDown: it does not.
     """
-    now = datetime.now(UTC)
+    name = f"#{line}"[:_NAME]  # no line is called so
     try:
         with engine.begin() as connection:
-            changed = connection.execute(update(LineState).where(LineState.line == line).values(seen_at=now))
-            if not changed.rowcount:
-                connection.execute(insert(LineState).values(line=line, seen_at=now))
+            connection.execute(insert(LineState).values(line=name, seen_at=datetime.now(UTC)))
+            connection.execute(delete(LineState).where(LineState.line == name))
     except SQLAlchemyError as error:
         raise DatabaseDown(reason(error)) from error
 
