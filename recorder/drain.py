@@ -141,11 +141,11 @@ class Drain:
 
     def _quarantine(self, spooled: Spooled, record: Record, error: RowRefused) -> list[tuple[Spooled, Record]]:
         self._steps.probe()
-        self._store.check_table(record)
         rejection = MessageRejected("refused_by_database", str(error))
         if record.rejection is not None:  # not even that it was rejected can be written down
             self._service.session.reject(spooled.arrival.kind, rejection)
             return []
+        self._store.check_table(record)
         return self._write([(spooled, self._rejected(spooled.arrival, rejection))])
 
     def _finish(self, spooled: Sequence[Spooled], written: Sequence[tuple[Spooled, Record]]) -> None:

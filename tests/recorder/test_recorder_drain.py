@@ -200,9 +200,7 @@ def test_with_a_database_that_takes_no_row_at_all_everything_waits(
     assert (len(line.spool), count(line.engine, tables.Inspection), rejections(line.engine)) == (0, 20, [])
 
 
-@pytest.mark.parametrize(
-    ("table", "column"), [("inspections", "serial"), ("defects", "x1"), ("rejected_messages", "detail")]
-)
+@pytest.mark.parametrize(("table", "column"), [("inspections", "serial"), ("defects", "x1")])
 def test_with_a_table_that_takes_no_row_everything_waits(
     line: Line, arrive: Arrive, make_verdict: Callable[..., Verdict], table: str, column: str
 ) -> None:
