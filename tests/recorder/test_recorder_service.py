@@ -375,6 +375,7 @@ def test_a_disk_that_takes_no_pictures_costs_no_record(
     inference.publish("pcb/evidence/left", encode_msgpack(make_evidence("3")))
     wait_state(viewer, "online", seen)
     said = "the recorder's images "
+    viewer.wait_for("pcb/event/recorder", lambda each: f"{said}works again" in each.payload.decode())
     told = [json.loads(each.payload)["message"] for each in viewer.received("pcb/event/recorder")]
     assert [each.removeprefix(said) for each in told if each.startswith(said)] == ["fails", "works again"]
     wait_recorded(viewer, *(f"verdict-{name}/left" for name in "123"), kind="evidence")
