@@ -366,7 +366,7 @@ class Alert(Base):
 
 
 class LineState(Base):
-    """What the recorder of a line remembers: when its clock was last believed, and until when nothing goes by its age."""
+    """What the recorder of a line remembers: when its clock was last believed, until when nothing goes by its age."""
 
     __tablename__ = "line_states"
     __table_args__ = (ON_MYSQL,)
