@@ -47,9 +47,7 @@ def touch(connection: Connection, line: str, hours: Iterable[datetime]) -> None:
             connection.execute(insert(StatisticsHour).values(line=line, begins_at=hour, touched=1, counted=0))
 
 
-def touch_hours(
-    engine: Engine, line: str, since: datetime, until: datetime, kept_since: datetime | None = None
-) -> int:
+def touch_hours(engine: Engine, line: str, since: datetime, until: datetime, kept_since: datetime | None = None) -> int:
     """Mark all hours with rows that were inspected from `since` to before `until` (wall time). How many.
 
     Hours without rows too, if they have statistics and begin after `kept_since`: rows of before are gone by their age,
