@@ -101,6 +101,7 @@ def malformed(line: FaultLine, rng: Random) -> Iterator[None]:
     with ExitStack() as opened:
         logins = topics_by_login(line.topics)
         senders = {login: opened.enter_context(Probe(line.broker, login)) for login in logins}
+        opened.callback(line.operator.ask_surely, "arm")  # a disarm is obeyed whatever else is wrong with it
         targets = [(senders[login], topic) for login, topics in logins.items() for topic in topics]
         for number in range(PAYLOADS):
             sender, topic = targets[number % len(targets)]
