@@ -263,11 +263,8 @@ def recorded_messages(named: Iterable[tuple[str, str]]) -> Iterator[Recorded]:
 
 
 def _moment(captured: datetime, zone: ZoneInfo) -> Row:
-    return {
-        "inspection_time": local_time(captured, zone),
-        "local_date": local_day(captured, zone),
-        "captured_at": captured,
-    }
+    local = local_time(captured, zone)
+    return {"inspection_time": local, "local_date": local.date(), "captured_at": captured}
 
 
 def _side_row(side: SideResult, line: str) -> Row:

@@ -1,10 +1,10 @@
 """The database behind a URL: what the URL may be, how to connect, and what an error of the driver means."""
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from pydantic_core import to_json
 from sqlalchemy import URL, Connection, Engine, create_engine, delete, event, insert, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
@@ -101,7 +101,7 @@ def make_engine(url: URL, *, patient: bool = False) -> Engine:
         pool_pre_ping=True,
         hide_parameters=True,
         connect_args={} if is_sqlite(url) else _MYSQL_OPTIONS | ({} if patient else _TIMEOUTS),
-        json_serializer=json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode,
+        json_serializer=lambda value: to_json(value, inf_nan_mode="null").decode(),
     )
     if is_sqlite(url):
         event.listen(engine, "connect", _prepare_sqlite)
