@@ -146,7 +146,7 @@ def test_subjects_that_are_gone_have_no_alerts(engine: Engine, line: Line) -> No
 
 def test_a_value_that_no_column_takes_harms_no_other_alert(engine: Engine, line: Line) -> None:
     line.raise_("a", "1", "error", "fine")
-    line.alerts.raise_alert("b", "2", "error", "not JSON", score=float("nan"))
+    line.alerts.raise_alert("b", "2", "error", "not JSON", score=object())
     line.raise_("c", "3" * 500, "error", "fine too, though long")
     line.raise_("d", "4", "error", "half of a pair: \ud800")
     line.alerts.sync()
