@@ -31,6 +31,12 @@ DATABASES = ["sqlite", "mariadb", *(["mysql"] if MYSQL else [])]
 AT = 1_795_248_000_123_000_000  # 2026-11-21T08:00:00.123Z
 
 
+@pytest.fixture(autouse=True)
+def _counted_in_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All hours, however slow the machine is."""
+    monkeypatch.setattr("recorder.statistics._A_CALL_S", 60.0)
+
+
 @pytest.fixture
 def make_side() -> Callable[..., SideResult]:
     def make(camera_id: str, category: str = "normal", **changes: Any) -> SideResult:
