@@ -176,7 +176,8 @@ class Spool:
             with transaction(db):
                 db.executemany("DELETE FROM spool WHERE place = ?", [(place,) for place in places])
                 db.executemany("UPDATE spool SET stage = 1 WHERE place = ?", [(place,) for place in kept])
-            self._staged = {name: place for name, place in self._staged.items() if place not in places}
+            if any(each.arrival.kind == "evidence" for each in gone):
+                self._staged = {name: place for name, place in self._staged.items() if place not in places}
             self._waiting -= written
             self._count([each.arrival for each in gone], -1)
             with suppress(sqlite3.Error):  # what is gone is gone, whether the disk is given back or not
