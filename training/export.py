@@ -14,13 +14,17 @@ import onnx
 from onnx import helper, numpy_helper
 
 from training.feature_outputs import add_feature_outputs
-from training.network import ultralytics_module
+from training.network import load_weights, ultralytics_module
 
 _SMALLEST_COMPRESSED = 256  # numbers; below it a cast costs more than it saves
 
 
 def export_onnx(weights: Path, target: Path) -> None:
-    """Write an ONNX file with free batch, height and width, class names in its metadata and FP16 kernels."""
+    """Write an ONNX file with free batch, height and width, class names in its metadata and FP16 kernels.
+
+    Raises FileNotFoundError, and TrainingError when it is no Ultralytics detection checkpoint.
+    """
+    load_weights(weights)  # its refusals name the cause and the way out; those of Ultralytics do not
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")  # read by ultralytics at import: it must not install packages
     ultralytics = ultralytics_module("")
     logging.getLogger("ultralytics").setLevel(logging.WARNING)  # its advice on what to do next is not ours

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from copy import deepcopy
 from importlib import import_module
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import torch
 
+from inference_subscriber.engines.checkpoint import CheckpointRefused, read_network, restricted_tasks
 from training.errors import TrainingError
 from training.files import written_whole
 from training.torchvision_fallback import ensure_torchvision
@@ -33,7 +33,11 @@ def build_network(architecture: str, class_names: tuple[str, ...]) -> Any:
         TrainingError: there is no such thing, or it is no detection model.
     """
     description = _description(architecture) | {"nc": len(class_names), "end2end": False}
-    network = ultralytics_module("nn.tasks").DetectionModel(description, verbose=False)
+    try:
+        network = ultralytics_module("nn.tasks").DetectionModel(description, verbose=False)
+    except (TypeError, LookupError, AttributeError) as error:
+        reason = next(iter(str(error).splitlines()), "").removeprefix("ERROR ❌️ ")
+        raise TrainingError(f"--architecture: {architecture} cannot be built: {reason}") from None
     _refuse_other_heads(network, architecture)
     network.names = dict(enumerate(class_names))
     network.args = ultralytics_module("cfg").get_cfg()
@@ -92,12 +96,11 @@ def load_weights(path: Path) -> Any:
     """
     ensure_torchvision()
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=False)
-        network = (checkpoint.get("ema") or checkpoint["model"]).float().eval()
+        network = read_network(path).float().eval()
         names = network.names
-    except FileNotFoundError:
-        raise
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, AttributeError, KeyError, TypeError) as error:
+    except CheckpointRefused as error:
+        raise TrainingError(str(error)) from None
+    except (RuntimeError, AttributeError, TypeError) as error:
         raise TrainingError(f"{path} is not an Ultralytics checkpoint ({type(error).__name__})") from None
     _refuse_other_heads(network, str(path))
     network.names = {index: str(names[index]) for index in sorted(names)}
@@ -106,8 +109,12 @@ def load_weights(path: Path) -> Any:
 
 
 def ultralytics_module(name: str) -> Any:
-    """A module of ultralytics ("" for the package itself), imported with torchvision's operators in place."""
+    """A module of ultralytics ("" for the package itself), with torchvision's operators in place, and restricted."""
     ensure_torchvision()
+    try:
+        restricted_tasks()
+    except CheckpointRefused as error:
+        raise TrainingError(str(error)) from None
     return import_module(f"ultralytics.{name}" if name else "ultralytics")
 
 

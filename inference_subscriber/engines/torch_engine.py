@@ -1,6 +1,5 @@
 """PyTorch, for the checkpoints of Ultralytics: FP16 on CUDA unless it must be exact, FP32 on the CPU."""
 
-import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from inference_subscriber.engines.base import DetectOptions, Placement
+from inference_subscriber.engines.checkpoint import CheckpointRefused, read_network
 from inference_subscriber.engines.feature_layers import find_feature_layers
 from inference_subscriber.engines.network import NetworkEngine
 from inference_subscriber.errors import EngineFault
@@ -18,7 +18,7 @@ from pcb_bus.errors import ConfigError
 
 
 class TorchEngine(NetworkEngine):
-    """Runs the bare network of a checkpoint. A checkpoint is a pickle: load only what you trust.
+    """Runs the bare network of a checkpoint.
 
     Raises:
         ConfigError: the file or the device cannot be used.
@@ -87,12 +87,12 @@ def _device(name: str) -> torch.device:
 
 def _load(path: Path) -> Any:
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=False)
-        network = (checkpoint.get("ema") or checkpoint["model"]).float().fuse(verbose=False)
+        return read_network(path).float().fuse(verbose=False)
     except ModuleNotFoundError as error:
         raise ConfigError(f"inference.model: {path} needs the package {error.name}") from None
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, AttributeError, KeyError, TypeError) as error:
+    except CheckpointRefused as error:
+        raise ConfigError(f"inference.model: {error}") from None
+    except (OSError, RuntimeError, AttributeError, TypeError) as error:
         raise ConfigError(
             f"inference.model: {path} is not an Ultralytics checkpoint ({type(error).__name__})"
         ) from None
-    return network
