@@ -19,7 +19,7 @@ from records.times import hour_of
 _HOUR = timedelta(hours=1)
 _A_CALL_S = 1.0
 _LATEST_HOURS, _ALL_S = 48, 600.0  # looked at each time; how often at all of them
-_REST = 20.0  # times as long as the count of an hour took, until it is counted again
+_REST, _MOST_REST_S = 20.0, 10.0  # times as long as the count of an hour took, until it is counted again; at most
 _MOST_MS = 1e9  # what an older version let in beyond this makes no sum that a column cannot hold
 _BOARD_NUMBERS = ("boards", "incomplete", "latency_ms_sum", "latency_ms_max")
 _DEFECT_NUMBERS = ("boxes", "boards")
@@ -99,7 +99,8 @@ class Statistics:
                 return
             if hour not in self._not_before:
                 self._count(hour)
-                self._not_before[hour] = time.monotonic() + _REST * (time.monotonic() - begun)
+                took = time.monotonic() - begun  # of a database that hung meanwhile, this says nothing
+                self._not_before[hour] = time.monotonic() + min(_REST * took, _MOST_REST_S)
         if all_of_them:
             self._all_again_at = time.monotonic() + _ALL_S
 

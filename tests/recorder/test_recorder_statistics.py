@@ -147,8 +147,9 @@ def test_what_is_written_while_an_hour_is_counted_is_counted_the_next_time(
     assert [row[2] for row in boards(engine)] == [2]
 
 
-def test_an_hour_rests_twenty_times_as_long_as_its_count_took(
-    store: Store, engine: Engine, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("took", "rest"), [(0.2, 4), (8, 10)])
+def test_an_hour_rests_twenty_times_as_long_as_its_count_took_but_not_for_long(
+    store: Store, engine: Engine, monkeypatch: pytest.MonkeyPatch, took: float, rest: float
 ) -> None:
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
@@ -157,10 +158,10 @@ def test_an_hour_rests_twenty_times_as_long_as_its_count_took(
 
     def slow_count(hour: datetime) -> None:
         original(hour)
-        now[0] += 2
+        now[0] += took
 
     monkeypatch.setattr(statistics, "_count", slow_count)
-    for number, (wait, in_statistics) in enumerate([(0, 1), (39, 1), (1.1, 3)]):
+    for number, (wait, in_statistics) in enumerate([(0, 1), (rest - 1, 1), (1.1, 3)]):
         store.write([verdict_record(number)])
         now[0] += wait
         statistics.count_touched()
