@@ -22,7 +22,7 @@ help:
 	@echo 'make test-faults [BOARDS=n] [SEED=n|random] [SEEDS=n]'
 	@echo '                          every fault while boards pass, and a table of what was lost; as root, all of them'
 	@echo 'make test-faults STOPS=n  stop each service n times, with bursts of signals'
-	@echo 'make broker [PORT=1883] [WS_PORT=9001]'
+	@echo 'make broker [PORT=8883] [PLAIN_PORT=1883] [WS_PORT=9001]'
 	@echo '                          Mosquitto for a real line; logins are made on first use'
 	@echo ''
 	@echo 'One service in the foreground, each with [BROKER=host] [ARGS="..."]:'
@@ -64,8 +64,9 @@ test-faults:
 		$(call option,SEEDS,--seeds) $(call option,STOPS,--stops) $(MORE)
 
 broker:
-	@deploy/setup.sh base mosquitto
-	@$(RUN) broker run $(call option,PORT,--port) $(call option,WS_PORT,--websocket_port) $(MORE)
+	@deploy/setup.sh broker mosquitto
+	@$(RUN) broker run $(call option,PORT,--port) $(call option,PLAIN_PORT,--plain_port) \
+		$(call option,WS_PORT,--websocket_port) $(MORE)
 
 run-edge:
 	@[ -n "$(call given,SIDE)" ] || { echo 'which side? for example: make run-edge SIDE=left' >&2; exit 2; }

@@ -14,8 +14,9 @@ from broker.server import prepare
 from pcb_bus.contract.codec import decode_json
 from pcb_bus.contract.messages import Recorded
 from pcb_bus.contract.topics import Topics, exactly
+from pcb_bus.mqtt.login import read_login
 from pcb_bus.mqtt.session import Delivery, MqttSession, Subscription
-from pcb_bus.runtime.settings import BrokerSettings, with_credentials
+from pcb_bus.runtime.settings import BrokerSettings
 
 TOPICS = Topics()
 _READY_S = 10.0
@@ -49,7 +50,7 @@ def _change(configuration: Path, changes: Mapping[str, str]) -> None:
 @contextmanager
 def session(role: str, broker: BrokerSettings, *interests: Subscription) -> Iterator[MqttSession]:
     """A connected session with the login of `role`."""
-    made = MqttSession(f"bench-{role}", with_credentials(broker, role))
+    made = MqttSession(f"bench-{role}", read_login(broker, role))
     for each in interests:
         made.subscribe(each)
     made.start()

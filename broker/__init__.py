@@ -4,7 +4,6 @@
 """
 
 from broker.errors import BrokerDied, MosquittoMissing, PortTaken
-from broker.provision import Credentials
 from broker.server import Broker
 
-__all__ = ["Broker", "BrokerDied", "Credentials", "MosquittoMissing", "PortTaken"]
+__all__ = ["Broker", "BrokerDied", "MosquittoMissing", "PortTaken"]

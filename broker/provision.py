@@ -1,75 +1,131 @@
 """Logins on first use: one credentials file for each role, and what Mosquitto reads made from them.
 
-    <directory>/credentials/<role>.yaml   username and password, for the node of that name
-    <directory>/passwords                 the same, hashed, for Mosquitto
-    <directory>/acl                       who may write and read what
+    <directory>/credentials/<role>.yaml        all that the node of that name needs: copy it to the node's machine
+    <directory>/credentials/<root>/<role>.yaml the same of a further line
+    <directory>/passwords                      the passwords, hashed, for Mosquitto
+    <directory>/acl                            who may write and read what
 
 Everything is readable by its owner alone.
 """
 
-import os
+import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml
 
+from broker.certificates import RENEWED_BEFORE, Certificates
+from broker.files import write_private
 from broker.passwords import new_password, password_line
 from broker.roles import Role, acl_file
 from pcb_bus.errors import ConfigError
-from pcb_bus.runtime.settings import BrokerSettings, with_credentials
+from pcb_bus.mqtt.login import Login, login_of
+from pcb_bus.runtime.settings import BrokerSettings
+
+_KEYS = ("username", "password", "client_id", "authority", "certificate", "key")
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
-    """A login."""
+class Trust:
+    """What a credentials file holds beside its login: whom to trust, and, where clients need one, a certificate."""
 
-    username: str
-    password: str
+    certificates: Certificates
+    of_clients: bool = False
 
 
-def provision(directory: Path, roles: Sequence[Role]) -> tuple[str, ...]:
-    """Make what is missing in `directory`; a login that is there is kept. Gives the names of the new ones.
+def provision(directory: Path, roles: Sequence[Role], trust: Trust | None = None) -> tuple[str, ...]:
+    """Make what is missing in `directory`; a login that is there is kept. Gives the usernames of the new ones.
+
+    Args:
+        trust: None for a broker without TLS.
 
     Raises:
         ConfigError: a credentials file that is there cannot be used.
     """
-    folder = directory / "credentials"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    new = tuple(role.name for role in roles if not _file(directory, role.name).exists())
-    for name in new:
-        document = {"username": name, "password": new_password()}
-        write_private(_file(directory, name), yaml.safe_dump(document, sort_keys=False))
-    logins = [read_credentials(directory, role.name) for role in roles]
-    write_private(directory / "passwords", _lines(password_line(each.username, each.password) for each in logins))
-    write_private(directory / "acl", acl_file(roles))
-    return new
+    new = []
+    for role in roles:
+        file = _file(directory, role)
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not file.exists():
+            new.append(role.username)
+            _write(file, Login(BrokerSettings(), role.username, new_password()))
+        login = _read(directory, role)
+        if (complete := _completed(login, role, trust)) != login:
+            _write(file, complete)
+    _tell_mosquitto(directory, roles)
+    return tuple(new)
 
 
-def read_credentials(directory: Path, role: str) -> Credentials:
+def rotate(directory: Path, roles: Sequence[Role], names: Iterable[str]) -> list[Path]:
+    """Give these logins another password each; gives their files. Mosquitto has to be told to read its files again.
+
+    Raises:
+        ConfigError: one of the names is no login of these roles.
+    """
+    by_name = {role.username: role for role in roles}
+    changed = []
+    for name in names:
+        if name not in by_name:
+            raise ConfigError(f"{name} is no login; there are {', '.join(by_name)}")
+        changed.append(_file(directory, by_name[name]))
+        _write(changed[-1], replace(_read(directory, by_name[name]), password=new_password()))
+    _tell_mosquitto(directory, roles)
+    return changed
+
+
+def read_credentials(directory: Path, name: str, line: str = "") -> Login:
     """The login of a role.
 
     Raises:
         ConfigError: there is none, or the file does not hold one.
     """
-    login = with_credentials(BrokerSettings(credentials=directory / "credentials"), role)
-    if login.username != role or login.password is None:
-        raise ConfigError(f"{_file(directory, role)}: needs the username {role!r}, and a password")
-    return Credentials(role, login.password)
+    return _read(directory, Role(name, line=line))
 
 
-def write_private(path: Path, content: str) -> None:
-    """Write a file whole or not at all, readable by its owner alone."""
-    draft = path.with_name(f".{path.name}.new")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(content)
-    draft.replace(path)
+def _read(directory: Path, role: Role) -> Login:
+    file = _file(directory, role)
+    login = login_of(file, BrokerSettings())
+    if login.username != role.username:
+        raise ConfigError(f"{file}: needs the username {role.username!r}, and a password")
+    return login
 
 
-def _file(directory: Path, role: str) -> Path:
-    return directory / "credentials" / f"{role}.yaml"
+def _completed(login: Login, role: Role, trust: Trust | None) -> Login:
+    if login.client_id is None and not role.is_guest:
+        login = replace(login, client_id=f"{role.username}-{secrets.token_hex(12)}")
+    authority = trust.certificates.authority.read_text() if trust else None
+    login = replace(login, authority=authority)
+    if trust is None or not trust.of_clients:
+        return replace(login, certificate=None, key=None)
+    if trust.certificates.login_ends(login.certificate or "") - datetime.now(UTC) > RENEWED_BEFORE:
+        return login
+    certificate, key = trust.certificates.for_login(role.username)
+    return replace(login, certificate=certificate, key=key)
 
 
-def _lines(lines: Iterable[str]) -> str:
-    return "".join(f"{line}\n" for line in lines)
+def _tell_mosquitto(directory: Path, roles: Sequence[Role]) -> None:
+    logins = [_read(directory, role) for role in roles]
+    lines = (password_line(each.username or "", each.password or "") for each in logins)
+    write_private(directory / "passwords", "".join(f"{line}\n" for line in lines))
+    write_private(directory / "acl", acl_file(roles))
+
+
+def _write(file: Path, login: Login) -> None:
+    document = {key: value for key in _KEYS if (value := getattr(login, key)) is not None}
+    write_private(file, yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes PEM as the lines that it is."""
+
+
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None),
+)
+
+
+def _file(directory: Path, role: Role) -> Path:
+    return directory / "credentials" / role.line / f"{role.name}.yaml"

@@ -3,21 +3,35 @@
 The public face of this table is `topics.md`.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from pcb_bus.contract.topics import Topics
 
 BROKER_STATISTICS = "$SYS/#"
+GUESTS = ("operator", "trigger", "viewer")
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A login: `name` is the user name, and the node's name where the role is a node."""
+    """What one login may do. `name` is the node's where the role is a node.
+
+    `line` is the root of its line where a broker serves several, and it is not the first.
+    """
 
     name: str
     writes: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
+    line: str = ""
+
+    @property
+    def username(self) -> str:
+        return f"{self.name}@{self.line}" if self.line else self.name
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether any number of sessions may use the login at once."""
+        return self.name in GUESTS
 
 
 def roles_of(topics: Topics, sides: Sequence[str]) -> tuple[Role, ...]:
@@ -31,6 +45,16 @@ def roles_of(topics: Topics, sides: Sequence[str]) -> tuple[Role, ...]:
         Role("operator", (_of(topics, "command/+"),), (*_public(topics), *_own_replies(topics, "operator"))),
         Role("trigger", (str(topics.trigger), str(topics.resend_trigger)), (str(topics.recorded),)),
         Role("viewer", (), tuple(_public(topics))),
+    )
+
+
+def roles_of_lines(lines: Mapping[str, Sequence[str]]) -> tuple[Role, ...]:
+    """Every role of several lines, each with its sides by its root; those of the first have plain names."""
+    first = next(iter(lines))
+    return tuple(
+        replace(role, line="" if root == first else root)
+        for root, sides in lines.items()
+        for role in roles_of(Topics(root), sides)
     )
 
 
@@ -131,7 +155,7 @@ def acl_file(roles: Sequence[Role]) -> str:
     """Mosquitto's ACL file for these roles. Nothing is allowed but what it names."""
     lines = ["# Written by `python -m broker`; changes are lost."]
     for role in roles:
-        lines += ["", f"user {role.name}"]
+        lines += ["", f"user {role.username}"]
         lines += [f"topic write {pattern}" for pattern in role.writes]
         lines += [f"topic read {pattern}" for pattern in role.reads]
     return "\n".join(lines) + "\n"

@@ -6,22 +6,25 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from broker.certificates import Certificates
 from broker.children import start_child
 from broker.config import LOOPBACK, Listeners, mosquitto_conf
 from broker.errors import BrokerDied, MosquittoMissing, PortTaken
-from broker.provision import Credentials, provision, read_credentials, write_private
-from broker.roles import Role, roles_of
-from pcb_bus.contract.topics import Topics
+from broker.files import write_private
+from broker.provision import Trust, provision, read_credentials
+from broker.roles import Role, roles_of_lines
+from pcb_bus.mqtt.login import Login
 
 ADMIN_PATHS = ("/usr/local/sbin", "/usr/sbin", "/opt/homebrew/sbin")  # not on every user's PATH
 READY_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 5.0
+LINES = {"pcb": ("left", "right")}
 
 
 def find_mosquitto() -> str:
@@ -37,19 +40,32 @@ def find_mosquitto() -> str:
 
 
 def prepare(directory: Path, listeners: Listeners, roles: Sequence[Role]) -> tuple[list[str], tuple[str, ...]]:
-    """Write logins and configuration; gives the command that starts the broker, and the roles that are new.
+    """Write certificates, logins and configuration; gives the command that starts the broker, and the new logins.
 
     Raises:
         MosquittoMissing, PortTaken, ConfigError
     """
     program = find_mosquitto()
-    for port in listeners.ports:
-        _refuse_taken(port, listeners.address)
-    new = provision(directory, roles)
+    for port, address in listeners.ports:
+        _refuse_taken(port, address)
+    new = provision(directory, roles, make_trust(directory, listeners))
     (directory / "data").mkdir(exist_ok=True, mode=0o700)
     configuration = directory / "mosquitto.conf"
     write_private(configuration, mosquitto_conf(directory, listeners))
     return [program, "-c", str(configuration)], new
+
+
+def make_trust(directory: Path, listeners: Listeners, names: Iterable[str] = ()) -> Trust | None:
+    """The certificates that these listeners need, made where they are missing; None without TLS.
+
+    Raises:
+        ConfigError
+    """
+    if listeners.tls is None:
+        return None
+    certificates = Certificates(directory)
+    certificates.make(names)
+    return Trust(certificates, listeners.certificates_required)
 
 
 def _refuse_taken(port: int, address: str | None) -> None:
@@ -75,6 +91,7 @@ class Broker:
     """One Mosquitto process. It can be stopped, killed and started again on the same port with the same sessions.
 
     It ends with the process that started it. Its files, `mosquitto.log` among them, are in `directory`.
+    `lines` has the sides of each line, by its root.
     """
 
     def __init__(
@@ -83,16 +100,18 @@ class Broker:
         port: int,
         websocket_port: int | None = None,
         *,
+        tls_port: int | None = None,
         listen: str | None = LOOPBACK,
-        root: str = "pcb",
-        sides: Sequence[str] = ("left", "right"),
+        lines: Mapping[str, Sequence[str]] = LINES,
+        certificates_required: bool = False,
     ) -> None:
         self.directory = directory
         self.host = listen or LOOPBACK
         self.port = port
+        self.tls_port = tls_port
         self.websocket_port = websocket_port
-        self._listeners = Listeners(port, websocket_port, listen)
-        self._roles = roles_of(Topics(root), sides)
+        self._listeners = Listeners(port, tls_port, websocket_port, listen, listen, certificates_required)
+        self._roles = roles_of_lines(lines)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -118,9 +137,9 @@ class Broker:
         """Process id while it runs."""
         return self._process.pid if self._process and self._process.poll() is None else None
 
-    def credentials(self, role: str) -> Credentials:
-        """The login of a role: `edge-<side>`, `inference`, `viewer`, …"""
-        return read_credentials(self.directory, role)
+    def credentials(self, role: str, line: str = "") -> Login:
+        """The login of a role: `edge-<side>`, `inference`, `viewer`, …; `line` is the root of a further line."""
+        return read_credentials(self.directory, role, line)
 
     def start(self, timeout: float = READY_TIMEOUT_S) -> None:
         """Start and wait until it accepts connections; nothing happens if it runs already.
@@ -168,6 +187,11 @@ class Broker:
             self._process.wait()
             self._process = None
 
+    def reload(self) -> None:
+        """Have it read its logins, rights and certificates again; whoever has no right any more is cut off."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGHUP)
+
     def restart(self) -> None:
         """Stop cleanly and start again: same port, same sessions."""
         self.stop()
@@ -188,7 +212,7 @@ class Broker:
         return self.log_path.open("ab")
 
     def _accepts(self) -> bool:
-        return all(_answers(self.host, port) for port in self._listeners.ports) and self.pid is not None
+        return all(_answers(self.host, port) for port, _ in self._listeners.ports) and self.pid is not None
 
     def _last_words(self) -> str:
         lines = self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()

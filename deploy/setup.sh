@@ -103,8 +103,8 @@ ensure_venv() {
 # The extras that hold everything of the one asked for.
 supersets_of() {
     case $1 in
-        base) echo base edge inference cuda actuator recorder simulator demo train dev ;;
-        edge | actuator | recorder | simulator) echo "$1" demo dev ;;
+        base) echo base broker edge inference cuda actuator recorder simulator demo train dev ;;
+        broker | edge | actuator | recorder | simulator) echo "$1" demo dev ;;
         inference) echo inference cuda train demo dev ;;
         demo | train) echo "$1" dev ;;
         *) echo "$1" ;;

@@ -12,8 +12,9 @@ from broker.server import Broker
 from pcb_bus.contract.topics import Topics
 from pcb_bus.durable.outbox import Outbox
 from pcb_bus.durable.trigger_source import TriggerSource
+from pcb_bus.mqtt.login import read_login
 from pcb_bus.mqtt.session import MqttSession, SessionOptions
-from pcb_bus.runtime.settings import BrokerSettings, with_credentials
+from pcb_bus.runtime.settings import BrokerSettings
 from simulator.lessons import LessonOptions
 from simulator.processes import ProcessSpec, Supervisor
 from simulator.schedule import BARE, Schedule
@@ -67,8 +68,8 @@ class VirtualLine:
         self.workplace = Workplace(options.folder)
         self._resources.callback(self.workplace.release)
         self.database_url = options.database_url or self.workplace.database_url
-        (port,) = free_ports(1)
-        self.broker = Broker(self.workplace.folder / "broker", port, sides=SIDES)
+        plain, tls = free_ports(2)
+        self.broker = Broker(self.workplace.folder / "broker", plain, tls_port=tls, lines={"pcb": SIDES})
         environment = {"PCB_CONFIG": str(self.workplace.config), "GPIOZERO_PIN_FACTORY": "mock"}
         self.supervisor = Supervisor(self._specs(), environment, self.workplace.folder / "output", on_failure)
 
@@ -101,9 +102,9 @@ class VirtualLine:
     def session(self, login: str, options: SessionOptions | None = None) -> MqttSession:
         """A session of one's own at the line's broker, with the login of a role; not started yet."""
         broker = BrokerSettings(
-            host=self.broker.host, port=self.broker.port, credentials=self.broker.credentials_folder
+            host=self.broker.host, port=self.broker.tls_port, credentials=self.broker.credentials_folder
         )
-        return MqttSession(f"{self.workplace.folder.name}-{login}", with_credentials(broker, login), options)
+        return MqttSession(f"{self.workplace.folder.name}-{login}", read_login(broker, login), options)
 
     @contextmanager
     def trigger_source(self) -> Iterator[TriggerSource]:
@@ -121,7 +122,8 @@ class VirtualLine:
 
     def _specs(self) -> list[ProcessSpec]:
         edges = [
-            ProcessSpec(f"edge-{side}", "edge_publisher", ("--side", side, "--source", self._source(side)))
+            # A camera's password is for nobody who lists the processes.
+            ProcessSpec(f"edge-{side}", "edge_publisher", ("--side", side), {"PCB_EDGE__SOURCE": self._source(side)})
             for side in SIDES
         ]
         services = {"recorder": "recorder", "actuator": "actuator", "inference": "inference_subscriber"}
@@ -136,7 +138,7 @@ class VirtualLine:
             "sides": list(SIDES),
             "broker": {
                 "host": self.broker.host,
-                "port": self.broker.port,
+                "port": self.broker.tls_port,
                 "credentials": str(self.broker.credentials_folder),
             },
             "log": {"directory": str(folder / "log")},

@@ -78,7 +78,7 @@ def read_yaml(path: Path, *, secret: bool = False) -> Any:
     """What stands in a file; None if nothing does.
 
     Args:
-        secret: an error quotes nothing of it.
+        secret: an error does not even say where.
 
     Raises:
         ConfigError: it cannot be read, or is not YAML in UTF-8.
@@ -92,19 +92,34 @@ def read_yaml(path: Path, *, secret: bool = False) -> Any:
         raise ConfigError(f"{path}: not UTF-8 text; save it as UTF-8") from None
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
         # The parser itself fails at `!!int x`, `2026-13-45` and the like with whatever comes.
-        why = "" if secret else f": {' '.join(str(error).split())}"
+        why = "" if secret else _fault_of_yaml(error)
         raise ConfigError(f"{path}: not YAML{why}") from None
 
 
-def first_error(error: ValidationError, *key: str, show: bool = False) -> str:
+def _fault_of_yaml(error: Exception) -> str:
+    """Where, and what; but nothing of the text, for what stands there may be a password."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return ""
+    grammar = isinstance(error, yaml.scanner.ScannerError | yaml.parser.ParserError)
+    problem = getattr(error, "problem", None) or ""
+    what = f": {' '.join(problem.split())}" if grammar and "tag handle" not in problem else ""
+    return f": line {mark.line + 1}, column {mark.column + 1}{what}; text with such characters goes in quotes"
+
+
+def first_error(
+    error: ValidationError, *key: str, show: bool = False, without_secrets: Callable[[str], str] = str
+) -> str:
     """One line for a person: `where: message (and n more)`.
 
     Args:
         key: where the value stands that was validated.
         show: quote the value, if it is no map or list, in which there may be secrets.
+        without_secrets: what is done with a text before it is quoted.
     """
     first = error.errors(include_url=False, include_context=False)[0]
     where = ".".join(map(str, (*key, *first["loc"])))
-    value = f", not {repr(first['input'])[:100]}" if show and not isinstance(first["input"], dict | list) else ""
+    given = without_secrets(first["input"]) if isinstance(first["input"], str) else first["input"]
+    value = f", not {repr(given)[:100]}" if show and not isinstance(given, dict | list) else ""
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     return f"{where and f'{where}: '}{first['msg'].removeprefix('Value error, ')}{value}{more}"

@@ -23,10 +23,10 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from pcb_bus.contract.times import now_ns
 from pcb_bus.contract.topics import Topic, TopicFilter
 from pcb_bus.errors import ConfigError, MessageRejected
+from pcb_bus.mqtt.login import Login, why_no_tls
 from pcb_bus.mqtt.receipts import Receipts
 from pcb_bus.runtime import metrics
 from pcb_bus.runtime.logs import Throttle
-from pcb_bus.runtime.settings import BrokerSettings, TlsSettings
 
 log = logging.getLogger(__name__)
 
@@ -102,8 +102,8 @@ class MqttSession:
     """Connects for ever with jittered back-off; hands messages to the declared subscriptions.
 
     Args:
-        client_id: stable name of this session at the broker.
-        broker: where and how to connect.
+        name: stable name of this session at the broker, where the login gives it no secret one.
+        login: where and as whom to connect; its file is read anew for each connection.
         options: life of the session at the broker.
         root: root of the line's topics, for metric labels.
 
@@ -111,11 +111,9 @@ class MqttSession:
         ConfigError: the TLS files cannot be used.
     """
 
-    def __init__(
-        self, client_id: str, broker: BrokerSettings, options: SessionOptions | None = None, root: str = "pcb"
-    ) -> None:
-        self._broker = broker
-        self._where = f"{broker.host}:{broker.port}"
+    def __init__(self, name: str, login: Login, options: SessionOptions | None = None, root: str = "pcb") -> None:
+        self._login = login
+        self._where = f"{login.broker.host}:{login.port}"
         self._options = options or SessionOptions()
         self._root = root
         self._subscriptions: list[Subscription] = []
@@ -127,12 +125,14 @@ class MqttSession:
         self._greeting: int | None = None  # the subscribe that this connection began with
         self._connected = threading.Event()
         self._was_connected = False
-        metrics.CONNECTED.labels(client_id).set_function(self._connected.is_set)
+        metrics.CONNECTED.labels(name).set_function(self._connected.is_set)
         self._stopping = threading.Event()
         self._max_packet = MAX_PACKET_BYTES
+        self._certificate_ends: float | None = None
         self._network_thread: threading.Thread | None = None
         self._watchdog = threading.Thread(target=self._watch, name="mqtt-watchdog", daemon=True)
-        self._client = self._make_client(client_id)
+        self._tls = login.tls_context() if login.encrypted else None
+        self._client = self._make_client(login.client_id or name)
 
     # What a service uses
 
@@ -182,6 +182,11 @@ class MqttSession:
     def wait_connected(self, timeout: float) -> bool:
         return self._connected.wait(timeout)
 
+    @property
+    def certificate_ends(self) -> float | None:
+        """Until when the broker's certificate is valid, s since the epoch; None without TLS, and before it is known."""
+        return self._certificate_ends
+
     def publish(
         self,
         topic: Topic | str,
@@ -230,9 +235,9 @@ class MqttSession:
         properties.MaximumPacketSize = MAX_PACKET_BYTES
         properties.SessionExpiryInterval = self._options.expiry_s if self._options.durable else 0
         self._client.connect_async(
-            self._broker.host,
-            self._broker.port,
-            keepalive=self._broker.keepalive_s,
+            self._login.broker.host,
+            self._login.port,
+            keepalive=self._login.broker.keepalive_s,
             clean_start=not self._options.durable,
             properties=properties,
         )
@@ -263,10 +268,8 @@ class MqttSession:
 
     def _make_client(self, client_id: str) -> "_Client":
         client = _Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5, manual_ack=True)
-        if self._broker.username is not None:
-            client.username_pw_set(self._broker.username, self._broker.password)
-        if self._broker.tls is not None:
-            client.tls_set_context(_tls_context(self._broker.tls))
+        if self._tls is not None:
+            client.tls_set_context(self._tls)
         client.max_queued_messages_set(_MAX_QUEUED)
         client.max_inflight_messages_set(100)
         client.on_pre_connect = self._on_pre_connect
@@ -284,6 +287,20 @@ class MqttSession:
 
     def _on_pre_connect(self, client: Client, userdata: object) -> None:
         self._network_thread = threading.current_thread()
+        self._refresh_login()
+        if self._login.username is not None:
+            client.username_pw_set(self._login.username, self._login.password)
+
+    def _refresh_login(self) -> None:
+        """A password that was changed needs no restart."""
+        try:
+            login = self._login.again()
+            if login.certificate != self._login.certificate and self._tls is not None:
+                login.show_certificate(self._tls)
+        except (ConfigError, OSError) as error:
+            self.complain("login", f"still the login that we had: {error}")
+        else:
+            self._login = login
 
     def _on_connect(
         self,
@@ -300,7 +317,10 @@ class MqttSession:
         with self._epoch_lock:
             self._epoch = object()
         self._max_packet = min(MAX_PACKET_BYTES, getattr(properties, "MaximumPacketSize", MAX_PACKET_BYTES))
-        log.info("connected to the broker at %s", self._where)
+        connection = client.socket()
+        if isinstance(connection, ssl.SSLSocket):
+            self._certificate_ends = ssl.cert_time_to_seconds(str((connection.getpeercert() or {})["notAfter"]))
+        log.info("connected to the broker at %s%s", self._where, ", encrypted" if self._tls else "")
         if self._subscriptions:
             # Until the answer, what is published passes us by: whoever says `online` now is deaf.
             _, self._greeting = client.subscribe([(str(each.filter), each.options) for each in self._subscriptions])
@@ -319,14 +339,18 @@ class MqttSession:
 
     def _refused(self, reason: ReasonCode) -> None:
         metrics.CONNECT_FAILED.labels(str(reason)).inc()
-        login = self._broker.username or "nobody (no login given)"
+        login = self._login.username or "nobody (no login given)"
         self.complain(
             f"refused {reason}", f"the broker at {self._where} refuses {login}: {reason}; still trying", error=True
         )
 
     def _on_connect_fail(self, client: Client, userdata: object) -> None:
-        metrics.CONNECT_FAILED.labels("unreachable").inc()
-        self.complain("unreachable", f"no broker at {self._where}; still trying")
+        why = self._client.failed_in_tls if self._tls is not None else None
+        metrics.CONNECT_FAILED.labels("tls" if why else "unreachable").inc()
+        if why:
+            self.complain("tls", f"no TLS with the broker at {self._where}: {why}; still trying", error=True)
+        else:
+            self.complain("unreachable", f"no broker at {self._where}; still trying")
 
     def _on_disconnect(
         self,
@@ -438,6 +462,17 @@ class MqttSession:
 
 
 class _Client(Client):
+    failed_in_tls: str | None = None
+    """Why the last attempt to connect failed, if it did so in TLS."""
+
+    def reconnect(self) -> MQTTErrorCode:
+        self.failed_in_tls = None
+        try:
+            return super().reconnect()
+        except OSError as error:
+            self.failed_in_tls = why_no_tls(error, self.host)
+            raise
+
     def release(self) -> None:
         """Close the sockets that wake the network thread: paho leaves them to the garbage collector."""
         self._reset_sockets(sockpair_only=True)
@@ -459,13 +494,3 @@ def _no_delay(client: Client, userdata: object, sock: object) -> None:
     # Nagle's algorithm turns a small QoS 1 round trip of 0.2 ms into 88 ms.
     if isinstance(sock, socket.socket):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _tls_context(tls: TlsSettings) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=tls.ca_file)
-        if tls.cert_file is not None:
-            context.load_cert_chain(tls.cert_file, tls.key_file)
-    except OSError as error:
-        raise ConfigError(f"broker.tls: {error}") from None
-    return context

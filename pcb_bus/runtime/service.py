@@ -27,10 +27,12 @@ from pcb_bus.contract.messages import Command, CommandReply, Event, Level, Messa
 from pcb_bus.contract.times import NS_PER_S, now_ns
 from pcb_bus.contract.topics import Topic, TopicFilter, exactly
 from pcb_bus.errors import BoardlineError, CommandFailed, MessageRejected
+from pcb_bus.mqtt.login import read_login
 from pcb_bus.mqtt.session import Delivery, MqttSession, SessionOptions, Subscription
 from pcb_bus.runtime import metrics
 from pcb_bus.runtime.logs import Throttle
-from pcb_bus.runtime.settings import LineSettings, with_credentials
+from pcb_bus.runtime.redaction import redact, redact_all
+from pcb_bus.runtime.settings import LineSettings
 from pcb_bus.runtime.workers import Action, Worker
 
 log = logging.getLogger(__name__)
@@ -121,8 +123,9 @@ class Service:
     def __init__(self, service: str, node: str, settings: LineSettings, options: SessionOptions | None = None) -> None:
         self.node = node
         self.topics = settings.topics
-        client_id = f"{settings.root}-{node}".replace("/", "-")
-        self.session = MqttSession(client_id, with_credentials(settings.broker, node), options, settings.root)
+        name = f"{settings.root}-{node}".replace("/", "-")
+        login = read_login(settings.broker, node, settings.root)
+        self.session = MqttSession(name, login, options, settings.root)
         self.health = Health(self._publish_status)
         self._birth = NodeStatus(
             state="offline",
@@ -264,6 +267,7 @@ class Service:
     def event(self, level: Level, message: str, **details: Any) -> None:
         """Log, and publish what a person should know."""
         log.log(logging.getLevelNamesMapping()[level.upper()], "%s %s", message, details or "")
+        message, details = redact(message), redact_all(details)
         event = Event(level=level, source=self.node, message=message, details=details, at=now_ns())
         self.session.publish(self.topics.event(self.node), encode_json(event))
 
@@ -281,7 +285,7 @@ class Service:
 
     def _publish_status(self) -> None:
         with self._told:  # the last one told, which the broker retains, must be the true one
-            fault = str(self.health)
+            fault = redact(str(self.health))
             state: NodeState = "offline" if self._leaving else "degraded" if fault else "online"
             now = {"state": state, "detail": "stopped" if self._leaving else fault, "updated_at": now_ns()}
             if self.session.connected:
@@ -332,7 +336,8 @@ class Service:
     def _reply(self, delivery: Delivery, reply: CommandReply) -> None:
         topic = delivery.response_topic
         if topic and re.fullmatch(rf"{re.escape(self.topics.root)}/reply/[^+#\0]+", topic):
-            self.session.publish(topic, encode_json(reply), correlation=delivery.correlation)
+            told = reply.model_copy(update={"error": redact(reply.error) if reply.error else reply.error})
+            self.session.publish(topic, encode_json(told), correlation=delivery.correlation)
 
 
 def _name_in(payload: bytes) -> str:

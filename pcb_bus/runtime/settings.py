@@ -5,10 +5,12 @@ the keys of its neighbours' sections, so it checks the common part and its own, 
 """
 
 import argparse
+import logging
 import os
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import (
@@ -23,10 +25,13 @@ from pcb_bus.contract.codec import first_error, read_yaml
 from pcb_bus.contract.messages import Name, Verdict, printable
 from pcb_bus.contract.topics import Topics
 from pcb_bus.errors import ConfigError
+from pcb_bus.runtime.redaction import is_secret, redact, redact_address, remember, secrets_of
+
+log = logging.getLogger(__name__)
 
 KEYS_OF_PROGRAMS = frozenset(
-    ("edge", "inference", "actuator", "recorder", "dashboard", "simulator", "directory", "listen", "websocket_port")
-)
+    ("edge", "inference", "actuator", "recorder", "dashboard", "simulator", "directory", "listen", "plain_port")
+) | {"websocket_port", "names", "client_certificates", "lines"}
 """What stands in the file for one program alone: its section, and what only the broker reads."""
 DEFAULT_CONFIG = Path("config/line.yaml")
 DEFAULT_TAXONOMY = Path("config/pcb_defects.yaml")
@@ -44,10 +49,10 @@ class Section(BaseModel):
 
 
 class TlsSettings(Section):
-    """TLS to the broker."""
+    """TLS to the broker, with files of one's own."""
 
     ca_file: Path | None = None
-    """Certificate authority that signed the broker's certificate."""
+    """Certificate authority that signed the broker's certificate; none: those that this machine trusts."""
     cert_file: Path | None = None
     """Certificate of this node, if the broker asks for one."""
     key_file: Path | None = None
@@ -59,18 +64,20 @@ class BrokerSettings(Section):
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     """Host name or address; `--broker HOST` for short."""
-    port: Port = 1883
-    """TCP port."""
+    port: Port | None = None
+    """TCP port; none: 8883 with TLS, 1883 without."""
     username: str | None = None
     """Login; without one, the node's file in `credentials` is read."""
     password: Annotated[str | None, Field(repr=False)] = None
     """Password; better in the credentials file than here."""
     credentials: Path = Path("var/broker/credentials")
-    """Folder with one `<node>.yaml` (username, password) each, as `make broker` writes them."""
+    """Folder with one `<node>.yaml` each, as `make broker` writes them: the login, and the authority to trust."""
     keepalive_s: Annotated[int, Field(ge=2, le=600)] = 5
     """A frozen broker is noticed after about twice this time."""
     tls: TlsSettings | None = None
-    """TLS, if the broker asks for it."""
+    """TLS with files of your own; not needed where the credentials file holds the broker's authority."""
+    plain: Literal["loopback", "lan"] = "loopback"
+    """From where `make broker` takes connections without TLS: from this machine alone, or from everywhere."""
 
     @field_validator("host")
     @classmethod
@@ -121,6 +128,10 @@ class LineSettings(BaseSettings):
     )
     _printable = field_validator("*")(printable)
     shortcuts: ClassVar[dict[str, str]] = {"broker.port": "port"}
+    may_be_seen: ClassVar[frozenset[str]] = frozenset()
+    """Keys whose secrets are let pass on the command line, with a warning."""
+    secrets_go: ClassVar[dict[str, str]] = {"broker.password": "the node's file in `broker.credentials`"}
+    """Where a secret is better than on the command line, by its key."""
 
     root: str = "pcb"
     """Root of every topic; a second line is a second root."""
@@ -173,19 +184,55 @@ def load_settings(kind: type[S], argv: list[str] | None = None, *, program: str 
         ConfigError: one line that names the key.
         SystemExit: `--help` was asked for, or an option is unknown (argparse prints which, code 2).
     """
-    parser = argparse.ArgumentParser(program, description=(kind.__doc__ or "").strip(), allow_abbrev=False)
+    parser = _Parser(program, description=(kind.__doc__ or "").strip(), allow_abbrev=False)
     parser.add_argument("--config", metavar="FILE", help=f"YAML file of the line (default: {DEFAULT_CONFIG})")
     arguments, path = _take_config_option(sys.argv[1:] if argv is None else argv)
+    remember({name: value for name, value in os.environ.items() if name.startswith("PCB_")})
     data = _read_yaml(path, kind)
+    remember(data)
     try:
         command_line = CliSettingsSource[Any](
             kind, root_parser=parser, cli_parse_args=arguments, cli_shortcuts=dict(kind.shortcuts)
         )
-        return kind(_cli_settings_source=command_line, **data)
+        given = command_line()
+        remember(given)
+        _refuse_secrets(kind, given)
+        settings = kind(_cli_settings_source=command_line, **data)
+        remember(settings.model_dump(mode="json"))  # a variable may hold several in one, as JSON
+        return settings
     except SettingsError as error:
-        raise ConfigError(f"environment: {error}") from None
+        raise ConfigError(f"environment: {redact(str(error))}") from None
     except ValidationError as error:
         raise ConfigError(_describe(error, path)) from None
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(redact(message))
+
+
+def _refuse_secrets(kind: type[LineSettings], given: Mapping[str, Any]) -> None:
+    """On the command line everybody reads them; the environment of a process is its user's alone.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    for key in _keys_of_secrets(given):
+        variable = f"PCB_{key.upper().replace('.', '__')}"
+        place = kind.secrets_go.get(key, f"{key} in the line's file, or the variable {variable}")
+        line = f"{key}: every user of this machine can read a password on the command line, `ps` shows it; put it into"
+        if key not in kind.may_be_seen:
+            raise ConfigError(f"{line} {place}")
+        log.warning("%s %s", line, place)
+
+
+def _keys_of_secrets(given: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    for name, value in given.items():
+        key = f"{above}{name}"
+        if isinstance(value, Mapping):
+            yield from _keys_of_secrets(value, f"{key}.")
+        elif any(secrets_of(value, name)):
+            yield key
 
 
 def _take_config_option(argv: list[str]) -> tuple[list[str], Path | None]:
@@ -215,33 +262,10 @@ def _read_yaml(path: Path | None, kind: type[LineSettings]) -> dict[str, Any]:
     return {key: value for key, value in data.items() if key in kind.model_fields or key not in KEYS_OF_PROGRAMS}
 
 
-_SECRET_KEYS = ("password", "database_url", "image_options")
-
-
 def _describe(error: ValidationError, path: Path | None) -> str:
     first = error.errors(include_url=False)[0]
     key = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
         return f"{key}: unknown key (in {path or 'the environment'})"
-    return first_error(error, show=not key.endswith(_SECRET_KEYS))
-
-
-def with_credentials(broker: BrokerSettings, name: str) -> BrokerSettings:
-    """`broker` with the login of `<credentials>/<name>.yaml`, unless it has one or there is no such file.
-
-    Raises:
-        ConfigError: the file is there but cannot be used.
-    """
-    if broker.username is not None:
-        return broker
-    path = broker.credentials / f"{name}.yaml"
-    try:
-        data = read_yaml(path, secret=True)
-    except ConfigError as error:
-        if isinstance(error.__cause__, FileNotFoundError):
-            return broker
-        raise ConfigError(f"broker.credentials: {error}") from None
-    login = {key: data.get(key) for key in ("username", "password")} if isinstance(data, dict) else {}
-    if not login or not all(isinstance(each, str) and each for each in login.values()):
-        raise ConfigError(f"broker.credentials: {path} needs username and password, a number in quotes")
-    return broker.model_copy(update=login)
+    show = "image_options" not in first["loc"] and not any(is_secret(str(part)) for part in first["loc"])
+    return first_error(error, show=show, without_secrets=redact_address)

@@ -100,9 +100,10 @@ def _address(hexadecimal: str) -> str:
 
 
 def test_a_real_line_listens_on_every_interface(tmp_path):
-    text = mosquitto_conf(tmp_path, Listeners(1883, 9001, None))
-    assert "listener 1883\n" in text
-    assert "listener 9001\nprotocol websockets" in text
+    text = mosquitto_conf(tmp_path, Listeners(1883, 8883, 9001, tls_address=None))
+    assert "listener 1883 127.0.0.1\n" in text
+    assert "listener 8883\ncertfile" in text
+    assert "listener 9001\nprotocol websockets\ncertfile" in text
     assert "bind_interface" not in text
 
 

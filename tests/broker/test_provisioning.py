@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support import ports
 from support.probe import Probe
 
-from broker import Broker, Credentials
+from broker import Broker
 from broker.passwords import new_password, password_line
 from broker.provision import provision, read_credentials
 from broker.roles import acl_file, roles_of
@@ -60,7 +60,7 @@ def test_a_password_of_the_operators_own_is_kept_and_works(tmp_path):
     path = tmp_path / "credentials" / "viewer.yaml"
     path.write_text('username: viewer\npassword: "열려라 참깨: #1"\n', encoding="utf-8")
     with Broker(tmp_path, ports.free_port()) as broker:
-        assert broker.credentials("viewer") == Credentials("viewer", "열려라 참깨: #1")
+        assert broker.credentials("viewer").password == "열려라 참깨: #1"
 
 
 def test_files_are_private_even_where_the_umask_is_open(tmp_path):
@@ -137,7 +137,7 @@ def test_the_command_tells_where_the_viewer_is_and_prints_no_password(tmp_path):
 
 
 def test_the_command_of_the_greeting_works_as_printed(broker, mqtt_probe):
-    done = run("provision", "--directory", str(broker.directory), "--port", str(broker.port))
+    done = run("provision", "--directory", str(broker.directory), "--plain_port", str(broker.port))
     command = next(line for line in done.stdout.splitlines() if line.lstrip().startswith("mosquitto_sub"))
     mqtt_probe("inference").publish("pcb/verdict", b"seen", retain=True)
     heard = subprocess.run(
@@ -147,12 +147,17 @@ def test_the_command_of_the_greeting_works_as_printed(broker, mqtt_probe):
 
 
 def test_a_taken_port_is_one_line_and_code_2(broker, tmp_path):
-    done = run("run", "--directory", str(tmp_path / "other"), "--port", str(broker.port))
-    assert done.returncode == 2
-    assert done.stderr == f"port {broker.port} is in use; another one: make broker PORT={broker.port + 1}\n"
+    own = ["--directory", str(tmp_path / "other"), "--plain_port", str(ports.free_port())]
+    for option, name in (("--port", "PORT"), ("--plain_port", "PLAIN_PORT"), ("--websocket_port", "WS_PORT")):
+        done = run("run", *own, option, str(broker.port))
+        assert done.returncode == 2
+        assert done.stderr == f"port {broker.port} is in use; another one: make broker {name}={broker.port + 1}\n"
 
 
-@pytest.mark.parametrize("arguments", [(), ("fly",), ("run", "--port", "0"), ("run", "--sides", "a,a")])
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("fly",), ("run", "--port", "0"), ("run", "--sides", "a,a"), ("rotate",), ("run", "--port", "1883")],
+)
 def test_wrong_use_is_code_2(arguments):
     done = run(*arguments)
     assert done.returncode == 2
@@ -160,8 +165,8 @@ def test_wrong_use_is_code_2(arguments):
 
 
 def test_ctrl_c_ends_the_foreground_broker_cleanly(tmp_path, free_port):
-    command = [sys.executable, "-m", "broker", "run", "--directory", str(tmp_path), "--port", str(free_port)]
-    command += ["--listen", "127.0.0.1", "--websocket_port", str(ports.free_port())]
+    command = [sys.executable, "-m", "broker", "run", "--directory", str(tmp_path), "--plain_port", str(free_port)]
+    command += ["--listen", "127.0.0.1", "--port", str(ports.free_port()), "--websocket_port", str(ports.free_port())]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=REPOSITORY)
     try:
         ports.wait_until_open(free_port)

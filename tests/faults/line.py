@@ -38,8 +38,9 @@ from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
 from pcb_bus.contract.topics import Topics
 from pcb_bus.durable.outbox import Outbox
 from pcb_bus.durable.trigger_source import TriggerSource
+from pcb_bus.mqtt.login import Login, read_login
 from pcb_bus.mqtt.session import MqttSession, SessionOptions
-from pcb_bus.runtime.settings import DEFAULT_TAXONOMY, BrokerSettings, with_credentials
+from pcb_bus.runtime.settings import DEFAULT_TAXONOMY, BrokerSettings
 from simulator.processes import ProcessSpec, Supervisor
 from simulator.schedule import Schedule
 from simulator.workplace import Workplace, free_ports, merged
@@ -101,7 +102,7 @@ class FaultLine:
         self._resources = ExitStack()
         self.workplace = Workplace(folder)
         broker_port, database_port = free_ports(2)
-        self.broker = Broker(folder / "broker", broker_port, sides=SIDES)
+        self.broker = Broker(folder / "broker", broker_port, lines={"pcb": SIDES})
         self.mariadb = MariaDb(folder / "mariadb", database_port)
         self.disks: Mapping[str, SmallDisk] = {name: self._disk(name, size) for name, size in DISKS_MB.items()}
         self.far = FarNetwork() if means.root else None
@@ -376,8 +377,8 @@ class FaultLine:
         way = ("--broker.host", cable.host, "--broker.port", str(cable.port))
         return ProcessSpec(node, "faults.launch", (*launch, module, *way, *arguments))
 
-    def _way(self, host: str, port: int, login: str) -> BrokerSettings:
-        return with_credentials(BrokerSettings(host=host, port=port, credentials=self.broker.credentials_folder), login)
+    def _way(self, host: str, port: int, login: str) -> Login:
+        return read_login(BrokerSettings(host=host, port=port, credentials=self.broker.credentials_folder), login)
 
     @property
     def _picture_delay(self) -> Path:

@@ -15,9 +15,10 @@ from support.peer import Peer
 
 from broker import Broker
 from pcb_bus.contract.topics import TopicFilter
+from pcb_bus.mqtt.login import Login, read_login
 from pcb_bus.mqtt.session import Delivery, SessionOptions, Subscription
 from pcb_bus.runtime.queues import Inbox
-from pcb_bus.runtime.settings import BrokerSettings, with_credentials
+from pcb_bus.runtime.settings import BrokerSettings
 
 TOPIC = "pcb/verdict"
 
@@ -50,9 +51,9 @@ class Pair:
         return [int(payload) for payload in (self.heard.take(10) for _ in range(count)) if payload is not None]
 
 
-def _through(cable: Cable, broker: Broker, role: str) -> BrokerSettings:
+def _through(cable: Cable, broker: Broker, role: str) -> Login:
     way = BrokerSettings(host=cable.host, port=cable.port, credentials=broker.credentials_folder)
-    return with_credentials(way, role)
+    return read_login(way, role)
 
 
 @pytest.fixture

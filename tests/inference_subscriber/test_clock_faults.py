@@ -14,6 +14,7 @@ from pcb_bus.contract.taxonomy import Taxonomy
 from pcb_bus.contract.times import NS_PER_S, now_ns
 from pcb_bus.contract.topics import Topics
 from pcb_bus.durable.outbox import Outbox
+from pcb_bus.mqtt.login import Login
 from pcb_bus.mqtt.session import MqttSession
 from pcb_bus.runtime.settings import BrokerSettings
 
@@ -30,7 +31,7 @@ def told() -> list[tuple[str, str]]:
 def boards(taxonomy: Taxonomy, outbox: Outbox, evidence_outbox: Outbox, told: list[tuple[str, str]]) -> Boards:
     judge = Judge("pcb", SIDES, taxonomy, ModelRef(name="m", sha256="0" * 64), deadline_ns=NS_PER_S)
     sender = VerdictSender(lambda payload, on_done: True, outbox)
-    session = MqttSession("boards", BrokerSettings())
+    session = MqttSession("boards", Login(BrokerSettings()))
 
     def note(side: str, fault: str) -> None:
         told.append((side, fault))

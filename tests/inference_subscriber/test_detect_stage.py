@@ -21,6 +21,7 @@ from pcb_bus.contract.taxonomy import Taxonomy
 from pcb_bus.contract.times import now_ns
 from pcb_bus.contract.topics import Topics
 from pcb_bus.durable.outbox import Outbox
+from pcb_bus.mqtt.login import Login
 from pcb_bus.mqtt.session import MqttSession
 from pcb_bus.runtime.queues import Inbox
 from pcb_bus.runtime.settings import BrokerSettings
@@ -43,7 +44,7 @@ class Bench:
         self._inbox: Inbox[Picture] = Inbox(100)
         judge = Judge("pcb", ("left",), taxonomy, engine.model, deadline_ns=1)
         joiner = Joiner(("left",), JoinOptions())
-        session = MqttSession("bench", BrokerSettings())
+        session = MqttSession("bench", Login(BrokerSettings()))
         sender = VerdictSender(self._publish, outbox)
         evidence = EvidenceSender(session, Topics(), evidence_outbox, 0, lambda: None)
         self._boards = Boards(joiner, judge, sender, session, Topics(), evidence)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from support.peer import Peer, broker_settings
+from support.peer import Peer, broker_login
 
 from broker import Broker
 from pcb_bus.mqtt.session import SessionOptions, Subscription
@@ -26,7 +26,7 @@ def peer(broker: Broker) -> Iterator[OpenPeer]:
     with ExitStack() as opened:
 
         def open_peer(role: str, *interests: Subscription, durable: bool = False) -> Peer:
-            made = Peer(role, broker_settings(broker, role), SessionOptions(durable=durable), *interests)
+            made = Peer(role, broker_login(broker, role), SessionOptions(durable=durable), *interests)
             opened.callback(made.session.stop, flush_s=0)
             made.wait_up()
             return made

@@ -102,7 +102,7 @@ def test_a_node_hears_what_is_retained_and_tells_what_it_refuses(
     recorder, viewer = mqtt_probe("recorder"), mqtt_probe("viewer")
     viewer.subscribe("pcb/event/+")
     recorder.publish("pcb/config", encode_json(LiveConfig(values={"jpeg_quality": 40}, updated_at=1)), retain=True)
-    service = Service("edge_publisher", "edge-left", LineSettings(broker=broker_settings(broker, "edge-left")))
+    service = Service("edge_publisher", "edge-left", LineSettings(broker=broker_settings(broker)))
     LiveSettings(service, lambda: None, quality)
     service.start()
     assert service.session.wait_connected(WAIT_S)

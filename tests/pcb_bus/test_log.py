@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pcb_bus.errors import ConfigError, MessageRejected
+from pcb_bus.mqtt.login import Login
 from pcb_bus.mqtt.session import MqttSession
 from pcb_bus.runtime import logs
 from pcb_bus.runtime.logs import Throttle, set_up_logging
@@ -57,7 +58,7 @@ def test_each_different_reason_is_told_once_and_five_at_most(throttle: Throttle,
 
 
 def test_seven_wrong_frames_are_told_with_their_reasons(caplog: pytest.LogCaptureFixture) -> None:
-    session = MqttSession("pcb-inference", BrokerSettings())
+    session = MqttSession("pcb-inference", Login(BrokerSettings()))
     for reason in ("width: 0", "width: 0", "jpeg: missing", "width: 0", "side: missing", "v: 2", "jpeg: missing"):
         session.reject("frame", MessageRejected("schema", reason))
     session.stop()

@@ -30,7 +30,7 @@ class Line:
     """A gate that pulses by command, and somebody who asks it to."""
 
     def __init__(self, broker: Broker) -> None:
-        login = broker_settings(broker, "none").model_copy(update={"credentials": broker.credentials_folder})
+        login = broker_settings(broker)
         settings = LineSettings(broker=login)
         self.pulses = 0
         self.dashboard = Service("dashboard", "dashboard", settings)

@@ -41,7 +41,7 @@ def counted(name: str, **labels: str) -> float:
 
 @pytest.fixture
 def settings(broker: Broker) -> LineSettings:
-    login = broker_settings(broker, "none").model_copy(update={"credentials": broker.credentials_folder})
+    login = broker_settings(broker)
     return LineSettings(broker=login)
 
 

@@ -14,12 +14,13 @@ import pytest
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.reasoncodes import ReasonCode
 from prometheus_client import REGISTRY
-from support.peer import WAIT_S, Peer, broker_settings, until
+from support.peer import WAIT_S, Peer, broker_login, broker_settings, until
 from support.probe import Probe
 
 from broker import Broker
 from broker.server import find_mosquitto
 from pcb_bus.contract.topics import TopicFilter, Topics, exactly
+from pcb_bus.mqtt.login import Login
 from pcb_bus.mqtt.session import MAX_PACKET_BYTES, Delivery, MqttSession, Subscription
 from pcb_bus.runtime.queues import Inbox
 from pcb_bus.runtime.settings import BrokerSettings
@@ -80,7 +81,7 @@ def test_a_message_arrives_whole(peer: OpenPeer, mqtt_probe: OpenProbe, inbox: I
 def test_a_session_is_up_once_the_broker_has_answered_its_subscriptions(caplog: pytest.LogCaptureFixture) -> None:
     ups: Inbox[bool] = Inbox(9)
     with socket.create_server(("127.0.0.1", 0)) as slow:
-        session = MqttSession("pcb-recorder", BrokerSettings(port=slow.getsockname()[1]))
+        session = MqttSession("pcb-recorder", Login(BrokerSettings(port=slow.getsockname()[1])))
         for topic in (TOPICS.trigger, TOPICS.verdict):
             session.subscribe(Subscription(exactly(topic), print))
         session.on_up(lambda: ups.put(True))
@@ -203,7 +204,7 @@ def test_what_is_said_in_an_outage_is_delivered_once_after_it(
 
 
 def test_the_outgoing_queue_is_bounded(free_port: int) -> None:
-    session = MqttSession("pcb-inference", BrokerSettings(port=free_port))
+    session = MqttSession("pcb-inference", Login(BrokerSettings(port=free_port)))
     before = counted("messages_dropped", kind="verdict", reason="queue_full")
     assert all(session.publish(TOPICS.verdict, b"{}") for _ in range(1000))
     assert not session.publish(TOPICS.verdict, b"{}")
@@ -222,7 +223,7 @@ def test_frames_are_refused_while_the_broker_is_away(peer: OpenPeer, broker: Bro
 def test_that_nothing_is_sent_is_told_once_a_connection_was_there(
     peer: OpenPeer, broker: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    first = MqttSession("pcb-edge-left", broker_settings(broker, "edge-left"))
+    first = MqttSession("pcb-edge-left", broker_login(broker, "edge-left"))
     assert not first.publish(TOPICS.frame("left"), b"jpeg", qos=0)
     assert "not sent" not in caplog.text
     edge = peer("edge-left")
@@ -263,8 +264,7 @@ def test_a_refused_login_is_one_line_and_ever_rarer_attempts(
         refused(session, reason)
 
     monkeypatch.setattr(MqttSession, "_refused", note)
-    settings = broker_settings(broker, "recorder").model_copy(update={"password": "a guess"})
-    session = MqttSession("pcb-recorder", settings)
+    session = MqttSession("pcb-recorder", Login(broker_settings(broker), "recorder", "a guess"))
     before = counted("broker_connect_failed", reason="Not authorized")
     session.start()
     until(lambda: len(attempts) >= 5)
@@ -279,7 +279,7 @@ def test_a_refused_login_is_one_line_and_ever_rarer_attempts(
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid"])
 def test_a_broker_that_comes_late_is_found(host: str, free_port: int, caplog: pytest.LogCaptureFixture) -> None:
-    session = MqttSession("pcb-recorder", BrokerSettings(host=host, port=free_port))
+    session = MqttSession("pcb-recorder", Login(BrokerSettings(host=host, port=free_port)))
     before = counted("broker_connect_failed", reason="unreachable")
     session.start()
     until(lambda: counted("broker_connect_failed", reason="unreachable") >= before + 2)
@@ -318,7 +318,7 @@ def test_a_fault_in_on_done_is_counted_and_the_session_lives_on(peer: OpenPeer) 
 
 def test_a_topic_that_is_not_utf8_is_rejected() -> None:
     # Mosquitto lets none through; another broker may.
-    session = MqttSession("pcb-recorder", BrokerSettings())
+    session = MqttSession("pcb-recorder", Login(BrokerSettings()))
     before = counted("messages_rejected", kind="unknown", reason="topic_not_utf8")
     session._on_message(session._client, None, MQTTMessage(7, b"pcb/\xff"))
     assert counted("messages_rejected", kind="unknown", reason="topic_not_utf8") == before + 1
@@ -333,17 +333,17 @@ def test_a_payload_over_the_limit_is_refused_before_it_is_sent(peer: OpenPeer) -
 
 
 @pytest.fixture
-def stingy_broker(tmp_path: Path, free_port: int) -> Iterator[BrokerSettings]:
+def stingy_broker(tmp_path: Path, free_port: int) -> Iterator[Login]:
     """A broker of somebody else that takes only small packets."""
     configuration = tmp_path / "stingy.conf"
     configuration.write_text(f"listener {free_port} 127.0.0.1\nallow_anonymous true\nmax_packet_size 20000\n")
     process = subprocess.Popen([find_mosquitto(), "-c", configuration], stderr=subprocess.DEVNULL)
-    yield BrokerSettings(host="127.0.0.1", port=free_port)
+    yield Login(BrokerSettings(host="127.0.0.1", port=free_port))
     process.terminate()
     process.wait(WAIT_S)
 
 
-def test_the_brokers_own_limit_is_kept(stingy_broker: BrokerSettings) -> None:
+def test_the_brokers_own_limit_is_kept(stingy_broker: Login) -> None:
     someone = Peer("recorder", stingy_broker)
     someone.wait_up()
     assert someone.publish("pcb/event/recorder", bytes(20_000)) is None
@@ -442,7 +442,7 @@ def test_stop_does_not_wait_for_a_connection_attempt() -> None:
         for filler in (first, second):  # the backlog is full: who comes now waits at the door
             filler.setblocking(False)
             filler.connect_ex(deaf.getsockname())
-        session = MqttSession("pcb-recorder", BrokerSettings(host="127.0.0.1", port=deaf.getsockname()[1]))
+        session = MqttSession("pcb-recorder", Login(BrokerSettings(host="127.0.0.1", port=deaf.getsockname()[1])))
         session.start()
         until(lambda: session._network_thread is not None)
         before = time.monotonic()

@@ -15,6 +15,7 @@ import yaml
 from pydantic import Field
 
 from pcb_bus.errors import ConfigError
+from pcb_bus.mqtt.login import read_login
 from pcb_bus.runtime.metrics import serve_metrics
 from pcb_bus.runtime.settings import (
     KEYS_OF_PROGRAMS,
@@ -22,7 +23,6 @@ from pcb_bus.runtime.settings import (
     LineSettings,
     Section,
     load_settings,
-    with_credentials,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +68,7 @@ def refusal(document: object, *argv: str) -> str:
 
 def test_without_a_file_the_defaults_hold() -> None:
     settings = load_settings(CameraSettings, [])
-    assert (settings.root, settings.sides, settings.broker.port) == ("pcb", ("left", "right"), 1883)
+    assert (settings.root, settings.sides, settings.broker.port) == ("pcb", ("left", "right"), None)
 
 
 def test_file_then_environment_then_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,15 +184,15 @@ def test_the_shipped_file_suits_every_program() -> None:
 def test_a_login_in_the_settings_wins_over_the_file(tmp_path: Path) -> None:
     (tmp_path / "recorder.yaml").write_text("username: recorder\npassword: from the file\n", encoding="utf-8-sig")
     own = BrokerSettings(credentials=tmp_path, username="me", password="mine")
-    assert with_credentials(own, "recorder").username == "me"
-    assert with_credentials(BrokerSettings(credentials=tmp_path), "recorder").password == "from the file"
-    assert with_credentials(BrokerSettings(credentials=tmp_path), "nobody").username is None
-    assert with_credentials(BrokerSettings(credentials=tmp_path / "nowhere"), "recorder").username is None
+    assert read_login(own, "recorder").username == "me"
+    assert read_login(BrokerSettings(credentials=tmp_path), "recorder").password == "from the file"
+    assert read_login(BrokerSettings(credentials=tmp_path), "nobody").username is None
+    assert read_login(BrokerSettings(credentials=tmp_path / "nowhere"), "recorder").username is None
 
 
 def bad_credentials(folder: Path) -> str:
     with pytest.raises(ConfigError) as caught:
-        with_credentials(BrokerSettings(credentials=folder), "recorder")
+        read_login(BrokerSettings(credentials=folder), "recorder")
     assert str(caught.value).startswith(f"broker.credentials: {folder}")
     assert "\n" not in str(caught.value)
     return str(caught.value)

@@ -5,7 +5,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-from support.peer import broker_settings, until
+from support.peer import broker_login, until
 from support.probe import Probe
 from support.recording import lose_everything, recorded, recording
 
@@ -32,7 +32,7 @@ def open_source(broker: Broker, tmp_path: Path) -> Iterator[OpenSource]:
 
     def opened(pace: Pace = QUICK, bounds: Bounds | None = None) -> TriggerSource:
         outbox = stack.enter_context(closing(Outbox(tmp_path / "outbox.db", bounds)))
-        session = MqttSession("photo-eye", broker_settings(broker, "trigger"))
+        session = MqttSession("photo-eye", broker_login(broker, "trigger"))
         source = TriggerSource(session, Topics(), outbox, pace=pace)
         session.start()
         stack.callback(session.stop, flush_s=0)

@@ -4,21 +4,22 @@ import threading
 from collections.abc import Callable
 
 from broker import Broker
+from pcb_bus.mqtt.login import Login, read_login
 from pcb_bus.mqtt.session import MqttSession, SessionOptions, Subscription
 from pcb_bus.runtime.queues import Inbox
-from pcb_bus.runtime.settings import BrokerSettings, with_credentials
+from pcb_bus.runtime.settings import BrokerSettings
 
 WAIT_S = 10.0
 
 
 class Peer:
-    """A started session; `settings` with the login of `role`."""
+    """A started session; `login` is that of `role`."""
 
     def __init__(
-        self, role: str, settings: BrokerSettings, options: SessionOptions | None = None, *interests: Subscription
+        self, role: str, login: Login, options: SessionOptions | None = None, *interests: Subscription
     ) -> None:
         self.role = role
-        self.session = MqttSession(f"pcb-{role}", settings, options)
+        self.session = MqttSession(f"pcb-{role}", login, options)
         for each in interests:
             self.session.subscribe(each)
         self._ups: Inbox[bool] = Inbox(100)
@@ -37,11 +38,14 @@ class Peer:
         return answers.take(WAIT_S) if taken else None
 
 
-def broker_settings(broker: Broker, role: str) -> BrokerSettings:
-    """How to reach the broker, with the login of `role`."""
-    return with_credentials(
-        BrokerSettings(host=broker.host, port=broker.port, credentials=broker.credentials_folder), role
-    )
+def broker_settings(broker: Broker) -> BrokerSettings:
+    """How to reach the broker, and where its logins are."""
+    return BrokerSettings(host=broker.host, port=broker.port, credentials=broker.credentials_folder)
+
+
+def broker_login(broker: Broker, role: str) -> Login:
+    """How to reach the broker with the login of `role`."""
+    return read_login(broker_settings(broker), role)
 
 
 def until(condition: Callable[[], bool], timeout: float = WAIT_S) -> None:

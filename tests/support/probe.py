@@ -48,8 +48,9 @@ class Probe:
         password: str | None = None,
         session_expiry_s: int = 0,
         clean_start: bool = True,
+        line: str = "",
     ) -> None:
-        login = broker.credentials(role)
+        login = broker.credentials(role, line)
         self.messages: list[Received] = []
         self.disconnects: list[ReasonCode] = []
         self._changed = threading.Condition()
