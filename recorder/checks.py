@@ -1,5 +1,6 @@
 """The checks that raise and resolve alerts: what each looks at, and what it says. `now` is monotonic ns."""
 
+import math
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,7 @@ from records.tables import Inspection
 from records.times import local_time
 
 NODE, DISK, SPOOL, RATE = "node_offline", "disk_nearly_full", "spool_filling", "defect_rate"
-LOST = "unaccounted_board"
+LOST, CERTIFICATE = "unaccounted_board", "certificate_ends"
 _STOPPED = "stopped"  # the detail of a node that ends on purpose
 _MOST_NODES = 256
 _MEGABYTE = 1_000_000
@@ -30,6 +31,7 @@ _ALL_HEARD_NS = 120 * NS_PER_S  # so long after connecting, what says nothing ha
 _STEP_NS, _PAUSE_NS = NS_PER_S, 2 * NS_PER_S
 _CALLS_A_LOOK, _ALERTS_A_LOOK = 10, 1000
 _DAY = timedelta(hours=24)
+_CERTIFICATE_DAYS = 30
 _ALONE, _IN_ONE, _SHOWN = 5, 500, 10  # so many lost boards at once get an alert each, are in one alert, in its message
 
 CloseOverdue = Callable[[int, int], Sequence[Any]]
@@ -116,6 +118,13 @@ def check_spool(alerts: Alerts, fill: float, messages: int, pictures: int) -> No
     waiting = f"{messages} messages wait for the database, {pictures} pictures for their store"
     message = f"the spool is {fill:.0%} full: {waiting}"
     alerts.follow(SPOOL, "spool", _over(fill, 0.5, 0.4), "error", message)
+
+
+def check_certificate(alerts: Alerts, ends: float | None, now: float) -> None:
+    """`ends` as the broker showed it, s since the epoch; None where it shows none."""
+    days = math.inf if ends is None else (ends - now) / _DAY.total_seconds()
+    message = f"the certificate of the broker ends in {max(days, 0):.0f} days; start the broker again, which renews it"
+    alerts.follow(CERTIFICATE, "broker", days < _CERTIFICATE_DAYS, "error" if days < 7 else "warning", message)
 
 
 def look_at_defect_rate(

@@ -18,7 +18,15 @@ from pcb_bus.mqtt.session import Delivery, Subscription
 from pcb_bus.runtime.service import Service
 from pcb_bus.runtime.workers import Action, Worker
 from recorder.alerts import Alerts
-from recorder.checks import CloseOverdue, LostBoards, Nodes, check_spool, look_at_defect_rate, look_at_disks
+from recorder.checks import (
+    CloseOverdue,
+    LostBoards,
+    Nodes,
+    check_certificate,
+    check_spool,
+    look_at_defect_rate,
+    look_at_disks,
+)
 from recorder.faults import careful, show
 from recorder.gates import Gates
 from recorder.live_config import LiveValues
@@ -82,6 +90,7 @@ class Oversight:
         plan: list[tuple[Worker, float, str, Action]] = [
             (at_hand, 0.5, "nodes", lambda: self._nodes.look(service.session.connected, time.monotonic_ns())),
             (at_hand, 10.0, "disks", lambda: look_at_disks(self.alerts, places, min_free_mb)),
+            (at_hand, 60.0, "the certificate", self._look_at_certificate),
             (at_hand, 2.0, "the spool", lambda: self._look_at_spool(spool)),
             (database, 0.5, "alerts", self.alerts.sync),
             (database, 2.0, "live values", self.live.look),
@@ -119,6 +128,9 @@ class Oversight:
     def _look_at_spool(self, spool: Spool) -> None:
         check_spool(self.alerts, spool.fill, len(spool), spool.pictures_waiting)
         show(self._service, "disk of the spool", "it hangs" if spool.stuck_s > _STUCK_S else "", "critical")
+
+    def _look_at_certificate(self) -> None:
+        check_certificate(self.alerts, self._service.session.certificate_ends, time.time())
 
     def _look_at_defect_rate(self) -> None:
         settings, live = self._settings.recorder, self.live.get("alert_defect_rate")

@@ -289,3 +289,21 @@ def test_an_alert_whose_verdict_never_comes_is_closed_after_a_day(engine: Engine
     assert told[-1] == "closed after a day, no verdict came: board board-1 has no verdict"
     lost.look()
     assert alerts.open() == []
+
+
+DAY_S = 86_400.0
+
+
+@pytest.mark.parametrize(
+    ("days", "level"), [(None, None), (400, None), (31, None), (29, "warning"), (6, "error"), (-1, "error")]
+)
+def test_a_certificate_that_ends_soon_is_an_alert(alerts: Alerts, days: float | None, level: str | None) -> None:
+    checks.check_certificate(alerts, None if days is None else (1000 + days) * DAY_S, 1000 * DAY_S)
+    assert [each for _, each, _ in opened(alerts)] == ([level] if level else [])
+
+
+def test_the_alert_ends_with_a_new_certificate(alerts: Alerts) -> None:
+    checks.check_certificate(alerts, 1005 * DAY_S, 1000 * DAY_S)
+    assert "ends in 5 days" in opened(alerts)[0][2]
+    checks.check_certificate(alerts, 1700 * DAY_S, 1000 * DAY_S)
+    assert opened(alerts) == []
