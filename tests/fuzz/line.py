@@ -2,14 +2,26 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import paho.mqtt.client as mqtt
-from support.mqtt_packets import CONNACK, PINGREQ, PINGRESP, SUBACK, Connect, Listener, Wire, packet, subscribe
+from support.mqtt_packets import (
+    CONNACK,
+    DISCONNECT,
+    PINGREQ,
+    PINGRESP,
+    PUBLISH,
+    SUBACK,
+    V311,
+    Connect,
+    Listener,
+    Wire,
+    packet,
+    subscribe,
+)
 from support.ports import free_port
 from support.probe import Probe, Received
 from support.tiny_network import write_tiny_network
@@ -20,64 +32,72 @@ from pcb_bus.contract.codec import decode_json, encode_json
 from pcb_bus.contract.messages import Command, NodeStatus, Recorded, Trigger, Verdict
 from pcb_bus.contract.times import NS_PER_MS, now_ns
 from pcb_bus.contract.topics import Topics
-from pcb_bus.errors import MessageRejected
 from simulator.line import SIDES, LineOptions, VirtualLine
 from simulator.schedule import BARE, Schedule
 
 ANSWERED_S = 1.0
 _UP_S = 60.0
 _WELL_S = 30.0
+_AGAIN_S = 2.0
 _READERS = ("dashboard", "recorder", "inference", "actuator")
 """Logins that together hear everything but commands."""
 _TRIES = 3
-_KEPT = 20
 
 
 class Witness:
-    """Hears everything on the bus, and remembers what should not have been.
+    """Hears everything on the bus, whatever comes, and remembers what should not have been.
 
     Attributes:
-        states: how each node says that it is.
+        states: how each node says that it is, and what is wrong with it.
         lost: nodes whose connection the broker lost.
         forbidden: topics on which something was heard that its sender had no right to say.
     """
 
     def __init__(self, broker: Broker, target: Target) -> None:
-        self.states: dict[str, str] = {}
+        self.states: dict[str, tuple[str, str]] = {}
         self.lost: list[str] = []
-        self.forbidden: list[str] = []
+        self.forbidden: set[str] = set()
         self.changed = threading.Condition()
         self._target = target
         self._broker = broker
-        self._opened = ExitStack()
+        self._wires = ExitStack()
+        self._threads: dict[Wire, threading.Thread] = {}
 
     def __enter__(self) -> Self:
         for role in _READERS:
-            probe = self._opened.enter_context(Probe(self._broker, role))
-            hear = self._hear if role == _READERS[0] else self._look
-            probe.client.message_callback_add("#", hear)
-            probe.subscribe("#")
+            wire = self._wires.enter_context(Wire(listeners_of(self._broker)[0], timeout=_UP_S * _UP_S))
+            # Without properties, of which a message may have any.
+            connect = Connect(f"witness-{role}", role, self._broker.credentials(role).password, V311, keepalive=0)
+            wire.send(connect.encode() + subscribe([("#", 0)], version=V311))
+            self._threads[wire] = threading.Thread(target=self._listen, args=(wire,), name=f"witness {role}")
+            self._threads[wire].start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._opened.close()
+        for wire, thread in self._threads.items():
+            with suppress(OSError):  # the broker is gone
+                wire.send(packet(DISCONNECT))
+            thread.join()
+        self._wires.close()
 
-    def _hear(self, client: mqtt.Client, userdata: object, message: mqtt.MQTTMessage) -> None:
-        self._look(client, userdata, message)
-        if self._target.topics.all_status.matches(message.topic):
-            try:
-                status = decode_json(NodeStatus, bytes(message.payload))
-            except MessageRejected:
-                return
-            with self.changed:
-                self.states[status.node] = status.state
-                if status.state == "offline" and not message.retain:
-                    self.lost.append(status.node)
-                self.changed.notify_all()
+    def _listen(self, wire: Wire) -> None:
+        for each in wire.stream():
+            if each.kind == PUBLISH:
+                end = 2 + int.from_bytes(each.body[:2], "big")
+                self._hear(each.body[2:end].decode(errors="replace"), each.body[end:], retained=bool(each.flags & 1))
 
-    def _look(self, client: mqtt.Client, userdata: object, message: mqtt.MQTTMessage) -> None:
-        if len(self.forbidden) < _KEPT and not self._target.may_be_heard(message.topic, bytes(message.payload)):
-            self.forbidden.append(message.topic)
+    def _hear(self, topic: str, payload: bytes, *, retained: bool) -> None:
+        with self.changed:
+            if not self._target.may_be_heard(topic, payload):
+                self.forbidden.add(topic)
+            elif self._target.topics.all_status.matches(topic):
+                self._note(decode_json(NodeStatus, payload), retained=retained)
+            self.changed.notify_all()
+
+    def _note(self, status: NodeStatus, *, retained: bool) -> None:
+        self.states[status.node] = (status.state, status.detail or "")
+        if status.state == "offline" and not retained:
+            self.lost.append(status.node)
 
 
 class FuzzedLine:
@@ -95,7 +115,7 @@ class FuzzedLine:
             "edge": {"width": 320, "height": 240, "preview_fps": 0},
             "log": {"max_bytes": 500_000},
         }
-        schedule = Schedule(rate=1.0, epoch_ns=now_ns(), look=BARE)
+        schedule = Schedule(rate=1.0, epoch_ns=now_ns(), look=BARE, defect_share=0.0)
         options = LineOptions(folder / "line", settings=settings)
         self._line = VirtualLine(schedule, options, lambda node, words: self.given_up.append(f"{node}: {words}"))
         before = self._line.broker
@@ -140,17 +160,10 @@ class FuzzedLine:
 
     def complaints(self) -> Sequence[str]:
         """What is not as it was before the first packet; one line each."""
-        checks: Sequence[Callable[[], Sequence[str]]] = (
-            self._ended,
-            self._slow_listeners,
-            self._unwell,
-            self._gone_astray,
-            self._lost_board,
-        )
-        for check in checks:
-            if found := check():
-                return found
-        return ()
+        if ended := self._ended():
+            return ended
+        checks = (self._slow_listeners, self._unwell, self._gone_astray, self._lost_board)
+        return [complaint for check in checks for complaint in check()]
 
     def _ended(self) -> Sequence[str]:
         """Processes that are not those of the beginning."""
@@ -175,11 +188,16 @@ class FuzzedLine:
         return time.monotonic() - began if kinds == [CONNACK, SUBACK, PINGRESP] else _WELL_S
 
     def _unwell(self) -> Sequence[str]:
-        with Probe(self.broker, "operator") as operator:  # a disarm is obeyed, whoever of the operators sends it
-            operator.publish(str(self.topics.command("actuator")), encode_json(Command(command="arm")))
-        if self._wait_until_well(_WELL_S):
-            return ()
-        return [f"{node} is {state}" for node, state in self.witness.states.items() if state != "online"]
+        """Nodes that are not online. Operators may disarm the gates, so these are armed first."""
+        deadline = time.monotonic() + _WELL_S
+        arm, topic = encode_json(Command(command="arm")), str(self.topics.command("actuator"))
+        with Probe(self.broker, "operator") as operator:
+            while time.monotonic() < deadline:
+                operator.publish(topic, arm)
+                if self._wait_until_well(_AGAIN_S):
+                    return ()
+        states = self.witness.states.items()
+        return [f"{node} is {state}: {detail}" for node, (state, detail) in states if state != "online"]
 
     def _gone_astray(self) -> Sequence[str]:
         witness = self.witness
@@ -209,7 +227,7 @@ class FuzzedLine:
         witness, nodes = self.witness, self._line.nodes
         with witness.changed:
             return witness.changed.wait_for(
-                lambda: dict.fromkeys(nodes, "online").items() <= witness.states.items(), timeout
+                lambda: all(witness.states.get(node, ("",))[0] == "online" for node in nodes), timeout
             )
 
 

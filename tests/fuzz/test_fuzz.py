@@ -82,15 +82,11 @@ def test_what_is_taken_without_a_right_is_told(every_way: Broker, qos: int) -> N
 
 def test_what_is_heard_without_a_right_is_told(every_way: Broker) -> None:
     with Witness(every_way, target_of(every_way)) as witness, Probe(every_way, "inference") as forger:
+        forger.publish("pcb/reply/dashboard", b"said by somebody who may")
         forger.publish("pcb/verdict", b"forbidden viewer")
-        forger.publish("pcb/command/edge-left", b"forbidden operator")
-        with Probe(every_way, "dashboard") as reader:  # who hears this has heard the others
-            reader.subscribe("pcb/event/inference")
-            forger.publish("pcb/event/inference", b"the end")
-            reader.wait_for("pcb/event/inference")
         with witness.changed:
             assert witness.changed.wait_for(lambda: bool(witness.forbidden), 10)
-    assert set(witness.forbidden) == {"pcb/verdict"}
+    assert witness.forbidden == {"pcb/verdict"}
 
 
 def test_a_broker_that_dies_is_told_with_the_packets_that_were_under_way(every_way: Broker) -> None:

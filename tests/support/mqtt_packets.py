@@ -6,7 +6,7 @@ Nothing here checks what it is given: a text may be bytes that are no UTF-8, a l
 import socket
 import ssl
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
@@ -297,6 +297,14 @@ class Wire:
         while len(found := self._packets()) < count and self._receive():
             pass
         return found
+
+    def stream(self) -> Iterator[Answer]:
+        """Packets as they come, until the broker ends the connection. Not over websockets."""
+        while True:
+            found, self._received = split(self._received)
+            yield from found
+            if not self._receive():
+                return
 
     def finish(self) -> Sequence[Answer]:
         """Say that no more will come, wait until the broker has ended the connection, and give all that it answered.
