@@ -159,3 +159,25 @@ def acl_file(roles: Sequence[Role]) -> str:
         lines += [f"topic write {pattern}" for pattern in role.writes]
         lines += [f"topic read {pattern}" for pattern in role.reads]
     return "\n".join(lines) + "\n"
+
+
+_FOR = {
+    "edge-<side>": "one camera's node",
+    "inference": "the node that judges",
+    "actuator": "the node at the gates",
+    "recorder": "the node that records",
+    "dashboard": "the web pages",
+    "operator": "a person or program that commands",
+    "trigger": "a photo-eye or a PLC",
+    "viewer": "whoever looks on",
+}
+
+
+def rights_table(roles: Sequence[Role]) -> str:
+    """Who may do what, in Markdown, as docs/security.md shows it."""
+    lines = ["| login | for | may write | may read |", "|---|---|---|---|"]
+    for role in roles:
+        both = (", ".join(f"`{each}`" for each in dict.fromkeys(topics)) for topics in (role.writes, role.reads))
+        writes, reads = (each or "nothing" for each in both)
+        lines.append(f"| `{role.name}` | {_FOR[role.name]} | {writes} | {reads} |")
+    return "\n".join(lines)

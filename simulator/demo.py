@@ -14,7 +14,6 @@ from rich.live import Live
 from pcb_bus.contract.messages import Trigger
 from pcb_bus.contract.taxonomy import load_taxonomy
 from pcb_bus.contract.times import NS_PER_S, now_ns, to_datetime
-from pcb_bus.contract.topics import Topics
 from pcb_bus.durable.trigger_source import TriggerSource
 from pcb_bus.errors import BoardlineError
 from pcb_bus.mqtt.session import SessionOptions
@@ -82,7 +81,7 @@ class Demo:
         self._taxonomy = load_taxonomy(DEFAULT_TAXONOMY)
         self._schedule = options.schedule(now_ns())
         self.line = VirtualLine(self._schedule, options.line, self._on_failure)
-        self.observer = Observer(Topics())
+        self.observer = Observer(self.line.topics)
 
     def run(self) -> bool:
         """Bring the line up, let the boards pass, take it down, and close the books.
@@ -198,7 +197,7 @@ class Demo:
 
     def _close_books(self) -> bool:
         books = self.observer.books
-        books.counted_rows(rows_by_board(self.line.database_url))
+        books.counted_rows(rows_by_board(self.line.database_url, self.line.topics.root))
         # A shared database may have gaps of earlier days, which are not this run's.
         found = reconcile(self.line.workplace.config, since=to_datetime(self._schedule.epoch_ns))
         summary = self.summary = {**books.summary(), **self._process_facts(), "gaps": not found.whole}

@@ -18,9 +18,11 @@ from pcb_bus.runtime.settings import BrokerSettings
 from simulator.lessons import LessonOptions
 from simulator.processes import ProcessSpec, Supervisor
 from simulator.schedule import BARE, Schedule
-from simulator.workplace import Workplace, free_ports, merged
+from simulator.workplace import Workplace, free_ports, merged, running_line
 
 SIDES = ("left", "right")
+FIRST, SECOND = "pcb", "pcb/line2"
+"""The roots of two lines that share a broker and a database: the second joins the first, which has to run."""
 _FPS = 10
 _BARE_CONFIDENCE = 0.6
 _FPS_PER_RATE = 2  # a board stands still for more than half a period: at least one picture of each
@@ -31,6 +33,8 @@ class LineOptions:
     """What stands on the line.
 
     Args:
+        root: of its topics: `FIRST` or `SECOND`.
+        first: where the first line has its files; the second one joins it.
         sources: camera source of a side; a side without one gets the simulated camera.
         database_url: where the recorder writes; None is a fresh SQLite file in the folder.
         settings: more settings, section by section, over those of `config/line.yaml`.
@@ -38,6 +42,8 @@ class LineOptions:
     """
 
     folder: Path = Path("var/demo")
+    root: str = FIRST
+    first: Path = Path("var/demo")
     sources: Mapping[str, str | None] = field(default_factory=dict)
     database_url: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -50,13 +56,15 @@ class LineOptions:
 
 
 class VirtualLine:
-    """Broker, recorder, actuator, inference and one edge a side, running while the context is open.
+    """Broker (a second line joins the first one's), recorder, actuator, inference and one edge a side.
+
+    They run while the context is open.
 
     Args:
         on_failure: told (node, last line it printed) when a service cannot be kept running.
 
     Raises:
-        ConfigError: another line uses the folder.
+        ConfigError: another line uses the folder, or the first line does not run.
         MosquittoMissing, BrokerDied: the broker does not come up.
     """
 
@@ -67,9 +75,16 @@ class VirtualLine:
         self._resources = ExitStack()
         self.workplace = Workplace(options.folder)
         self._resources.callback(self.workplace.release)
-        self.database_url = options.database_url or self.workplace.database_url
-        plain, tls = free_ports(2)
-        self.broker = Broker(self.workplace.folder / "broker", plain, tls_port=tls, lines={"pcb": SIDES})
+        if options.root == FIRST:
+            plain, tls = free_ports(2)
+            folder, lines = self.workplace.folder / "broker", {FIRST: SIDES, SECOND: SIDES}
+            self.broker = Broker(folder, plain, tls_port=tls, lines=lines)
+            credentials = self.broker.credentials_folder
+            self._bus = BrokerSettings(host=self.broker.host, port=tls, credentials=credentials)
+            self.database_url = options.database_url or self.workplace.database_url
+        else:
+            self._bus, url = running_line(options.first)
+            self.database_url = options.database_url or url
         environment = {"PCB_CONFIG": str(self.workplace.config), "GPIOZERO_PIN_FACTORY": "mock"}
         self.supervisor = Supervisor(self._specs(), environment, self.workplace.folder / "output", on_failure)
 
@@ -82,7 +97,8 @@ class VirtualLine:
     def __enter__(self) -> Self:
         with ExitStack() as undo:
             undo.push(self._resources)
-            self._resources.enter_context(self.broker)
+            if self._options.root == FIRST:
+                self._resources.enter_context(self.broker)
             self.configure(self._more)
             self._resources.callback(self.supervisor.stop)
             self.supervisor.start()
@@ -95,23 +111,25 @@ class VirtualLine:
         self._resources.close()
 
     @property
+    def topics(self) -> Topics:
+        return Topics(self._options.root)
+
+    @property
     def nodes(self) -> frozenset[str]:
         """Names of the nodes that should be online."""
         return frozenset(spec.name for spec in self._specs())
 
     def session(self, login: str, options: SessionOptions | None = None) -> MqttSession:
         """A session of one's own at the line's broker, with the login of a role; not started yet."""
-        broker = BrokerSettings(
-            host=self.broker.host, port=self.broker.tls_port, credentials=self.broker.credentials_folder
-        )
-        return MqttSession(f"{self.workplace.folder.name}-{login}", read_login(broker, login), options)
+        at_broker = read_login(self._bus, login, self._options.root)
+        return MqttSession(f"{self.workplace.folder.name}-{login}", at_broker, options, self._options.root)
 
     @contextmanager
     def trigger_source(self) -> Iterator[TriggerSource]:
         """The photo-eye's voice, connecting; what it announced and nobody recorded stands in the folder."""
         with closing(Outbox(self.workplace.trigger_outbox)) as outbox:
             session = self.session("trigger")
-            source = TriggerSource(session, Topics(), outbox)
+            source = TriggerSource(session, self.topics, outbox)
             session.start()
             source.start()
             try:
@@ -135,12 +153,9 @@ class VirtualLine:
     def _settings(self) -> dict[str, Any]:
         folder = self.workplace.folder
         own: dict[str, Any] = {
+            "root": self._options.root,
             "sides": list(SIDES),
-            "broker": {
-                "host": self.broker.host,
-                "port": self.broker.tls_port,
-                "credentials": str(self.broker.credentials_folder),
-            },
+            "broker": {"host": self._bus.host, "port": self._bus.port, "credentials": str(self._bus.credentials)},
             "log": {"directory": str(folder / "log")},
             "edge": {"trigger": "mqtt", "fps": max(_FPS, math.ceil(_FPS_PER_RATE * self._schedule.rate))},
             "actuator": {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from simulator.demo import DemoOptions
 from simulator.drawn_set import DrawOptions
-from simulator.line import SIDES, LineOptions
+from simulator.line import FIRST, SECOND, SIDES, LineOptions
 from simulator.product import LEAST_SIZE
 from simulator.schedule import ASSEMBLED, LOOKS, Schedule
 
@@ -40,7 +40,8 @@ def _add_demo(demo: argparse.ArgumentParser) -> None:
     demo.add_argument("--left", metavar="SOURCE", help="camera, video or folder for the left side (default: simulated)")
     demo.add_argument("--right", metavar="SOURCE", help="the same for the right side")
     demo.add_argument("--database", metavar="URL", help="SQLAlchemy URL (default: a fresh SQLite file)")
-    demo.add_argument("--folder", type=Path, default=Path("var/demo"), help="files of the run (default: var/demo)")
+    demo.add_argument("--folder", type=Path, help="files of the run (default: var/demo, of the second line var/demo2)")
+    demo.add_argument("--line", choices=(FIRST, SECOND), default=FIRST, help="the second joins a first that runs")
 
 
 def _add_draw(draw: argparse.ArgumentParser) -> None:
@@ -63,7 +64,12 @@ def _demo(given: argparse.Namespace) -> DemoOptions:
         look=given.look,
         product=given.product,
         oddity_share=_ODDITIES if given.oddities is None else given.oddities,
-        line=LineOptions(given.folder, {"left": given.left, "right": given.right}, given.database),
+        line=LineOptions(
+            folder=given.folder or Path("var/demo" if given.line == FIRST else "var/demo2"),
+            root=given.line,
+            sources={"left": given.left, "right": given.right},
+            database_url=given.database,
+        ),
     )
 
 

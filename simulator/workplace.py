@@ -1,6 +1,7 @@
 """The folder of a demo run: its own configuration, logins, logs, database and images."""
 
 import fcntl
+import os
 import shutil
 import socket
 from collections.abc import Mapping
@@ -9,8 +10,9 @@ from typing import IO, Any
 
 import yaml
 
+from pcb_bus.durable.files import make_folder, private, why_denied
 from pcb_bus.errors import ConfigError
-from pcb_bus.runtime.settings import DEFAULT_CONFIG
+from pcb_bus.runtime.settings import DEFAULT_CONFIG, BrokerSettings
 
 _PARTS = ("broker", "log", "output", "recorder", "actuator", "inference", "trigger", "line.yaml", "summary.json")
 _LOCK = ".lock"
@@ -37,11 +39,14 @@ class Workplace:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
-        self._refuse_what_is_not_ours()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = self._take()
-        for part in _PARTS:
-            _remove(self.folder / part)
+        try:
+            self._refuse_what_is_not_ours()
+            make_folder(self.folder)
+            self._lock = self._take()
+            for part in _PARTS:
+                _remove(self.folder / part)
+        except OSError as error:
+            raise ConfigError(f"--folder: cannot use {self.folder}: {why_denied(error, self.folder)}") from None
 
     @property
     def config(self) -> Path:
@@ -63,7 +68,8 @@ class Workplace:
         """The line's own configuration file with `overrides`, section by section."""
         base = yaml.safe_load(DEFAULT_CONFIG.read_text(encoding="utf-8")) if DEFAULT_CONFIG.exists() else {}
         text = yaml.safe_dump(merged(base or {}, overrides), allow_unicode=True, sort_keys=False)
-        self.config.write_text(text, encoding="utf-8")
+        with open(self.config, "w", encoding="utf-8", opener=private) as file:
+            file.write(text)
 
     def release(self) -> None:
         self._lock.close()
@@ -76,13 +82,32 @@ class Workplace:
                 raise ConfigError(f"--folder: {self.folder} holds {part}, which no demo has made; name another")
 
     def _take(self) -> IO[str]:
-        lock = (self.folder / _LOCK).open("w", encoding="utf-8")
+        lock = os.fdopen(private(self.folder / _LOCK, os.O_WRONLY | os.O_CREAT), "w", encoding="utf-8")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             lock.close()
             raise ConfigError(f"another demo runs in {self.folder}; end it, or choose another --folder") from None
         return lock
+
+
+def running_line(folder: Path) -> tuple[BrokerSettings, str]:
+    """Where the broker and the database of the line are that runs in `folder`.
+
+    Raises:
+        ConfigError: none runs there.
+    """
+    config = folder.resolve() / "line.yaml"
+    try:
+        with (folder / _LOCK).open(encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if config.exists():  # else it is just being set up
+            found = yaml.safe_load(config.read_text(encoding="utf-8"))
+            return BrokerSettings.model_validate(found["broker"]), found["recorder"]["database_url"]
+    except OSError:
+        pass  # there has never been one
+    raise ConfigError(f"no line runs in {folder}, whose broker and database a second one shares; first: make demo")
 
 
 def merged(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
