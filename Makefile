@@ -57,7 +57,7 @@ demo:
 
 test:
 	@deploy/setup.sh dev mosquitto mosquitto_sub mariadbd mariadb-install-db ip mkfs.ext4 openssl
-	@$(RUN) pytest $(MORE)
+	@$(RUN) pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(MORE)
 
 test-faults:
 	@deploy/setup.sh dev mosquitto mariadbd mariadb-install-db ip mkfs.ext4
