@@ -9,6 +9,7 @@ from rich.console import Console
 
 from broker.errors import MosquittoMissing
 from pcb_bus.errors import BoardlineError, ConfigError
+from pcb_bus.runtime.process import keep_to_ourselves
 from simulator.demo import Demo
 from simulator.drawn_set import DrawOptions, write_set
 from simulator.options import parse
@@ -42,4 +43,5 @@ def _stopped_by_signals() -> threading.Event:
 
 
 if __name__ == "__main__":
+    keep_to_ourselves()
     sys.exit(main())

@@ -10,6 +10,7 @@ from simulator.product import LEAST_SIZE
 from simulator.schedule import ASSEMBLED, LOOKS, Schedule
 
 _DEFECTS, _ODDITIES = 0.3, 0.05
+_FOLDER, _SECOND_FOLDER = Path("var/demo"), Path("var/demo2")
 
 
 def parse(argv: list[str] | None) -> DemoOptions | DrawOptions:
@@ -42,6 +43,7 @@ def _add_demo(demo: argparse.ArgumentParser) -> None:
     demo.add_argument("--database", metavar="URL", help="SQLAlchemy URL (default: a fresh SQLite file)")
     demo.add_argument("--folder", type=Path, help="files of the run (default: var/demo, of the second line var/demo2)")
     demo.add_argument("--line", choices=(FIRST, SECOND), default=FIRST, help="the second joins a first that runs")
+    demo.add_argument("--first", type=Path, default=_FOLDER, help="files of that first line (default: var/demo)")
 
 
 def _add_draw(draw: argparse.ArgumentParser) -> None:
@@ -65,8 +67,9 @@ def _demo(given: argparse.Namespace) -> DemoOptions:
         product=given.product,
         oddity_share=_ODDITIES if given.oddities is None else given.oddities,
         line=LineOptions(
-            folder=given.folder or Path("var/demo" if given.line == FIRST else "var/demo2"),
+            folder=given.folder or (_FOLDER if given.line == FIRST else _SECOND_FOLDER),
             root=given.line,
+            first=given.first,
             sources={"left": given.left, "right": given.right},
             database_url=given.database,
         ),

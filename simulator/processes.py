@@ -8,10 +8,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from broker.children import start_child
+from pcb_bus.durable.files import make_folder, private
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +25,12 @@ EXIT_CONFIG = 2
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """A child: its node name, and what to run it with (`python -m module arguments…`)."""
+    """A child: its node name, and what to run it with (`python -m module arguments…`), with variables of its own."""
 
     name: str
     module: str
     arguments: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class Child:
@@ -36,7 +38,7 @@ class Child:
 
     def __init__(self, spec: ProcessSpec, environment: Mapping[str, str], output: Path) -> None:
         self.spec = spec
-        self._environment = {**os.environ, **environment}
+        self._environment = {**os.environ, **environment, **spec.environment}
         self._output = output
         self._process: subprocess.Popen[bytes] | None = None
         self._restarts: list[float] = []
@@ -52,7 +54,7 @@ class Child:
 
     def start(self) -> None:
         command = [sys.executable, "-m", self.spec.module, *self.spec.arguments]
-        with self._output.open("ab") as output:
+        with open(self._output, "ab", opener=private) as output:
             self._process = start_child(command, output, self._environment)
 
     def restart(self, now: float) -> bool:
@@ -99,7 +101,7 @@ class Supervisor:
         output_folder: Path,
         on_failure: Callable[[str, str], None],
     ) -> None:
-        output_folder.mkdir(parents=True, exist_ok=True)
+        make_folder(output_folder)
         self._children = [Child(spec, environment, output_folder / f"{spec.name}.out") for spec in specs]
         self._on_failure = on_failure
         self._stopping = threading.Event()

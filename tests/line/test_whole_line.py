@@ -35,9 +35,10 @@ def run_demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=100)
 
 
-def running_demo(folder: Path) -> subprocess.Popen[str]:
+def running_demo(folder: Path, rate: float = 4) -> subprocess.Popen[str]:
     """One without end, that nobody looks at as a terminal."""
-    command = [sys.executable, "-m", "simulator", "demo", "--look", "bare", "--folder", str(folder), "--rate", "4"]
+    command = [sys.executable, "-m", "simulator", "demo", "--look", "bare", "--folder", str(folder)]
+    command += ["--rate", str(rate)]
     return subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, start_new_session=True)
 
 
@@ -89,6 +90,28 @@ def test_a_record_that_is_lost_fails_the_run_and_is_named(tmp_path: Path) -> Non
     assert summary_of(tmp_path)["gaps"] is True
     _, _, gaps = said.partition("reconcile: gaps")
     assert lost in gaps
+
+
+def test_a_second_line_shares_broker_and_database_and_nothing_else(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    joining = ("--line", "pcb/line2", "--first", str(first), "--boards", "6", "--rate", "2")
+    refused = run_demo(second, *joining)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "no line runs in" in refused.stderr
+    with running_demo(first, rate=1) as demo:
+        assert demo.stdout is not None
+        demo.stdout.readline()
+        done = run_demo(second, *joining)
+        os.killpg(demo.pid, signal.SIGINT)
+        said = demo.stdout.read()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert demo.returncode == 0, said
+    assert [summary_of(second)[key] for key in COUNTS] == [6, 6, 6, 6]
+    engine = create_engine(f"sqlite:///{first / 'recorder' / 'boardline.db'}")
+    with engine.connect() as connection:
+        rows = dict(connection.execute(text("SELECT line, count(*) FROM inspections GROUP BY line")).all())
+    engine.dispose()
+    assert rows == {"pcb": summary_of(first)["boards"], "pcb/line2": 6}
 
 
 def remove_first_record(folder: Path) -> str:
