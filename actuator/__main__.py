@@ -11,6 +11,7 @@ from actuator.service import ActuatorService, build, open_all_gates
 from actuator.settings import NODE, ActuatorLineSettings
 from pcb_bus.errors import ConfigError
 from pcb_bus.runtime.process import EXIT_CONFIG, EXIT_FAULT, EXIT_OK, run_service
+from pcb_bus.runtime.redaction import redact
 from pcb_bus.runtime.settings import load_settings
 
 _PROGRAM = "actuator"
@@ -39,7 +40,7 @@ def switch_off(argv: list[str]) -> int:
         gates = open_all_gates(load_settings(ActuatorLineSettings, argv, program=f"{_PROGRAM} off"))
         all_off(gates)
     except ConfigError as error:
-        print(f"{_PROGRAM} off: {error}", file=sys.stderr)
+        print(f"{_PROGRAM} off: {redact(str(error))}", file=sys.stderr)
         return EXIT_CONFIG
     except GateFault as fault:
         print(f"{_PROGRAM} off: {fault}", file=sys.stderr)

@@ -4,6 +4,7 @@ A verdict is `firing` from before its pin goes high until its outcome is in the 
 for as long as a verdict can be fresh; the outbox remembers for longer.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,7 +46,7 @@ class Ledger:
     """
 
     def __init__(self, path: Path, *, durable: bool = True, tell: Tell = log.critical) -> None:
-        schema = _SCHEMA if path.exists() else _SCHEMA + _NEW
+        schema = _SCHEMA if os.access(path, os.F_OK) else _SCHEMA + _NEW  # where one may not look, it does not open
         self._db = open_file(path, schema, "actuator.ledger", durable=durable, tell=tell)
         try:
             if self._db.execute(_OLDER).fetchone():  # of a version before the outbox: its reports are said as they are

@@ -12,9 +12,10 @@ from edge_publisher.pacer import Pacer
 from edge_publisher.ring import PictureRing
 from edge_publisher.settings import EdgeLineSettings, EdgeSettings, Fps, JpegQuality, configured_side, node_name
 from edge_publisher.sources import Picture
-from edge_publisher.sources.opening import Opener, find_source, without_password
+from edge_publisher.sources.opening import Opener, find_source
 from pcb_bus.contract.times import NS_PER_S, now_ns
 from pcb_bus.runtime.live import LiveSettings, LiveValue
+from pcb_bus.runtime.redaction import redact_address
 from pcb_bus.runtime.service import Service
 
 
@@ -32,7 +33,7 @@ class EdgeService:
 
     def __init__(self, settings: EdgeLineSettings, opener: Opener) -> None:
         edge, side = settings.edge, configured_side(settings)
-        self._source_name = without_password(edge.source)
+        self._source_name = redact_address(edge.source)
         self._node = Service("edge_publisher", node_name(settings), settings)
         self._encoder = Encoder(edge.jpeg_quality, edge.max_side)
         self._ring = PictureRing(edge.ring_s)

@@ -19,8 +19,9 @@ class EdgeSettings(Section):
 
     side: Name | None = None
     """One of `sides`; `--side left` for short."""
-    source: Annotated[str, Field(min_length=1, coerce_numbers_to_str=True)] = "0"
-    """Camera index or /dev path, rtsp://…, a video file, a folder of images, sim://…; `--source` for short."""
+    source: Annotated[str, Field(min_length=1, coerce_numbers_to_str=True, repr=False)] = "0"
+    """Camera index or /dev path, rtsp://…, a video file, a folder of images, sim://…; `--source` for short. One with a
+    password in it belongs here or in the environment: `PCB_EDGE__SOURCE`."""
     trigger: TriggerMode = "free_run"
     """What decides which picture is sent: free_run, one every 1/fps s; mqtt, the one nearest to each trigger."""
     fps: Fps = 10.0
@@ -54,6 +55,7 @@ class EdgeLineSettings(LineSettings):
         "edge.source": "source",
         "edge.trigger": "trigger",
     }
+    may_be_seen: ClassVar[frozenset[str]] = frozenset({"edge.source"})
 
     edge: EdgeSettings = EdgeSettings()
     """The camera of this node."""

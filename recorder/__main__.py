@@ -2,7 +2,7 @@
 
 import sys
 
-from pcb_bus.runtime.process import run_service
+from pcb_bus.runtime.process import keep_to_ourselves, run_service
 from recorder.commands import COMMANDS
 from recorder.service import NODE, build
 from recorder.settings import RecorderLine
@@ -18,4 +18,5 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    keep_to_ourselves()
     sys.exit(main(sys.argv[1:]))

@@ -17,13 +17,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pcb_bus.errors import BoardlineError, ConfigError
 from pcb_bus.runtime.process import EXIT_CONFIG, EXIT_FAULT, EXIT_OK
+from pcb_bus.runtime.redaction import redact
 from pcb_bus.runtime.settings import load_settings
 from recorder.live_config import KNOWN, check, read_table
 from recorder.picture_store import open_store
 from recorder.reconcile import Scope, reconcile
 from recorder.settings import RecorderLine
 from recorder.statistics import touch_hours
-from records.database import KEY, database_url, is_sqlite, make_engine, reason
+from records.database import KEY, is_sqlite, make_engine, reason
 from records.errors import DatabaseDown
 from records.migrate import bring_up_to_date, check_tables
 from records.tables import SystemConfig
@@ -45,7 +46,7 @@ def migrate(argv: list[str], program: str) -> int:
     settings = load_settings(RecorderLine, argv, program=program)
     chosen = settings.recorder
     print(f"the line's time zone is {chosen.zone_and_source}")
-    bring_up_to_date(database_url(chosen.database_url), settings.root, chosen.zone, chosen.image_url)
+    bring_up_to_date(chosen.url, settings.root, chosen.zone, chosen.image_url)
     return EXIT_OK
 
 
@@ -96,7 +97,7 @@ def _exit_code(run: Callable[[list[str], str], int], database_down: int, argv: l
         print(f"{program}: the database does not answer: {reason(error)}", file=sys.stderr)
         return database_down
     except (BoardlineError, OSError) as error:
-        print(f"{program}: {error}", file=sys.stderr)
+        print(f"{program}: {redact(str(error))}", file=sys.stderr)
         return EXIT_CONFIG
 
 
@@ -116,7 +117,7 @@ def _existing_database(settings: RecorderLine) -> Iterator[Engine]:
         ConfigError: it can never be used, is a SQLite file that is not there, or has tables of another version.
         DatabaseDown: it does not answer.
     """
-    url = database_url(settings.recorder.database_url)
+    url = settings.recorder.url
     if is_sqlite(url) and not Path(url.database or "").is_file():
         raise ConfigError(f"{KEY}: there is no database {url.database}; a recorder that ran here has made one")
     engine = make_engine(url, patient=True)

@@ -1,7 +1,6 @@
 """Where the evidence pictures lie: a folder of this machine, or any file system that fsspec knows."""
 
 import os
-import re
 import shutil
 import threading
 import time
@@ -16,7 +15,9 @@ from urllib.parse import quote, unquote, urlsplit
 import fsspec
 from fsspec import AbstractFileSystem
 
+from pcb_bus.durable.files import make_folder, private, why_denied
 from pcb_bus.errors import ConfigError
+from pcb_bus.runtime.redaction import HIDDEN, redact
 
 KEY = "recorder.images"
 T = TypeVar("T")
@@ -31,7 +32,6 @@ _DEFAULTS = {"s3": _S3, "s3a": _S3}
 _MAY_BE_SHOWN = frozenset({"endpoint_url", "region_name", "host", "port"})
 _SHORTEST_SECRET = 4
 _LONGEST_REASON = 300
-_LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 class PictureStore(Protocol):
@@ -59,9 +59,9 @@ class Folder:
     def put(self, path: str, data: bytes) -> None:
         target = self._folder / path
         temporary = target.with_suffix(".tmp")
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         try:
-            with temporary.open("wb") as file:
+            with open(temporary, "wb", opener=private) as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -177,10 +177,10 @@ def _settle(future: "Future[T]", action: Callable[[], T]) -> None:
 
 
 def _without(secrets: Collection[str], text: str) -> str:
-    """In one line, without `secrets` and without the logins of URLs."""
+    """In one line, without `secrets` and those of URLs."""
     for secret in sorted({*secrets, *map(quote, secrets)}, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return " ".join(_LOGIN.sub("***@", text).split())[:_LONGEST_REASON]
+        text = text.replace(secret, HIDDEN)
+    return " ".join(redact(text).split())[:_LONGEST_REASON]
 
 
 def local_folder(place: str) -> Path | None:
@@ -203,9 +203,9 @@ def open_store(place: str, options: Mapping[str, Any]) -> PictureStore:
     if place.startswith("file://") and (urlsplit(place).netloc or not folder.is_absolute()):
         raise ConfigError(f"{KEY}: a folder of this machine is written file:///folder")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
-        raise ConfigError(f"{KEY}: cannot make the folder {folder}: {error.strerror}") from None
+        raise ConfigError(f"{KEY}: cannot make the folder {folder}: {why_denied(error, folder)}") from None
     return Folder(folder)
 
 

@@ -32,7 +32,7 @@ from recorder.settings import RecorderLine
 from recorder.spool import Arrival, Kind, Spool
 from recorder.statistics import Statistics
 from recorder.store import Store
-from records.database import database_url, is_sqlite, make_engine, probe
+from records.database import is_sqlite, make_engine, probe
 from records.errors import DatabaseDown
 from records.migrate import bring_up_to_date
 
@@ -149,7 +149,7 @@ def build(settings: RecorderLine) -> RecorderService:
         ConfigError: the database, the spool or the store of pictures can never be used.
     """
     chosen = settings.recorder
-    url = database_url(chosen.database_url)
+    url = chosen.url
     log.info("the line's time zone is %s", chosen.zone_and_source)
     try:
         bring_up_to_date(url, settings.root, chosen.zone, chosen.image_url)

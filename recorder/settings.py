@@ -6,8 +6,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, Field, field_validator
+from sqlalchemy import URL
 
 from pcb_bus.runtime.settings import LineSettings, Section
+from records.database import database_url
 from records.times import find_system_zone
 
 Days = Annotated[float, Field(gt=0, le=100_000)]
@@ -94,8 +96,11 @@ class RecorderSettings(Section):
     """Where records go, and how many together."""
 
     database_url: Annotated[str, Field(repr=False)] = "sqlite:///var/recorder/boardline.db"
-    """`sqlite:///file` or `mysql://user:password@host/database`; of a password that belongs in the environment:
-    `PCB_RECORDER__DATABASE_URL`."""
+    """`sqlite:///file` or `mysql://user@host/database`."""
+    database_password_file: Path | None = None
+    """File with the database's password alone; read for each new connection, so that it can be changed at any time."""
+    database_password: Annotated[str | None, Field(repr=False)] = None
+    """The same for the environment: `PCB_RECORDER__DATABASE_PASSWORD`."""
     images: Annotated[
         str, BeforeValidator(lambda place: str(place) if isinstance(place, Path) else place), Field(repr=False)
     ] = "var/recorder/images"
@@ -128,6 +133,15 @@ class RecorderSettings(Section):
         return name
 
     @property
+    def url(self) -> URL:
+        """Of the database, with where its password is.
+
+        Raises:
+            ConfigError: it can never be used.
+        """
+        return database_url(self.database_url, self.database_password, self.database_password_file)
+
+    @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.time_zone)
 
@@ -147,6 +161,13 @@ class RecorderLine(LineSettings):
     """
 
     shortcuts: ClassVar[dict[str, str]] = {**LineSettings.shortcuts, "recorder.database_url": "database_url"}
+    secrets_go: ClassVar[dict[str, str]] = {
+        **LineSettings.secrets_go,
+        **dict.fromkeys(
+            ("recorder.database_url", "recorder.database_password"),
+            "a file that recorder.database_password_file names, or the variable PCB_RECORDER__DATABASE_PASSWORD",
+        ),
+    }
 
     recorder: RecorderSettings = Field(default_factory=RecorderSettings)
 

@@ -1,21 +1,25 @@
 """The database behind a URL: what the URL may be, how to connect, and what an error of the driver means."""
 
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic_core import to_json
-from sqlalchemy import URL, Connection, Engine, create_engine, delete, event, insert, make_url
+from pymysql.err import OperationalError
+from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, delete, event, insert, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from pcb_bus.durable.files import make_private, why_denied
 from pcb_bus.errors import ConfigError
+from pcb_bus.runtime.redaction import redact, remember
 from records.errors import DatabaseDown
 from records.tables import LineState
 
-KEY = "recorder.database_url"
+KEY, _PASSWORD_KEY = "recorder.database_url", "recorder.database_password_file"
 _MYSQL, _SQLITE = "mysql+pymysql", "sqlite+pysqlite"
 _DRIVERS = {
     "mysql": _MYSQL,
@@ -25,6 +29,7 @@ _DRIVERS = {
     "sqlite": _SQLITE,
     "sqlite+pysqlite": _SQLITE,
 }
+_FILE = "password_file"  # in the query of a URL: it travels with it, and is read at each connection
 _ENCODE = "in a user or password, write %40 for @, %2F for / and %3A for a colon"
 _SQLITE_PRAGMAS = ("busy_timeout = 2000", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
 _MYSQL_OPTIONS = {
@@ -33,7 +38,7 @@ _MYSQL_OPTIONS = {
     " sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')",
 }
 _TIMEOUTS = {"read_timeout": 15, "write_timeout": 15}
-_TOO_LARGE = 1153
+_TOO_LARGE, _ACCESS_DENIED = 1153, 1045
 _NAME = 64  # characters of `line_states.line`
 
 # What passes, by the server's error number: it is full, busy, being restarted or set up, or its disk fails.
@@ -55,24 +60,57 @@ _MISCONFIGURED = frozenset({1044, 1045, 1049, 1102, 1130, 1142, 1227, 1251, 1698
 Meaning = Literal["passing", "race", "row"]
 
 
-def database_url(text: str) -> URL:
-    """`text` with the driver that the project brings.
+def database_url(text: str, password: str | None = None, password_file: Path | None = None) -> URL:
+    """`text` with the driver that the project brings, and with its password or where that stands.
 
     Raises:
-        ConfigError: not a URL of MySQL, MariaDB or a SQLite file. The line does not repeat it: there may be a password.
+        ConfigError: not a URL of MySQL, MariaDB or a SQLite file, or no password can be had. The line does not repeat
+            the URL: there may be a password.
     """
+    remember({"url": text, "password": password})
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
         hint = f"; {_ENCODE}" if "://" in text else ""
-        message = f"{KEY}: not a database URL; write sqlite:///file or mysql://user:password@host/db{hint}"
+        message = f"{KEY}: not a database URL; write sqlite:///file or mysql://user@host/db{hint}"
         raise ConfigError(message) from None
     driver = _DRIVERS.get(url.drivername)
     if driver is None:
         raise ConfigError(f"{KEY}: {url.drivername} is not supported; use sqlite or mysql")
     if driver == _SQLITE and url.database in (None, "", ":memory:"):
         raise ConfigError(f"{KEY}: SQLite needs a file, as in sqlite:///var/recorder/boardline.db")
-    return url.set(drivername=driver) if driver == _SQLITE else _of_server(url.set(drivername=driver))
+    if driver == _SQLITE:
+        return url.set(drivername=driver)
+    return _with_password(_of_server(url.set(drivername=driver)), password, password_file)
+
+
+def _with_password(url: URL, password: str | None, file: Path | None) -> URL:
+    given = {"database_url": url.password, "database_password": password, "database_password_file": file}
+    named = [f"recorder.{key}" for key, value in given.items() if value is not None]
+    if len(named) > 1:
+        raise ConfigError(f"{named[0]}: has a password, and so has {named[1]}: leave one of them out")
+    if file is not None:
+        read_password(file)
+        return url.update_query_dict({_FILE: str(file.absolute())})
+    return url if password is None else url.set(password=password)
+
+
+def read_password(file: Path) -> str:
+    """The one in the file.
+
+    Raises:
+        ConfigError: it cannot be read, or holds none.
+    """
+    try:
+        password = file.read_text(encoding="utf-8-sig").rstrip("\r\n")
+    except OSError as error:
+        raise ConfigError(f"{_PASSWORD_KEY}: cannot read {file}: {why_denied(error, file)}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{_PASSWORD_KEY}: {file} is not UTF-8 text; save it as UTF-8") from None
+    if not password or not password.isprintable():
+        raise ConfigError(f"{_PASSWORD_KEY}: {file} must hold the password alone, on one line")
+    remember({"password": password})
+    return password
 
 
 def _of_server(url: URL) -> URL:
@@ -87,7 +125,7 @@ def _of_server(url: URL) -> URL:
 
 def shown(url: URL) -> str:
     """The URL as it may be logged: neither the password nor options, which may hold one."""
-    return url.set(query={}).render_as_string(hide_password=True)
+    return redact(url.set(query={}).render_as_string(hide_password=True))
 
 
 def is_sqlite(url: URL) -> bool:
@@ -97,7 +135,7 @@ def is_sqlite(url: URL) -> bool:
 def make_engine(url: URL, *, patient: bool = False) -> Engine:
     """Connects on first use. A `patient` engine waits for a statement as long as it takes, as migrations need."""
     engine = create_engine(
-        url,
+        url.difference_update_query([_FILE]),
         pool_pre_ping=True,
         hide_parameters=True,
         connect_args={} if is_sqlite(url) else _MYSQL_OPTIONS | ({} if patient else _TIMEOUTS),
@@ -108,7 +146,20 @@ def make_engine(url: URL, *, patient: bool = False) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
     else:
         event.listen(engine, "handle_error", _mark_hung_up)
+        event.listen(engine, "do_connect", partial(_log_in, url))
     return engine
+
+
+def _log_in(url: URL, dialect: Dialect, _: ConnectionPoolEntry, arguments: Any, options: dict[str, Any]) -> None:
+    file, password = url.query.get(_FILE), url.password
+    if file is not None:
+        try:
+            password = read_password(Path(str(file)))
+        except ConfigError as error:
+            # As if the server refused the login: it passes once the file is right again.
+            raise OperationalError(_ACCESS_DENIED, str(error)) from None
+    # PyMySQL encodes a text as Latin-1, which no password in Korean survives.
+    options["password"] = None if password is None else str(password).encode()
 
 
 def for_reading(engine: Engine) -> Engine:
@@ -143,9 +194,9 @@ def probe(engine: Engine, line: str) -> None:
 
 
 def reason(error: Exception) -> str:
-    """One line without the statement."""
+    """One line without the statement, and without secrets."""
     cause = getattr(error, "orig", None) or error
-    return str(cause.args[-1] if cause.args else type(cause).__name__)
+    return redact(str(cause.args[-1] if cause.args else type(cause).__name__))
 
 
 def never_works(error: Exception) -> bool:
@@ -168,16 +219,17 @@ def _sqlite_name(error: Exception) -> str:
 
 
 def make_folder(url: URL) -> None:
-    """Of a SQLite file.
+    """Of a SQLite file; and the file, for this user alone.
 
     Raises:
         ConfigError: it cannot be made.
     """
-    folder = Path(url.database or "").parent
+    file = Path(url.database or "")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if not url.query.get("uri"):
+            make_private(file)
     except OSError as error:
-        raise ConfigError(f"{KEY}: cannot make the folder {folder}: {error.strerror}") from None
+        raise ConfigError(f"{KEY}: cannot use {file}: {why_denied(error, file)}") from None
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

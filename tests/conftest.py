@@ -12,12 +12,19 @@ from support.mariadb import MariaDb
 from support.probe import Probe
 
 from broker import Broker
+from pcb_bus.runtime import redaction
 
 OpenProbe = Callable[..., Probe]
 
 # The same examples in every run: a test that fails once in many is of no use on the day of a release.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("repeatable")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_known_to_be_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The passwords of one test are words of another."""
+    monkeypatch.setattr(redaction, "_known", redaction._Known())
 
 
 @pytest.fixture

@@ -7,6 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
+from pcb_bus.runtime.redaction import redact_address
+
+_ENCODE = "in a user or password, write %40 for @, %2F for /, %3F for ? and %23 for #"
 _PORTS = {"rtsp": 554, "rtsps": 322}
 
 
@@ -43,11 +46,13 @@ def why_no_stream(url: str, patience_s: float = 2.0) -> str:
     """Of a network camera that OpenCV could not open. No login is sent, and none is told."""
     parts = urlsplit(url)
     where = parts.hostname
+    if "@" in url and "@" not in parts.netloc:
+        return f"edge.source has an @, but not where a login ends: {_ENCODE}"
     try:
         where = f"{parts.hostname}:{parts.port or _PORTS[parts.scheme]}"
         return f"{where} {_answer(parts, where, patience_s)}"
     except ValueError:
-        return "edge.source has no valid host or port"
+        return f"edge.source has no valid host or port: {_ENCODE}"
     except socket.gaierror:
         return f"there is no host {parts.hostname!r}: is the name right?"
     except ConnectionRefusedError:
@@ -67,9 +72,13 @@ def _answer(parts: SplitResult, where: str, patience_s: float) -> str:
             status = connection.recv(4096).decode("latin-1").partition(" ")[2][:3]
     if status in {"401", "403"}:
         return (
-            "seems to refuse the login in edge.source" if parts.username else "asks for a login: rtsp://user:password@…"
+            "seems to refuse the login in edge.source"
+            if parts.username
+            else "asks for a login: rtsp://<user>:<password>@…"
         )
-    return f"has no stream {parts.path!r}" if status == "404" else "answers, but gives no pictures that OpenCV can read"
+    if status == "404":
+        return f"has no stream {redact_address(parts.path)!r}"
+    return "answers, but gives no pictures that OpenCV can read"
 
 
 def _holder(path: Path) -> str | None:

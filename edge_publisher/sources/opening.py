@@ -1,7 +1,7 @@
 """From what the configuration says to an open source."""
 
 import os
-import re
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import EntryPoint, entry_points
@@ -15,11 +15,13 @@ from edge_publisher.sources.capture import open_camera, open_stream
 from edge_publisher.sources.folder import NO_IMAGES, Folder, list_images
 from edge_publisher.sources.video import Video
 from pcb_bus.errors import ConfigError
+from pcb_bus.runtime.redaction import redact, redact_address
 
 DRIVERS = "boardline.sources"
 """Entry-point group: scheme → `factory(spec, request) -> Source`, which may raise CameraGone or ConfigError."""
 
 Opener = Callable[[], Source]
+_SPEAKING, _SILENT = ("OPENCV_FFMPEG_LOGLEVEL", "OPENCV_FFMPEG_DEBUG", "OPENCV_LOG_LEVEL"), "-8"
 
 
 def open_source(spec: str, request: CaptureRequest) -> Source:
@@ -45,7 +47,7 @@ def find_source(spec: str, request: CaptureRequest) -> Opener:
     try:
         return _find_file(Path(spec), request)
     except OSError as error:
-        raise ConfigError(f"edge.source: {spec!r} cannot be read: {error.strerror}") from None
+        raise ConfigError(f"edge.source: {redact_address(spec)!r} cannot be read: {error.strerror}") from None
 
 
 def _find_file(path: Path, request: CaptureRequest) -> Opener:
@@ -55,19 +57,32 @@ def _find_file(path: Path, request: CaptureRequest) -> Opener:
         return lambda: Folder(path, request)
     if path.is_file():
         return lambda: Video(path, request)
-    raise ConfigError(f"edge.source: no such camera, file or folder: {str(path)!r}; schemes: {_known(_drivers())}")
-
-
-def without_password(spec: str) -> str:
-    """`spec` fit for logs and events."""
-    return re.sub(r"(?<=://)[^/@]*@", "", spec)
+    given = redact_address(str(path))
+    raise ConfigError(f"edge.source: no such camera, file or folder: {given!r}; schemes: {_known(_drivers())}")
 
 
 def quiet_opencv() -> None:
-    """Leave the console to our own log, unless the environment asks OpenCV or FFmpeg to speak."""
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    """Leave the console to our own log, unless the environment asks OpenCV or FFmpeg to speak: then without secrets."""
+    if any(os.environ.get(name, _SILENT) != _SILENT for name in _SPEAKING):
+        for number in (1, 2):
+            _redact_output(number)
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", _SILENT)
     if "OPENCV_LOG_LEVEL" not in os.environ:
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+def _redact_output(number: int) -> None:
+    """FFmpeg writes the camera's URL and login past our log, straight to the console."""
+    console, (taken, given) = os.dup(number), os.pipe()
+    os.dup2(given, number)
+    os.close(given)
+
+    def copy() -> None:
+        with os.fdopen(taken, errors="backslashreplace") as lines, os.fdopen(console, "w") as out:
+            for line in lines:
+                print(redact(line), end="", file=out, flush=True)
+
+    threading.Thread(target=copy, name="console", daemon=True).start()
 
 
 def _find_by_scheme(spec: str, request: CaptureRequest) -> Opener:
@@ -76,7 +91,7 @@ def _find_by_scheme(spec: str, request: CaptureRequest) -> Opener:
         return lambda: open_stream(spec, request)
     if scheme not in drivers:
         raise ConfigError(
-            f"edge.source: unknown scheme {scheme!r} in {without_password(spec)!r}; schemes: {_known(drivers)}"
+            f"edge.source: unknown scheme {scheme!r} in {redact_address(spec)!r}; schemes: {_known(drivers)}"
         )
     factory = _load(drivers[scheme])
     return _OpenedEarly(lambda: factory(spec, request))
@@ -100,7 +115,8 @@ def _load(driver: EntryPoint) -> Callable[[str, CaptureRequest], Source]:
     try:
         factory: Callable[[str, CaptureRequest], Source] = driver.load()
     except (ImportError, AttributeError) as error:
-        raise ConfigError(f"edge.source: the driver of {driver.name}:// ({driver.value}) fails: {error}") from None
+        why = redact(str(error))
+        raise ConfigError(f"edge.source: the driver of {driver.name}:// ({driver.value}) fails: {why}") from None
     return factory
 
 

@@ -100,11 +100,12 @@ def _fault_of_yaml(error: Exception) -> str:
     """Where, and what; but nothing of the text, for what stands there may be a password."""
     mark = getattr(error, "problem_mark", None)
     if mark is None:
-        return ""
+        deep = isinstance(error, RecursionError)
+        return ": nested too deeply" if deep else ": a date or a number that is none; text that looks so goes in quotes"
     grammar = isinstance(error, yaml.scanner.ScannerError | yaml.parser.ParserError)
     problem = getattr(error, "problem", None) or ""
     what = f": {' '.join(problem.split())}" if grammar and "tag handle" not in problem else ""
-    return f": line {mark.line + 1}, column {mark.column + 1}{what}; text with such characters goes in quotes"
+    return f": line {mark.line + 1}, column {mark.column + 1}{what}; text with special characters goes in quotes"
 
 
 def first_error(

@@ -1,5 +1,6 @@
 """Logging: one line an event, to the console and to a rotating file."""
 
+import glob
 import logging
 import logging.handlers
 import os
@@ -8,9 +9,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from io import TextIOWrapper
 from pathlib import Path
 
+from pcb_bus.durable.files import make_folder, narrow, private, why_denied
 from pcb_bus.errors import ConfigError
+from pcb_bus.runtime.redaction import redact
 
 _FORMAT = "%(asctime)s.%(msecs)03dZ %(levelname)-7s %(name)s: %(message)s"
 _TIME = "%Y-%m-%dT%H:%M:%S"
@@ -31,11 +35,18 @@ def set_up_logging(level: str, directory: Path | None, node: str, *, max_bytes: 
         targets.append(logging.StreamHandler(os.fdopen(2, "w", errors="backslashreplace", closefd=False)))
     if directory is not None:
         targets.append(_file_handler(directory / f"{node}.log", max_bytes, backups))
-    formatter = logging.Formatter(_FORMAT, _TIME)
+    formatter = _Formatter(_FORMAT, _TIME)
     formatter.converter = time.gmtime
     for target in targets:
         target.setFormatter(formatter)
     logging.basicConfig(level=level.upper(), format="%(message)s", handlers=list(map(_Queue, targets)), force=True)
+
+
+class _Formatter(logging.Formatter):
+    """Whatever a library wrote, also in a traceback, shows no secret."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
 
 
 class _Queue(logging.handlers.QueueHandler):
@@ -97,10 +108,17 @@ def _printable(character: str) -> str:
 
 def _file_handler(path: Path, max_bytes: int, backups: int) -> logging.Handler:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return logging.handlers.RotatingFileHandler(path, maxBytes=max_bytes, backupCount=backups, encoding="utf-8")
+        make_folder(path.parent)
+        for rotated in path.parent.glob(f"{glob.escape(path.name)}*"):
+            narrow(rotated)
+        return _PrivateFile(path, maxBytes=max_bytes, backupCount=backups, encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"log.directory: cannot write {path}: {error.strerror}") from None
+        raise ConfigError(f"log.directory: cannot write {path}: {why_denied(error, path)}") from None
+
+
+class _PrivateFile(logging.handlers.RotatingFileHandler):
+    def _open(self) -> TextIOWrapper:
+        return open(self.baseFilename, "a", encoding=self.encoding, errors=self.errors, opener=private)
 
 
 class Throttle:

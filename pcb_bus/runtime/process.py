@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 import threading
+import traceback
+import types
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
@@ -13,6 +15,7 @@ from pcb_bus.errors import ConfigError
 from pcb_bus.mqtt.session import NETWORK_THREAD
 from pcb_bus.runtime.logs import set_up_logging
 from pcb_bus.runtime.metrics import serve_metrics
+from pcb_bus.runtime.redaction import redact
 from pcb_bus.runtime.settings import LineSettings, load_settings
 
 log = logging.getLogger(__name__)
@@ -45,6 +48,7 @@ def run_service(
     2: wrong configuration; one line on stderr names the key.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until there is something to stop, Ctrl-C just ends it
+    keep_to_ourselves()
     try:
         settings = load_settings(kind, argv, program=program)
         own = settings.log
@@ -52,9 +56,20 @@ def run_service(
         serve_metrics(settings.metrics.port, settings.metrics.address)
         service = build(settings)
     except ConfigError as error:
-        print(f"{program}: {error}", file=sys.stderr)
+        print(f"{program}: {redact(str(error))}", file=sys.stderr)
         return EXIT_CONFIG
     return _run_until_asked_to_stop(service)
+
+
+def keep_to_ourselves() -> None:
+    """What this process writes is for its own user, and what a library throws or warns of shows no secret."""
+    os.umask(0o077)
+    sys.excepthook = _tell_without_secrets
+    logging.captureWarnings(True)
+
+
+def _tell_without_secrets(kind: type[BaseException], error: BaseException, trace: types.TracebackType | None) -> None:
+    print(redact("".join(traceback.format_exception(kind, error, trace))), end="", file=sys.stderr)
 
 
 def _run_until_asked_to_stop(service: Startable) -> int:

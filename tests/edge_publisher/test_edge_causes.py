@@ -93,7 +93,7 @@ def answer(free_port: int) -> Iterator[Callable[[str], str]]:
 @pytest.mark.parametrize(
     ("login", "status", "words"),
     [
-        ("", "401 Unauthorized", "asks for a login: rtsp://user:password@…"),
+        ("", "401 Unauthorized", "asks for a login: rtsp://<user>:<password>@…"),
         ("me:secret@", "401 Unauthorized", "seems to refuse the login in edge.source"),
         ("", "404 Not Found", "has no stream '/board'"),
         ("", "200 OK", "answers, but gives no pictures that OpenCV can read"),

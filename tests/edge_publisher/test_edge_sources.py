@@ -15,7 +15,7 @@ from support.hand_fed import jpeg_of
 from edge_publisher.sources import CameraGone, CaptureRequest, Picture, Source, open_source
 from edge_publisher.sources.capture import Capture, Device, open_device
 from edge_publisher.sources.mjpeg import whole_jpeg
-from edge_publisher.sources.opening import DRIVERS, find_source, without_password
+from edge_publisher.sources.opening import DRIVERS, find_source
 from pcb_bus.contract.times import NS_PER_S, now_ns
 from pcb_bus.errors import ConfigError
 
@@ -277,10 +277,6 @@ class TestConfiguration:
     def test_a_folder_without_images_is_misconfigured(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"edge\.source: the folder .* has no images in it"):
             open_source(str(tmp_path), CaptureRequest())
-
-    def test_a_password_is_for_the_camera_only(self) -> None:
-        assert without_password("rtsp://me:secret@10.0.0.9/a@b") == "rtsp://10.0.0.9/a@b"
-        assert without_password("sim://left?seed=1") == "sim://left?seed=1"
 
     def test_a_picture_needs_pixels_or_a_jpeg(self) -> None:
         with pytest.raises(ValueError, match="image"):

@@ -222,9 +222,15 @@ def test_commands_that_read_never_migrate(
 
 @pytest.mark.parametrize(("command", "down"), [("migrate", 1), ("config", 1), ("reconcile", 3)])
 def test_exit_codes_of_what_cannot_be_done(
-    command: str, down: int, tmp_path: Path, free_port: int, capsys: pytest.CaptureFixture[str]
+    command: str,
+    down: int,
+    tmp_path: Path,
+    free_port: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert main([command, "--database_url", f"mysql://line:secret@127.0.0.1:{free_port}/boardline"]) == down
+    monkeypatch.setenv("PCB_RECORDER__DATABASE_URL", f"mysql://line:secret@127.0.0.1:{free_port}/boardline")
+    assert main([command]) == down
     assert main([command, "--database_url", "nonsense"]) == 2
     if command != "migrate":
         assert main([command, "--database_url", f"sqlite:///{tmp_path / 'none.db'}"]) == 2
@@ -236,10 +242,11 @@ def test_exit_codes_of_what_cannot_be_done(
 
 @pytest.mark.parametrize("command", ["migrate", "config", "reconcile"])
 def test_a_login_that_is_wrong_is_a_wrong_configuration(
-    command: str, mariadb_url: str, capsys: pytest.CaptureFixture[str]
+    command: str, mariadb_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = database_url(mariadb_url).set(drivername="mysql", password="secret", query={})
-    assert main([command, "--database_url", url.render_as_string(hide_password=False)]) == 2
+    url = database_url(mariadb_url).set(drivername="mysql", password=None, query={})
+    monkeypatch.setenv("PCB_RECORDER__DATABASE_PASSWORD", "secret")
+    assert main([command, "--database_url", url.render_as_string()]) == 2
     said = capsys.readouterr().err
     assert said.startswith(f"python -m recorder {command}: recorder.database_url: ")
     assert "secret" not in said
