@@ -75,7 +75,8 @@ def mosquitto_conf(directory: Path, listeners: Listeners, user: str | None = Non
         f"persistence_location {folder}/data/",
         *listeners.lines(Certificates(folder)),
     ]
-    return BASE.read_text(encoding="utf-8") + "\n".join(added) + "\n"
+    base = [line for line in BASE.read_text(encoding="utf-8").splitlines() if not line.startswith("listener ")]
+    return "\n".join([*base, *added]) + "\n"
 
 
 def _listener(port: int, address: str | None) -> str:

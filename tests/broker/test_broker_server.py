@@ -1,16 +1,20 @@
 """One Mosquitto process: ready, stopped, killed, frozen, refused."""
 
+import queue
 import socket
 import stat
+import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
 
+import paho.mqtt.client as mqtt
 import pytest
-from support.ports import free_port
+from support.ports import free_port, wait_until_open
 
 from broker import Broker, BrokerDied, MosquittoMissing, PortTaken
 from broker.config import Listeners, mosquitto_conf
+from broker.server import find_mosquitto
 from pcb_bus.errors import ConfigError
 
 
@@ -175,3 +179,23 @@ def test_an_oversize_packet_ends_its_sender_alone(mqtt_probe):
     assert len(listener.wait_for("pcb/frame/right").payload) == 2 * 1024 * 1024
     assert listener.received("pcb/frame/left") == []
     assert listener.disconnects == []
+
+
+def test_the_shipped_configuration_is_valid_as_it_stands_and_lets_nobody_in(tmp_path, free_port):
+    shipped = (Path(__file__).parents[2] / "broker" / "mosquitto.conf").read_text()
+    (tmp_path / "mosquitto.conf").write_text(shipped.replace("listener 1883 ", f"listener {free_port} "))
+    command = [find_mosquitto(), "-c", str(tmp_path / "mosquitto.conf")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        try:
+            wait_until_open(free_port)
+            stranger = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+            answers: queue.SimpleQueue[str] = queue.SimpleQueue()
+            stranger.on_connect = lambda *arguments: answers.put(str(arguments[3]))
+            stranger.connect("127.0.0.1", free_port)
+            stranger.loop_start()
+            assert answers.get(timeout=10) == "Not authorized"
+            stranger.loop_stop()
+            stranger.disconnect()
+            assert process.poll() is None
+        finally:
+            process.terminate()
