@@ -41,7 +41,6 @@ _BACKOFF_S = (0.3, 1.0)
 _BACKOFF_MAX_S = (4.0, 8.0)
 _WATCHDOG_S = 2.0
 _GOODBYE_S = 1.0  # paho would wait for its network thread for as long as a connection attempt takes
-_TAKEN_OVER = 0x8E  # MQTT's reason code
 _HEADER_BYTES = 1024  # what topic and properties may add to a payload
 
 
@@ -365,8 +364,7 @@ class MqttSession:
             return  # refused, or told twice: the back-off goes on growing
         _jitter(client)
         if not self._stopping.is_set():
-            twice = "; does this node run twice?" if reason.value == _TAKEN_OVER else ""
-            log.warning("lost the broker at %s (%s%s); reconnecting", self._where, reason, twice)
+            log.warning("lost the broker at %s (%s); reconnecting", self._where, reason)
 
     def _mark_down(self) -> bool:
         """End the epoch; whether there was a connection."""

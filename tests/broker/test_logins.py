@@ -63,13 +63,6 @@ def test_the_name_of_a_nodes_session_is_a_secret_that_no_other_file_and_no_log_h
     assert str(node.client_id) not in caplog.text
 
 
-def test_a_node_that_runs_twice_is_told(broker, caplog):
-    first, second = Recorder(broker), Recorder(broker)
-    until(lambda: "does this node run twice?" in caplog.text)
-    for each in (first, second):
-        each.peer.session.stop()
-
-
 @pytest.mark.parametrize("guest", GUESTS)
 def test_a_guest_may_have_any_number_of_sessions(broker, mqtt_probe, guest):
     sessions = [mqtt_probe(guest) for _ in range(5)]
