@@ -8,6 +8,7 @@ from typing import Any
 
 from pcb_bus.contract.codec import read_yaml
 from pcb_bus.errors import ConfigError
+from pcb_bus.runtime.redaction import remember
 from pcb_bus.runtime.settings import BrokerSettings
 
 _PLAIN_PORT, _TLS_PORT = 1883, 8883
@@ -110,7 +111,9 @@ def login_of(file: Path, broker: BrokerSettings) -> Login:
     Raises:
         ConfigError: it cannot be used.
     """
-    return Login(broker, **_read(file), file=file)
+    login = Login(broker, **_read(file), file=file)
+    remember({"password": [login.password, login.client_id]})
+    return login
 
 
 def _read(file: Path) -> dict[str, Any]:

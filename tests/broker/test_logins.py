@@ -16,6 +16,7 @@ from pcb_bus.errors import ConfigError
 from pcb_bus.mqtt.login import read_login
 from pcb_bus.mqtt.session import Delivery, SessionOptions, Subscription
 from pcb_bus.runtime.queues import Inbox
+from pcb_bus.runtime.redaction import redact
 
 DENIED = 0x87
 LINES = {"pcb": ("left", "right"), "pcb/line2": ("top",)}
@@ -61,6 +62,7 @@ def test_the_name_of_a_nodes_session_is_a_secret_that_no_other_file_and_no_log_h
     others = [each for each in broker.credentials_folder.iterdir() if each.stem != "recorder"]
     assert not any(str(node.client_id) in each.read_text() for each in others)
     assert str(node.client_id) not in caplog.text
+    assert redact(f"Client {node.client_id} with {node.password} said") == "Client *** with *** said"
 
 
 @pytest.mark.parametrize("guest", GUESTS)
