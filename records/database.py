@@ -85,6 +85,7 @@ def database_url(text: str, password: str | None = None, password_file: Path | N
 
 
 def _with_password(url: URL, password: str | None, file: Path | None) -> URL:
+    password = None if password == url.password else password
     given = {"database_url": url.password, "database_password": password, "database_password_file": file}
     named = [f"recorder.{key}" for key, value in given.items() if value is not None]
     if len(named) > 1:

@@ -1,8 +1,13 @@
 """The command line of `python -m simulator`."""
 
 import argparse
+import os
+import sys
 from pathlib import Path
 
+from sqlalchemy import make_url
+
+from pcb_bus.runtime.redaction import secrets_of
 from simulator.demo import DemoOptions
 from simulator.drawn_set import DrawOptions
 from simulator.line import FIRST, SECOND, SIDES, LineOptions
@@ -10,6 +15,8 @@ from simulator.product import LEAST_SIZE
 from simulator.schedule import ASSEMBLED, LOOKS, Schedule
 
 _DEFECTS, _ODDITIES = 0.3, 0.05
+_SEEN = "every user of this machine can read a password on the command line, `ps` shows it"
+_PASSWORD = "PCB_RECORDER__DATABASE_PASSWORD"
 _FOLDER, _SECOND_FOLDER = Path("var/demo"), Path("var/demo2")
 
 
@@ -40,7 +47,12 @@ def _add_demo(demo: argparse.ArgumentParser) -> None:
     demo.add_argument("--look", choices=tuple(LOOKS), default=ASSEMBLED, help="of the boards (default: assembled)")
     demo.add_argument("--left", metavar="SOURCE", help="camera, video or folder for the left side (default: simulated)")
     demo.add_argument("--right", metavar="SOURCE", help="the same for the right side")
-    demo.add_argument("--database", metavar="URL", help="SQLAlchemy URL (default: a fresh SQLite file)")
+    demo.add_argument(
+        "--database",
+        type=_database,
+        metavar="URL",
+        help=f"sqlite:///file or mysql://user@host/database, its password in {_PASSWORD} (default: a new SQLite file)",
+    )
     demo.add_argument("--folder", type=Path, help="files of the run (default: var/demo, of the second line var/demo2)")
     demo.add_argument("--line", choices=(FIRST, SECOND), default=FIRST, help="the second joins a first that runs")
     demo.add_argument("--first", type=Path, default=_FOLDER, help="files of that first line (default: var/demo)")
@@ -58,6 +70,12 @@ def _add_draw(draw: argparse.ArgumentParser) -> None:
 
 
 def _demo(given: argparse.Namespace) -> DemoOptions:
+    for option, source in (("--left", given.left), ("--right", given.right)):
+        if any(secrets_of(source)):
+            print(
+                f"{option}: {_SEEN}",
+                file=sys.stderr,
+            )
     return DemoOptions(
         boards=given.boards,
         rate=given.rate,
@@ -82,6 +100,14 @@ def _draw(given: argparse.Namespace) -> DrawOptions:
     schedule = Schedule(seed=given.seed, defect_share=defects, product=given.product, oddity_share=oddities)
     sides = (given.side,) if given.side else SIDES
     return DrawOptions(given.out, given.boards, schedule, sides, given.good, given.split, *given.size)
+
+
+def _database(text: str) -> str:
+    """With the password of the environment, if there is one."""
+    if any(secrets_of(text)):
+        raise argparse.ArgumentTypeError(f"{_SEEN}; put it into {_PASSWORD}")
+    password = os.environ.get(_PASSWORD)
+    return text if password is None else make_url(text).set(password=password).render_as_string(hide_password=False)
 
 
 def _count(text: str) -> int:

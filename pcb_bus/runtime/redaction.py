@@ -16,11 +16,13 @@ HIDDEN = "***"
 PLACEHOLDER = "<password>"
 """Stands in messages that say how a URL is written."""
 
+_NONE = {"", HIDDEN, PLACEHOLDER}
 _WORDS = ("pass", "pwd", "psw", "secret", "token", "signature", "비밀번호", "암호", "비번")
 _ENDS = ("key", "pas", "pw", "sig", "auth")
 _SHORT = "p"  # `?u=…&p=…`, as some cameras have it
 _WITHOUT_LOGIN = {"file", "sqlite"}
 _CLOSING = re.compile(r"""(["'])[,;:.)\]}]*$""")
+_WITH_A_USER_ALONE = {"mysql", "mariadb"}  # elsewhere one text may be a token
 _HEAD = re.compile(r"([A-Za-z0-9+.\-]*):/+")
 _AUTHORITY = re.compile(r"[^/?#]*")
 _KEY = re.compile(r"([^/?&;#,=@:]*)=")
@@ -126,6 +128,8 @@ def _secrets_of_address(address: str) -> Iterator[str]:
     for text in {address, address[: host.end() if host else start]}:  # it may be valid as it is, with an @ in its path
         if (login := _login(text, start, scheme)) is not None:
             user, password = unquote(text[start : login[0]]).removesuffix(":"), unquote(text[slice(*login)])
+            if password in _NONE:
+                continue
             yield password
             yield base64.b64encode(f"{user}:{password}".encode(errors="surrogatepass")).decode()  # as HTTP sends it
 
@@ -158,7 +162,7 @@ def _spans(address: str) -> list[tuple[int, int]]:
     login = _login(address, start, scheme)
     found = [*_values(address, start), *([login] if login else [])]
     merged: list[tuple[int, int]] = []
-    for begin, end in sorted(each for each in found if address[slice(*each)] not in {"", HIDDEN, PLACEHOLDER}):
+    for begin, end in sorted(each for each in found if address[slice(*each)] not in _NONE):
         if merged and begin <= merged[-1][1]:
             merged[-1] = merged[-1][0], max(end, merged[-1][1])
         else:
@@ -179,7 +183,9 @@ def _login(address: str, start: int, scheme: str | None) -> tuple[int, int] | No
     end = address.rfind("@", start)
     if end >= 0:
         colon = address.find(":", start, end)
-        return (colon + 1, end) if colon >= 0 else None if scheme is None else (start, end)
+        if colon >= 0:
+            return colon + 1, end
+        return None if scheme is None or scheme.split("+")[0] in _WITH_A_USER_ALONE else (start, end)
     # `rtsp://admin:secret`, whose host was forgotten: a port is a number.
     host = _AUTHORITY.match(address, start)
     end = host.end() if host else start

@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import pytest
 from rich.console import Console
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 from support.processes import children_of, wait_until_ended
 from support.tiny_network import write_tiny_network
 
@@ -137,8 +137,13 @@ def test_defective_boards_leave_their_pictures(tmp_path: Path) -> None:
     assert all(path and any(images.rglob(Path(path).name)) for path in defective)
 
 
-def test_the_records_may_stand_in_mariadb(tmp_path: Path, mariadb_url: str) -> None:
-    done = run_demo(tmp_path, "--boards", "8", "--rate", "4", "--database", mariadb_url)
+def test_the_records_may_stand_in_mariadb(tmp_path: Path, mariadb_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ("--boards", "8", "--rate", "4", "--database")
+    refused = run_demo(tmp_path, *arguments, mariadb_url).stderr
+    assert "`ps` shows it; put it into PCB_RECORDER__DATABASE_PASSWORD" in refused
+    url = make_url(mariadb_url)
+    monkeypatch.setenv("PCB_RECORDER__DATABASE_PASSWORD", str(url.password))
+    done = run_demo(tmp_path, *arguments, url._replace(password=None).render_as_string())
     assert done.returncode == 0, done.stdout + done.stderr
     engine = create_engine(mariadb_url)
     with engine.connect() as connection:

@@ -59,6 +59,7 @@ AS_IT_IS = [
     "sqlite:////srv/a@b/records.db",
     "file:///srv/a:b@c",
     "sim://left?look=assembled&product=1&seed=3&rate=2.0&epoch_ns=3&defect_share=0.1",
+    "mysql+pymysql://line@db/boardline?charset=utf8mb4",
     "mysql://<user>:<password>@host/db",
     "boards/left@2.mp4",
     "0",

@@ -244,11 +244,12 @@ def test_exit_codes_of_what_cannot_be_done(
 def test_a_login_that_is_wrong_is_a_wrong_configuration(
     command: str, mariadb_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = database_url(mariadb_url).set(drivername="mysql", password=None, query={})
+    url = database_url(mariadb_url).set(drivername="mysql", query={})._replace(password=None)
     monkeypatch.setenv("PCB_RECORDER__DATABASE_PASSWORD", "secret")
     assert main([command, "--database_url", url.render_as_string()]) == 2
     said = capsys.readouterr().err
-    assert said.startswith(f"python -m recorder {command}: recorder.database_url: ")
+    assert said.startswith(f"python -m recorder {command}: recorder.database_url: mysql+pymysql://boardline:***@127.")
+    assert "Access denied" in said
     assert "secret" not in said
 
 

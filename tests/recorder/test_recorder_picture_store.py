@@ -1,7 +1,9 @@
 """Where pictures lie: a folder, or what fsspec knows."""
 
+import os
 import resource
 import signal
+import stat
 import threading
 import traceback
 from importlib.util import find_spec
@@ -45,6 +47,17 @@ def test_a_folder_holds_files_and_no_empty_days(tmp_path: Path) -> None:
     assert [path.name for path in files(tmp_path)] == ["other.jpg"]
     store.delete("2026-11-21/other.jpg")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_are_for_the_recorders_user_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        open_store(str(tmp_path / "new" / "images"), {}).put(PATH, b"1")
+    finally:
+        os.umask(before)
+    modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in (tmp_path / "new").rglob("*")}
+    assert modes == {"images": 0o700, "2026-11-21": 0o700, "0123abcd.jpg": 0o600}
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
 
 
 def test_a_folder_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
