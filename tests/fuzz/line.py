@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -180,8 +181,8 @@ class FuzzedLine:
 
     def _answers(self, listener: Listener) -> float:
         """How long a healthy client takes to log in, to subscribe and to hear of it, s."""
-        began = time.monotonic()
-        with Wire(listener, timeout=_WELL_S) as wire:
+        began, kinds = time.monotonic(), []
+        with suppress(OSError), Wire(listener, timeout=_WELL_S) as wire:
             wire.send(Connect("", "viewer", self.target.passwords["viewer"]).encode())
             wire.send(subscribe([(str(self.topics.verdict), 1)]) + packet(PINGREQ))
             kinds = [answer.kind for answer in wire.answers(3)]
@@ -202,7 +203,7 @@ class FuzzedLine:
     def _gone_astray(self) -> Sequence[str]:
         witness = self.witness
         lost = [f"{node} lost its connection" for node in sorted(set(witness.lost))]
-        return [*lost, *(f"forbidden, and heard on {topic}" for topic in sorted(set(witness.forbidden)))]
+        return [*lost, *(f"forbidden, and heard on {topic}" for topic in sorted(witness.forbidden))]
 
     def _lost_board(self) -> Sequence[str]:
         """A board comes by, and goes all the way."""
@@ -213,11 +214,10 @@ class FuzzedLine:
             trigger = Trigger(board_id=board, triggered_at=now, source="fuzz")
             source.publish(str(self.topics.trigger), encode_json(trigger))
             try:
-                verdict = viewer.wait_for(str(self.topics.verdict), lambda each: _verdict_on(each, board) is not None)
-                judged = _verdict_on(verdict, board)
-                assert judged is not None
+                heard = viewer.wait_for(str(self.topics.verdict), lambda each: _verdict(each).board_id == board)
+                judged = _verdict(heard)
                 for part in ("verdicts", "actuations"):
-                    viewer.wait_for(str(self.topics.recorded), lambda each: _names(each, part, judged.verdict_id))  # noqa: B023
+                    viewer.wait_for(str(self.topics.recorded), partial(_names, part, judged.verdict_id))
             except TimeoutError as error:
                 return [f"a healthy board does not go all the way: {str(error)[:300]}"]
         return () if judged.status == "ok" else [f"a healthy board is {judged.status}: {judged.category}"]
@@ -235,19 +235,18 @@ def listeners_of(broker: Broker) -> Sequence[Listener]:
     """Every way in."""
     tls = broker.credentials("viewer").tls_context() if broker.tls_port else None
     found = [Listener("mqtt", broker.host, broker.port)]
-    found += [Listener("mqtt", broker.host, broker.tls_port, tls)] if broker.tls_port else []
-    return [
-        *found,
-        *([Listener("websockets", broker.host, broker.websocket_port, tls)] if broker.websocket_port else []),
-    ]
+    if broker.tls_port:
+        found.append(Listener("mqtt", broker.host, broker.tls_port, tls))
+    if broker.websocket_port:
+        found.append(Listener("websockets", broker.host, broker.websocket_port, tls))
+    return found
 
 
-def _verdict_on(message: Received, board: str) -> Verdict | None:
-    verdict = decode_json(Verdict, message.payload)
-    return verdict if verdict.board_id == board else None
+def _verdict(message: Received) -> Verdict:
+    return decode_json(Verdict, message.payload)
 
 
-def _names(message: Received, part: str, verdict_id: str) -> bool:
+def _names(part: str, verdict_id: str, message: Received) -> bool:
     return verdict_id in getattr(decode_json(Recorded, message.payload), part)
 
 
