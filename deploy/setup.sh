@@ -142,7 +142,12 @@ ensure_opencv_loads() {
     quietly "$VENV/bin/python" -c 'import cv2' || die "opencv-python does not load on this machine"
 }
 
-mkdir -p var
+mkdir -p -m 700 var
+! [ -O var ] || chmod 700 var # of one that was there before
+for place in var var/.setup-lock; do
+    [ ! -e "$place" ] || [ -w "$place" ] ||
+        die "var belongs to $(stat -c %U var): run as $(stat -c %U var), or: sudo chown -R $(id -un) var"
+done
 exec 9>var/.setup-lock
 ! command -v flock >/dev/null || flock 9 # two makes at once would install into one .venv
 ensure_programs "${@:2}"

@@ -264,7 +264,7 @@ class TestConfiguration:
         [
             ("gopher://camera", ["edge.source", "'gopher'", "rtsp://", "sim://"]),
             ("no/such/folder", ["edge.source", "'no/such/folder'", "sim://"]),
-            ("gopher://me:secret@camera", ["//camera"]),
+            ("gopher://me:secret@camera", ["//me:***@camera"]),
         ],
     )
     def test_what_can_never_work_is_one_clear_line(self, spec: str, words: list[str]) -> None:
