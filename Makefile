@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 PYTHON_BIN := .venv/bin/python
 ROOMS := pcb_bus edge_publisher inference_subscriber actuator recorder records simulator training broker benchmarks
-CHECKED := $(sort $(dir $(wildcard $(addsuffix /*.py,$(ROOMS))))) tests/support tests/faults
+CHECKED := $(sort $(dir $(wildcard $(addsuffix /*.py,$(ROOMS))))) tests/support tests/faults tests/fuzz
 
 # An option counts only where it was given on the command line: the environment has variables of others by such names,
 # and the defaults live in one place, config/line.yaml.
@@ -13,7 +13,7 @@ MORE = $(call given,ARGS)
 RUN = exec $(PYTHON_BIN) -m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults broker run-edge run-inference run-actuator run-recorder dataset train evaluate calibrate card export fit-anomaly bench lint format
+.PHONY: help demo test test-faults fuzz broker run-edge run-inference run-actuator run-recorder dataset train evaluate calibrate card export fit-anomaly bench lint format
 
 help:
 	@echo 'make demo [BOARDS=n] [RATE=boards_per_s] [LOOK=bare] [LEFT=source] [RIGHT=source] [LINE=pcb/line2]'
@@ -22,6 +22,8 @@ help:
 	@echo 'make test-faults [BOARDS=n] [SEED=n|random] [SEEDS=n]'
 	@echo '                          every fault while boards pass, and a table of what was lost; as root, all of them'
 	@echo 'make test-faults STOPS=n  stop each service n times, with bursts of signals'
+	@echo 'make fuzz [PACKETS=n] [SEED=n]'
+	@echo '                          malformed and hostile packets at every listener of the broker'
 	@echo 'make broker [PORT=8883] [PLAIN_PORT=1883] [WS_PORT=9001]'
 	@echo '                          Mosquitto for a real line; logins are made on first use'
 	@echo ''
@@ -63,6 +65,10 @@ test-faults:
 	@deploy/setup.sh dev mosquitto mariadbd mariadb-install-db ip mkfs.ext4
 	@PYTHONPATH=tests $(RUN) faults $(call option,BOARDS,--boards) $(call option,SEED,--seed) \
 		$(call option,SEEDS,--seeds) $(call option,STOPS,--stops) $(MORE)
+
+fuzz:
+	@deploy/setup.sh dev mosquitto
+	@PYTHONPATH=tests $(RUN) fuzz $(call option,PACKETS,--packets) $(call option,SEED,--seed) $(MORE)
 
 broker:
 	@deploy/setup.sh broker mosquitto

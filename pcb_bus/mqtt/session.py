@@ -8,11 +8,13 @@ import logging
 import random
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from paho.mqtt import MQTTException
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -282,6 +284,9 @@ class MqttSession:
         client.on_subscribe = self._on_subscribe
         client.on_publish = self._on_publish
         client.on_message = self._on_message
+        client.on_unreadable = lambda error: self.reject(
+            "unknown", MessageRejected("properties", f"its MQTT properties cannot be read: {error}")
+        )
         _jitter(client)
         return client
 
@@ -462,6 +467,8 @@ class MqttSession:
 
 
 class _Client(Client):
+    on_unreadable: Callable[[Exception], object]
+    """Told of a message that is acknowledged unread."""
     failed_in_tls: str | None = None
     """Why the last attempt to connect failed, if it did so in TLS."""
 
@@ -472,6 +479,18 @@ class _Client(Client):
         except OSError as error:
             self.failed_in_tls = why_no_tls(error, self.host)
             raise
+
+    def _handle_publish(self) -> MQTTErrorCode:
+        """Whoever may write can add properties that the broker passes on and paho cannot read (U+FEFF in a text is
+        one). It would leave, be sent the same again, and leave again, for ever."""
+        try:
+            return super()._handle_publish()
+        except (MQTTException, ValueError, LookupError, struct.error) as error:
+            self.on_unreadable(error)
+            packet, qos = self._in_packet["packet"], self._in_packet["command"] >> 1 & 3
+            after_topic = 2 + int.from_bytes(packet[:2], "big")
+            mid = int.from_bytes(packet[after_topic : after_topic + 2], "big")
+            return self._send_puback(mid) if qos == 1 else MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def release(self) -> None:
         """Close the sockets that wake the network thread: paho leaves them to the garbage collector."""

@@ -43,7 +43,6 @@ def send_as_trigger(broker: Broker, *packets: bytes) -> None:
     assert taken == [0] * len(packets)
 
 
-@pytest.mark.xfail(reason="not mended yet: _Client in pcb_bus/mqtt/session.py", raises=TimeoutError)
 @pytest.mark.parametrize(
     "unreadable",
     [

@@ -29,7 +29,6 @@ def target_of(broker: Broker) -> Target:
     return Target({guest: broker.credentials(guest).password or "" for guest in GUESTS}, NODES)
 
 
-@pytest.mark.xfail(reason="not mended yet: what test_found.py shows", raises=AssertionError)
 @pytest.mark.timeout(240)
 def test_broker_and_services_live_through_hostile_packets_at_every_listener(tmp_path: Path) -> None:
     with FuzzedLine(tmp_path) as line:
