@@ -41,8 +41,8 @@ def roles_of(topics: Topics, sides: Sequence[str]) -> tuple[Role, ...]:
         _inference(topics, sides),
         _actuator(topics),
         _recorder(topics),
-        _dashboard(topics),
-        Role("operator", (_of(topics, "command/+"),), (*_public(topics), *_own_replies(topics, "operator"))),
+        _dashboard(topics, sides),
+        Role("operator", _commands(topics, sides), (*_public(topics), *_own_replies(topics, "operator"))),
         Role("trigger", (str(topics.trigger), str(topics.resend_trigger)), (str(topics.recorded),)),
         Role("viewer", (), tuple(_public(topics))),
     )
@@ -118,11 +118,11 @@ def _recorder(topics: Topics) -> Role:
     )
 
 
-def _dashboard(topics: Topics) -> Role:
+def _dashboard(topics: Topics, sides: Sequence[str]) -> Role:
     return _node(
         topics,
         "dashboard",
-        writes=(_of(topics, "command/+"),),
+        writes=_commands(topics, sides),
         reads=(*_public(topics), str(topics.all_evidence), *_own_replies(topics, "dashboard")),
     )
 
@@ -133,6 +133,12 @@ def _node(topics: Topics, name: str, writes: tuple[str, ...], reads: tuple[str, 
         (*writes, str(topics.status(name)), str(topics.event(name)), _of(topics, "reply/+/#")),
         (*reads, str(topics.config), str(topics.command(name))),
     )
+
+
+def _commands(topics: Topics, sides: Sequence[str]) -> tuple[str, ...]:
+    """To the nodes that there are: under any name, retained ones could fill the broker."""
+    nodes = (*(f"edge-{side}" for side in sides), "inference", "actuator", "recorder", "dashboard")
+    return tuple(str(topics.command(node)) for node in nodes)
 
 
 def _public(topics: Topics) -> Iterator[str]:

@@ -26,7 +26,7 @@ def own(node: str) -> set[str]:
 
 
 REQUESTERS = ("inference", "dashboard", "operator", "recorder")
-COMMANDS = {topic for topic in TOPICS if topic.startswith("pcb/command/")}
+COMMANDS = {f"pcb/command/{node}" for node in NODES}
 PUBLIC = {
     topic
     for topic in TOPICS
