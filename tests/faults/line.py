@@ -200,17 +200,18 @@ class FaultLine:
 
     def send_board(self, category: str, clock_ahead_ns: int = 0) -> Pass:
         """A made-up board comes by, and is judged at once; the clock of its camera is ahead by so much."""
-        now = time.time_ns() // NS_PER_MS * NS_PER_MS
-        board = f"made-up-{now}"
-        key = verdict_id(self.topics.root, board, now)
-        judged = verdict(
-            board, category, key, captured_at=now + clock_ahead_ns, judged_at=now, deadline_at=now + NS_PER_S
-        )
-        self.foreign |= {board, key}
-        self.made_up.append(Pass(board, key, now))
         with Probe(self.broker, "trigger") as source, Probe(self.broker, "inference") as inference:
+            # Once the sessions stand: until then it would be a board whose trigger was held up.
+            now = time.time_ns() // NS_PER_MS * NS_PER_MS
+            board = f"made-up-{now}"
+            key = verdict_id(self.topics.root, board, now)
+            self.foreign |= {board, key}
+            self.made_up.append(Pass(board, key, now))
             trigger = Trigger(board_id=board, triggered_at=now, source=_SOURCE)
             source.publish(str(self.topics.trigger), encode_json(trigger))
+            judged = verdict(
+                board, category, key, captured_at=now + clock_ahead_ns, judged_at=now, deadline_at=now + NS_PER_S
+            )
             inference.publish(str(self.topics.verdict), encode_json(judged))
         return self.made_up[-1]
 
