@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -24,7 +24,7 @@ from recorder.picture_store import open_store
 from recorder.reconcile import Scope, reconcile
 from recorder.settings import RecorderLine
 from recorder.statistics import touch_hours
-from records.database import KEY, is_sqlite, make_engine, reason
+from records.database import KEY, is_sqlite, make_engine, make_folder, reason
 from records.errors import DatabaseDown
 from records.migrate import bring_up_to_date, check_tables
 from records.tables import SystemConfig
@@ -118,8 +118,11 @@ def _existing_database(settings: RecorderLine) -> Iterator[Engine]:
         DatabaseDown: it does not answer.
     """
     url = settings.recorder.url
-    if is_sqlite(url) and not Path(url.database or "").is_file():
-        raise ConfigError(f"{KEY}: there is no database {url.database}; a recorder that ran here has made one")
+    if is_sqlite(url):
+        with suppress(PermissionError):  # which `make_folder` explains
+            if not Path(url.database or "").is_file():
+                raise ConfigError(f"{KEY}: there is no database {url.database}; a recorder that ran here has made one")
+        make_folder(url)
     engine = make_engine(url, patient=True)
     try:
         check_tables(engine)

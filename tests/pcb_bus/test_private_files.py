@@ -107,43 +107,62 @@ def test_a_log_is_private_with_all_its_rotations(tmp_path: Path) -> None:
     assert set(found.values()) == {0o600}
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start something as another user")
-@pytest.mark.parametrize("what", ["ledger", "outbox", "log", "spool"])
-def test_what_root_made_first_is_one_clear_line_for_another_user(what: str, tmp_path: Path) -> None:
-    for each in (tmp_path, *tmp_path.parents[: len(tmp_path.parts) - 2]):
-        each.chmod(0o755)
-    code = f"""
+AS_ANOTHER = """
 import os, sys
 from pathlib import Path
-sys.path[:0] = [{str(ROOT)!r}]
+from zoneinfo import ZoneInfo
 from actuator.ledger import Ledger
 from pcb_bus.durable.outbox import Outbox
 from pcb_bus.errors import ConfigError
 from pcb_bus.runtime.logs import set_up_logging
+from recorder.commands import _existing_database
+from recorder.settings import RecorderLine, RecorderSettings
 from recorder.spool import Spool
-open_it = {{
-    "ledger": lambda path: Ledger(path / "ledger.db"),
-    "outbox": lambda path: Outbox(path / "outbox.db"),
-    "log": lambda path: set_up_logging("info", path, "edge-left", max_bytes=10_000, backups=1),
-    "spool": lambda path: Spool(path / "spool.db", 10, 16),
-}}[{what!r}]
-for path in (Path({str(tmp_path)!r}) / "new", Path({str(tmp_path)!r})):
-    open_it(path)
-    for file in path.iterdir():
-        file.chmod(0o600)
-os.setuid({NOBODY})
-for path in (Path({str(tmp_path)!r}) / "new", Path({str(tmp_path)!r})):
-    try:
-        open_it(path)
-    except ConfigError as error:
-        print(error)
+from records.database import database_url
+from records.migrate import bring_up_to_date
+
+def url(path):
+    return f"sqlite:///{path}/records.db"
+
+def read(path):
+    with _existing_database(RecorderLine(recorder=RecorderSettings(database_url=url(path)))):
+        pass
+
+ways = [
+    lambda path: Ledger(path / "ledger.db"),
+    lambda path: Outbox(path / "outbox.db"),
+    lambda path: Spool(path / "spool.db", 10, 16),
+    lambda path: set_up_logging("error", path, "edge-left", max_bytes=10_000, backups=1),
+    lambda path: bring_up_to_date(database_url(url(path)), "pcb", ZoneInfo("UTC")),
+    read,
+]
+folders = [Path(sys.argv[1]) / "new", Path(sys.argv[1])]
+for folder in folders:
+    for way in ways:
+        way(folder)
+os.setuid(int(sys.argv[2]))
+for folder in folders:
+    for way in ways:
+        try:
+            way(folder)
+        except ConfigError as error:
+            print(error)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=False)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start something as another user")
+@pytest.mark.timeout(150)
+def test_what_root_made_first_is_one_clear_line_for_another_user(tmp_path: Path) -> None:
+    for each in (tmp_path, *tmp_path.parents[: len(tmp_path.parts) - 2]):
+        each.chmod(0o755)
+    command = [sys.executable, "-c", AS_ANOTHER, tmp_path, str(NOBODY)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=140, check=False)
     assert done.stderr == ""
-    first, second = done.stdout.splitlines()
-    way_out = "belongs to the user root: run as root, or have it given to this user: sudo chown -R nobody "
-    assert f"{tmp_path / 'new'} {way_out}" in first
-    assert way_out in second
+    lines = done.stdout.splitlines()
+    assert len(lines) == 12
+    assert all(f"{tmp_path / 'new'} belongs to the user root: " in line for line in lines[:6])
+    assert all("run as root, or have it given to this user: sudo chown -R nobody " in line for line in lines)
 
 
 def test_a_log_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
