@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from inference_subscriber.engines.base import Image
-from inference_subscriber.jpeg import decode_jpeg
 from pcb_bus.contract.codec import MAX_BINARY_BYTES, decode_msgpack
 from pcb_bus.contract.identity import new_id
 from pcb_bus.contract.messages import Frame
 from pcb_bus.contract.pictures import START, inspect_jpeg
 from pcb_bus.errors import MessageRejected
+from pcb_bus.seeing.jpeg import decode_jpeg
 
 
 @dataclass(frozen=True, slots=True)

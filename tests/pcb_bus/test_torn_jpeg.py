@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference_subscriber.engines.base import Image
-from inference_subscriber.jpeg import decode_jpeg
 from pcb_bus.contract.pictures import START_OF_SCAN, inspect_jpeg, segments
 from pcb_bus.errors import MessageRejected
+from pcb_bus.seeing.jpeg import Image, decode_jpeg
 
 END = b"\xff\xd9"
 CORNER = 17, 33  # rows and columns of the largest block that is coded as one, and the pixel that its colour blends into

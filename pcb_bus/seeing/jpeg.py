@@ -9,11 +9,15 @@ from random import Random
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from inference_subscriber.engines.base import Image
 from pcb_bus.contract.pictures import START_OF_SCAN, segments
 from pcb_bus.errors import MessageRejected
 
+Image = npt.NDArray[np.uint8]
+"""Height x width x 3, blue, green, red."""
+
+TRUNCATED = "truncated_jpeg"
 # An EXIF turn would put the boxes elsewhere than on the published frame.
 _FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 _END, _RESTART_INTERVAL = 0xD9, 0xDD
@@ -41,7 +45,7 @@ def decode_jpeg(jpeg: bytes) -> Image:
     if image is not None:
         return image
     if _decode(jpeg) is not None:
-        raise MessageRejected("truncated_jpeg", "its data end before the picture does: a cable or a driver loses some")
+        raise MessageRejected(TRUNCATED, "its data end before the picture does: a cable or a driver loses some")
     raise MessageRejected("undecodable_jpeg", f"{len(jpeg)} bytes without a picture")
 
 
