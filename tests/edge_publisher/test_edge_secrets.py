@@ -70,6 +70,12 @@ def test_why_a_stream_does_not_open_names_no_password(source: str, camera: str) 
     assert hidden(str(gone.value))
 
 
+@pytest.mark.parametrize("source", [SOURCES[0], SOURCES[2]])
+def test_a_password_that_has_to_be_encoded_is_told_so(source: str, camera: str) -> None:
+    with pytest.raises(CameraGone, match="not where a login ends: in a user or password, write %40 for @, %2F for /"):
+        open_source(source.format(camera=camera), CaptureRequest())
+
+
 @pytest.mark.parametrize(
     "source",
     ["admin:geheim@10.0.0.9/live", "htp://admin:gehe/im@cam", "http://cam/?password=geheim", "rtsp:admin:gehe@im@c"],

@@ -97,7 +97,7 @@ def test_a_log_is_private_with_all_its_rotations(tmp_path: Path) -> None:
     code = (
         "import logging, os, pathlib; from pcb_bus.runtime.logs import set_up_logging; os.umask(0)\n"
         f"set_up_logging('info', pathlib.Path({str(tmp_path)!r}), 'edge-left', max_bytes=10_000, backups=3)\n"
-        "for number in range(300): logging.info('%s', 'x' * 100)"
+        "for number in range(120): logging.info('%s', 'x' * 100)"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, timeout=50, check=True)
