@@ -5,6 +5,8 @@ its own alone, and build networks without `eval`; but only if it is told to.
 """
 
 import pickle
+import struct
+import warnings
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from pcb_bus.errors import BoardlineError
 
 _FAULTS = (
     OSError, RuntimeError, pickle.UnpicklingError, EOFError, AttributeError, LookupError, TypeError, ValueError,
-    AssertionError,
+    AssertionError, struct.error,
 )  # fmt: skip
 
 
@@ -48,7 +50,9 @@ def read_network(path: Path) -> Any:
     if not path.exists():  # Ultralytics would look for it elsewhere, in the Internet too
         raise FileNotFoundError(f"no checkpoint {path}")
     try:
-        checkpoint, _ = tasks.torch_safe_load(str(path), safe_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PyTorch's, of what is refused anyway
+            checkpoint, _ = tasks.torch_safe_load(str(path), safe_only=True)
         network = checkpoint.get("ema") or checkpoint["model"]
         if not isinstance(network, tasks.BaseModel):
             raise TypeError(type(network))

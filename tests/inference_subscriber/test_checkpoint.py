@@ -77,7 +77,6 @@ def test_nothing_of_a_pickle_is_run(kind: str, place: str, trace: Path, tmp_path
     assert not trace.exists()
 
 
-@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 def test_nor_of_a_bare_pickle(protocol: int, trace: Path, tmp_path: Path) -> None:
     path = tmp_path / "best.pt"
