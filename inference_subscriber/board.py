@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from inference_subscriber.engines.base import Findings
 from pcb_bus.contract.messages import Frame
 from pcb_bus.contract.times import NS_PER_MS
+from pcb_bus.seeing.health import Flaw
 
 Receipt = Callable[[], None]
 """Acknowledges a trigger to the broker."""
@@ -30,10 +31,11 @@ class BoardKey:
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """What the engine found on one frame, and how long it took (ms)."""
+    """What the engine found on one frame, and how long it took (ms). With a `flaw` the engine was not asked."""
 
     findings: Findings
     inference_ms: float
+    flaw: Flaw | None = None
 
 
 @dataclass(slots=True, eq=False)

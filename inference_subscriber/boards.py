@@ -9,6 +9,7 @@ from dataclasses import replace
 from inference_subscriber import metrics
 from inference_subscriber.board import Board, BoardKey, Inspected, Receipt
 from inference_subscriber.busy import BusyLog
+from inference_subscriber.engines.base import Findings
 from inference_subscriber.evidence import EvidenceSender
 from inference_subscriber.joiner import Action, AskResend, Close, Joiner, Repeated
 from inference_subscriber.judge import Judge, Judged, ready_time
@@ -18,6 +19,7 @@ from pcb_bus.contract.messages import Command, Frame, Trigger, Verdict
 from pcb_bus.contract.times import NS_PER_S, now_ns, ns_to_ms
 from pcb_bus.contract.topics import Topics
 from pcb_bus.mqtt.session import MqttSession
+from pcb_bus.seeing.health import Flaw
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +89,12 @@ class Boards:
                 if not self._joiner.inspected(frame, inspected):
                     metrics.FRAMES_DROPPED.labels("inspected_late").inc()
             self._act()
+
+    def refuse(self, frame: Frame, flaw: Flaw) -> None:
+        """A frame that was admitted shows nothing that could be inspected."""
+        metrics.PICTURES_REFUSED.labels(flaw.kind).inc()
+        now = time.monotonic_ns()
+        self.deliver([(frame, Inspected(Findings(), 0.0, flaw))], now, now)
 
     def lose(self, frame: Frame) -> None:
         """A frame that was admitted cannot be inspected."""

@@ -43,10 +43,14 @@ class Judge:
     anomaly_threshold: float = 0.5
 
     def verdict(self, board: Board, judged: Judged) -> Verdict:
-        """The worst category of any side wins. A board of which a side is unknown is never normal, but unjudged."""
+        """The worst category of any side wins. A board of which a side is unknown is never normal, but unjudged.
+
+        Unknown is a side that was not seen, or of which the picture shows nothing.
+        """
         results = {side: self._side_result(board.sightings.get(side)) for side in self.sides}
         seen = [result for result in results.values() if result is not None]
-        category = self._category(seen, whole=len(seen) == len(self.sides))
+        whole = len(seen) == len(self.sides) and not any(result.quality for result in seen)
+        category = self._category(seen, whole=whole)
         frames = _inspected_frames(board)
         captured_at = min((frame.captured_at for frame in frames), default=board.triggered_at or judged.at)
         ready_at = ready_time(board, judged.at)
@@ -55,7 +59,7 @@ class Judge:
             verdict_id=identity,
             board_id=board_id,
             serial=next((frame.serial for frame in frames if frame.serial is not None), None),
-            status="ok" if len(seen) == len(self.sides) else "incomplete",
+            status="ok" if whole else "incomplete",
             final_defect_type=self.taxonomy.label(category),
             category=category,
             confidence=_confidence(category, seen),
@@ -87,10 +91,10 @@ class Judge:
     def _side_result(self, sighting: Sighting | None) -> SideResult | None:
         if sighting is None or sighting.inspected is None:
             return None
-        findings = sighting.inspected.findings
+        findings, flaw = sighting.inspected.findings, sighting.inspected.flaw
         found = boxes_of(findings, _size(sighting.frame), self.taxonomy, self.anomaly_threshold)
         boxes = [(self.taxonomy.category_of(box.class_name), box.confidence) for box in found]
-        category = self.taxonomy.worst(each for each, _ in boxes)
+        category: Category = "unjudged" if flaw else self.taxonomy.worst(each for each, _ in boxes)
         deciding = [confidence for each, confidence in boxes if each == category and category != "normal"]
         return SideResult(
             camera_id=sighting.frame.side,
@@ -98,10 +102,12 @@ class Judge:
             captured_at=sighting.frame.captured_at,
             defect_type=self.taxonomy.label(category),
             category=category,
-            confidence=_highest(deciding),
+            confidence=0.0 if flaw else _highest(deciding),
             boxes=found,
             anomaly_score=findings.anomaly_score,
             inference_time_ms=round(sighting.inspected.inference_ms, 3),
+            coverage=0.0 if flaw else 1.0,
+            quality=str(flaw) if flaw else None,
         )
 
     def _gpio_signal(self, category: Category) -> GpioSignal | None:

@@ -22,7 +22,7 @@ from inference_subscriber.judge import Judge
 from inference_subscriber.live_thresholds import LiveThresholds, check_classes
 from inference_subscriber.metrics import FRAMES_DROPPED
 from inference_subscriber.pictures import Picture, PictureInbox
-from inference_subscriber.receiving import FrameStage
+from inference_subscriber.receiving import Cameras, FrameStage
 from inference_subscriber.sender import VerdictSender
 from inference_subscriber.settings import InferenceLine
 from inference_subscriber.witness import Witness
@@ -34,6 +34,7 @@ from pcb_bus.durable.resending import Pace, resend
 from pcb_bus.errors import ConfigError
 from pcb_bus.mqtt.session import QUEUED_AT_BROKER, Delivery, SessionOptions
 from pcb_bus.runtime.service import Service
+from pcb_bus.seeing.health import Flaw
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,8 @@ class InferenceService:
         inspector = self._make_inspector(engine, anomalies or Choice(), golden or {}, witness)
         topics = service.topics
         service.on(topics.trigger, Trigger, self._announce, thread="triggers", queue=_WAITING_TRIGGERS, manual_ack=True)
-        frames = FrameStage(service.session, self._boards, self._pictures, settings.frame_limits)
+        cameras = Cameras(chosen.sharpness, self._picture_trouble)
+        frames = FrameStage(service.session, self._boards, self._pictures, settings.frame_limits, cameras)
         service.on(topics.frames, None, frames.receive, thread="frames", queue=_WAITING_FRAMES, qos=0)
         service.run("detect", DetectStage(inspector, self._pictures, self._boards, chosen.max_batch).run)
         service.run("clock", self._boards.run_clock)
@@ -131,6 +133,11 @@ class InferenceService:
     def _clock_trouble(self, side: str, fault: str) -> None:
         self._service.health[f"clock {side}"] = fault
 
+    def _picture_trouble(self, side: str, flaw: Flaw | None) -> None:
+        fault = f"{side} cannot be inspected: {flaw}" if flaw else ""
+        again = f"pictures of {side} are good again"
+        self._service.fault(f"pictures {side}", fault, "warning", again, side=side, quality=flaw and flaw.kind)
+
     def _make_boards(self, settings: InferenceLine, engine: FeatureEngine, taxonomy: Taxonomy) -> Boards:
         joiner = Joiner(settings.sides, settings.join_options)
         deadline_ns = ms_to_ns(settings.inference.deadline_ms)
@@ -160,6 +167,7 @@ def build(settings: InferenceLine) -> InferenceService:
     taxonomy = load_taxonomy(settings.taxonomy)
     _check_sides(settings, "anomaly", chosen.anomaly)
     _check_sides(settings, "golden", chosen.golden)
+    _check_sides(settings, "sharpness", chosen.sharpness)
     golden = open_golden_boards(chosen.golden, taxonomy)
     anomalies = _choose_anomalies(settings)
     doubtful = settings.inference.doubtful_confidence if anomalies.models else None

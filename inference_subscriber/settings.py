@@ -50,6 +50,9 @@ class InferenceSettings(Section):
     """The product on this line: anomaly files of another are refused; none: those of one product, whichever."""
     golden: dict[Name, Path] = Field(default_factory=dict)
     """By side: picture of a defect-free bare board, black copper on white laminate; it confirms and names defects."""
+    sharpness: dict[Name, Annotated[float, Field(gt=0, le=1)]] = Field(default_factory=dict)
+    """By side: how sharp its pictures were at the set-up; below 0.6 of it they are blurred. Without it, only what has
+    nothing sharp in it is."""
     max_batch: Annotated[int, Field(ge=1, le=64)] = 8
     """Most frames in one run of the network; an engine for which batches gain nothing takes fewer."""
     join_timeout_ms: Annotated[int, Field(ge=10, le=60_000)] = 600

@@ -154,7 +154,11 @@ class Trigger(Message):
 
 
 class Frame(Message):
-    """One picture of one side. `board_id` and `triggered_at` are the trigger's, None in free run."""
+    """One picture of one side. `board_id` and `triggered_at` are the trigger's, None in free run.
+
+    `quality`: what its sender found wrong with its camera, None for nothing. A sender that never looks whether its
+    camera is frozen leaves it out.
+    """
 
     side: Name
     board_id: Id | None
@@ -165,6 +169,7 @@ class Frame(Message):
     height: Pixels
     jpeg: bytes = Field(min_length=1, repr=False)
     serial: Id | None = None
+    quality: Text | None = None
 
 
 class Box(WireModel):
@@ -187,7 +192,11 @@ class Box(WireModel):
 
 
 class SideResult(WireModel):
-    """What was found on one side. `anomaly_score`: how unlike a good board it is, 0 to 1; None if nobody looked."""
+    """What was found on one side. `anomaly_score`: how unlike a good board it is, 0 to 1; None if nobody looked.
+
+    `coverage`: the share of the picture that could be inspected, 0 to 1. `quality`: why it could not be; such a side is
+    unjudged. Both None from a sender that does not say.
+    """
 
     camera_id: Name
     frame_id: Id
@@ -198,6 +207,8 @@ class SideResult(WireModel):
     boxes: tuple[Box, ...] = Field(strict=False)
     anomaly_score: Probability | None
     inference_time_ms: Milliseconds
+    coverage: Probability | None = None
+    quality: Text | None = None
 
 
 class GpioSignal(WireModel):

@@ -37,7 +37,7 @@ _SURE = 0.9
 
 
 class RedSpotEngine:
-    """Takes one red spot for a short, and fails on a black image."""
+    """Takes one red spot for a short, and fails on a blue image."""
 
     names = ("short",)
     model = ModelRef(name="red-spots", sha256="0" * 64)
@@ -56,8 +56,8 @@ class RedSpotEngine:
         return [self._look(image) for image in images]
 
     def _look(self, image: Image) -> Findings:
-        if image.max() < 20:
-            raise EngineFault("too dark to see")
+        if image[..., 2].max() < 20:
+            raise EngineFault("too blue to see")
         red = (image[..., 2] > 180) & (image[..., 0] < 90) & (image[..., 1] < 90)
         if not red.any() or self._least > _SURE:
             return Findings()
@@ -132,9 +132,9 @@ def short_jpeg() -> bytes:
 
 
 @pytest.fixture(scope="session")
-def black_jpeg() -> bytes:
+def blue_jpeg() -> bytes:
     """A picture on which the red spot engine fails."""
-    return jpeg_of(np.zeros((48, 64, 3), np.uint8))
+    return jpeg_of(np.full((48, 64, 3), (200, 80, 0), np.uint8))
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from pcb_bus.contract.identity import free_run_verdict_id, verdict_id
 from pcb_bus.contract.messages import Category, Frame, ModelRef, Verdict
 from pcb_bus.contract.taxonomy import Taxonomy
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
+from pcb_bus.seeing.health import BLACK
 
 MakeFrame = Callable[..., Frame]
 JudgeBoard = Callable[..., Verdict]
@@ -81,6 +82,31 @@ def test_the_worst_category_of_any_side_wins(
     assert [side for side, result in verdict.sides.items() if result is not None] == [
         side for side, defects in zip(SIDES, (left, right), strict=True) if defects is not None
     ]
+
+
+@pytest.mark.parametrize(
+    ("left", "category", "confidence"),
+    [({}, "unjudged", 0.0), ({"spur": 0.8}, "unjudged", 0.0), ({"short": 0.9}, "solder", 0.9)],
+)
+def test_a_picture_that_shows_nothing_leaves_its_side_unjudged(
+    judge: Judge,
+    make_frame: MakeFrame,
+    taxonomy: Taxonomy,
+    left: dict[str, float],
+    category: Category,
+    confidence: float,
+) -> None:
+    board = Board(BoardKey.of("b", TRIGGERED_AT), 0, None, 0, TRIGGERED_AT)
+    boxes = tuple(Detection(1, 2, 3, 4, each, name) for name, each in left.items())
+    for side, inspected in (("left", Inspected(Findings(boxes), 20.0)), ("right", Inspected(Findings(), 0.0, BLACK))):
+        frame = make_frame(side, "b", TRIGGERED_AT, TRIGGERED_AT, f"{side}-frame")
+        board.sightings[side] = Sighting(frame, 0, inspected)
+    verdict = judge.verdict(board, Judged(JUDGED_AT, inference_ms=40.0))
+    assert (verdict.category, verdict.confidence, verdict.status) == (category, confidence, "incomplete")
+    right = verdict.sides["right"]
+    assert right is not None
+    assert (right.category, right.confidence, right.coverage, right.quality) == ("unjudged", 0.0, 0.0, str(BLACK))
+    assert right.defect_type == taxonomy.label("unjudged")
 
 
 def test_the_gate_is_that_of_the_taxonomy(judge_board: JudgeBoard) -> None:
