@@ -146,6 +146,8 @@ def _steepness(grey: _Grey) -> float:
 
 def _along_rows(lines: _Grey) -> float:
     """The median over the strongest edges; 1 where there are none."""
+    if lines.shape[1] < 2:
+        return 1.0
     reach = np.ones((1, _REACH), np.uint8)
     step = cv2.subtract(cv2.dilate(lines, reach), cv2.erode(lines, reach))[:, :-1]
     climb = cv2.dilate(cv2.absdiff(lines[:, 1:], lines[:, :-1]), reach)

@@ -92,6 +92,8 @@ def test_what_is_odd_but_good_stays_good(name: str) -> None:
 def test_one_pixel_and_thin_pictures_harm_nothing() -> None:
     for height, width in ((1, 1), (1, 65_000), (65_000, 1), (3, 2000)):
         kind(np.full((height, width, 3), 80, np.uint8))
+        stripes = np.indices((height, width)).sum(axis=0) // 2000 % 2 * 120
+        kind(np.repeat(stripes[..., None], 3, axis=2).astype(np.uint8))
 
 
 def test_bars_of_one_colour_everywhere_are_no_torn_picture() -> None:
