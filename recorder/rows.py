@@ -278,6 +278,8 @@ def _side_row(side: SideResult, line: str) -> Row:
         "confidence": side.confidence,
         "anomaly_score": side.anomaly_score,
         "inference_time_ms": side.inference_time_ms,
+        "coverage": side.coverage,
+        "quality": side.quality,
     }
 
 

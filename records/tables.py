@@ -162,7 +162,7 @@ class Inspection(Base):
 
 
 class InspectionSide(Base):
-    """What was found on one side of an inspection."""
+    """What was found on one side of an inspection. `quality` says why its picture could not be inspected."""
 
     __tablename__ = "inspection_sides"
     __table_args__ = (UniqueConstraint("inspection_id", "camera_id"), ON_MYSQL)
@@ -178,6 +178,8 @@ class InspectionSide(Base):
     confidence: Mapped[float]
     anomaly_score: Mapped[float | None]
     inference_time_ms: Mapped[float]
+    coverage: Mapped[float | None]
+    quality: Mapped[str | None] = mapped_column(Text)
 
 
 class Defect(Base):

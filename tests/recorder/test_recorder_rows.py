@@ -104,6 +104,17 @@ def test_an_unjudged_board_has_no_gate(make_verdict: Callable[..., Verdict]) -> 
     assert (row["gpio_pin"], row["gpio_duration_ms"], row["boxes"], row["recipe"]) == (None, None, [], None)
 
 
+def test_a_side_that_could_not_be_inspected_says_why(make_verdict: Callable[..., Verdict]) -> None:
+    verdict = make_verdict()
+    left = verdict.sides["left"]
+    assert left is not None
+    dark = left.model_copy(update={"coverage": 0.0, "quality": "black: no light"})
+    seen = verdict.model_copy(update={"sides": {**verdict.sides, "left": dark}})
+    record = verdict_record(seen, "pcb/line2", SEOUL, AT)
+    found = {row["camera_id"]: (row["coverage"], row["quality"]) for row in record.sides}
+    assert found == {"left": (0.0, "black: no light"), "right": (None, None)}
+
+
 def test_a_camera_that_reports_two_sides_has_one_row(
     make_verdict: Callable[..., Verdict], make_side: Callable[..., SideResult]
 ) -> None:
