@@ -35,6 +35,8 @@ class _Reading:
     over: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
     source: Source | None = None
+    again: bool = False
+    """The source is to be opened anew."""
     alive_at: float | None = None
     """Monotonic seconds of the last sign of life; None between two tries."""
 
@@ -75,6 +77,10 @@ class Camera:
         if self._reading.thread is not None:
             self._reading.thread.join(timeout)
 
+    def reopen(self) -> None:
+        """Open the source again, although pictures come. Any thread."""
+        self._reading.again = True
+
     def check(self) -> None:
         """Give up on a source that hangs, and begin anew. Call it now and then."""
         reading, now = self._reading, time.monotonic()
@@ -103,12 +109,12 @@ class Camera:
         source = reading.source = self._opener()
         opened = time.monotonic()
         try:
-            while not reading.over.is_set():
+            while not (reading.over.is_set() or reading.again):
                 self._take(reading, source.read())
                 if time.monotonic() - opened > _STABLE_S:
                     self._backoff.reset()
         finally:
-            reading.source = None
+            reading.source, reading.again = None, False
             source.close()
 
     def _take(self, reading: _Reading, picture: Picture) -> None:

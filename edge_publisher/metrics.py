@@ -4,6 +4,7 @@ from prometheus_client import Counter, Histogram
 
 PICTURES = Counter("boardline_edge_pictures", "Pictures read from the camera")
 CAMERA_LOST = Counter("boardline_edge_camera_lost", "Times the camera died, froze or did not open", ["reason"])
+REOPENED = Counter("boardline_edge_reopened", "Times the camera was opened again for its pictures", ["kind"])
 TRIGGERS = Counter("boardline_edge_triggers", "Triggers by what became of them", ["outcome"])
 RESENDS = Counter("boardline_edge_resends", "Frames asked for again", ["outcome"])
 NOT_ENCODED = Counter("boardline_edge_not_encoded", "Pictures that could not be made a JPEG")

@@ -12,6 +12,9 @@ from pcb_bus.contract.messages import Frame
 
 KEPT = 32
 
+Quality = Callable[..., str | None]
+"""Called with a picture and `of_board`: what is wrong with the camera."""
+
 Publish = Callable[[bytes], object]
 """Hands a payload to the network, which counts what it does not take."""
 
@@ -19,10 +22,13 @@ Publish = Callable[[bytes], object]
 class FrameSender:
     """Encodes what was chosen, hands it to the network, and remembers the last frames that show a board."""
 
-    def __init__(self, side: str, encoder: Encoder, publish: Publish) -> None:
+    def __init__(
+        self, side: str, encoder: Encoder, publish: Publish, quality: Quality = lambda picture, of_board: None
+    ) -> None:
         self._side = side
         self._encoder = encoder
         self._publish = publish
+        self._quality = quality
         self._kept: OrderedDict[BoardPass, tuple[str, bytes]] = OrderedDict()
 
     def send(self, picture: Picture, board_pass: BoardPass | None = None) -> str | None:
@@ -43,6 +49,7 @@ class FrameSender:
             width=encoded.width,
             height=encoded.height,
             jpeg=encoded.jpeg,
+            quality=self._quality(picture, of_board=board_pass is not None),
         )
         payload = encode_msgpack(frame)
         if board_pass is not None:

@@ -1,10 +1,13 @@
 """The edge put together: camera → ring → mode → frames and live view."""
 
 import threading
+import time
+from functools import partial
 
 from edge_publisher.camera import Camera
 from edge_publisher.encoder import Encoder
 from edge_publisher.free_run import FreeRun
+from edge_publisher.health import PictureHealth
 from edge_publisher.mode import Mode
 from edge_publisher.on_trigger import OnTrigger
 from edge_publisher.outgoing import FrameSender
@@ -12,7 +15,7 @@ from edge_publisher.pacer import Pacer
 from edge_publisher.ring import PictureRing
 from edge_publisher.settings import EdgeLineSettings, EdgeSettings, Fps, JpegQuality, configured_side, node_name
 from edge_publisher.sources import Picture
-from edge_publisher.sources.opening import Opener, find_source
+from edge_publisher.sources.opening import Opener, find_source, how_long_the_same
 from pcb_bus.contract.times import NS_PER_S, now_ns
 from pcb_bus.runtime.live import LiveSettings, LiveValue
 from pcb_bus.runtime.redaction import redact_address
@@ -39,9 +42,11 @@ class EdgeService:
         self._ring = PictureRing(edge.ring_s)
         self._bell = threading.Event()
         self._stopping = threading.Event()
+        self._camera = Camera(opener, self, max(edge.stall_s, 3 / edge.fps))
+        frozen_after_ns = how_long_the_same(edge.source)
+        self._health = PictureHealth(self._node, self._camera.reopen, frozen_after_ns, edge.sharpness)
         self._mode = self._make_mode(edge, side)
         self._preview = Preview(self._node, side, self._encoder, edge.preview_fps)
-        self._camera = Camera(opener, self, max(edge.stall_s, 3 / edge.fps))
         self._node.run("edge", self._run)
         self._outage = False
         self._quality = LiveValue("jpeg_quality", JpegQuality, edge.jpeg_quality)
@@ -62,6 +67,7 @@ class EdgeService:
     # What the camera tells, on its thread
 
     def on_picture(self, picture: Picture) -> None:
+        self._health.arrived(picture)
         self._ring.add(picture)
         self._bell.set()
 
@@ -72,6 +78,7 @@ class EdgeService:
             self._node.event("error", "the camera is gone", source=self._source_name, reason=detail)
 
     def on_back(self) -> None:
+        self._health.opened(time.monotonic())
         self._node.health["camera"] = ""
         if self._outage:
             self._outage = False
@@ -85,7 +92,8 @@ class EdgeService:
 
     def _make_mode(self, edge: EdgeSettings, side: str) -> Mode:
         topic, session = self._node.topics.frame(side), self._node.session
-        sender = FrameSender(side, self._encoder, lambda payload: session.publish(topic, payload, qos=0))
+        publish = partial(session.publish, topic, qos=0)
+        sender = FrameSender(side, self._encoder, publish, self._health.quality)
         if edge.trigger == "mqtt":
             return OnTrigger(self._node, sender, round(NS_PER_S / edge.fps), self._bell.set)
         return FreeRun(sender, edge.fps)

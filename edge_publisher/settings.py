@@ -38,6 +38,8 @@ class EdgeSettings(Section):
     """Rate of the live view; 0 turns it off."""
     ring_s: Annotated[float, Field(ge=0.2, le=30)] = 1.5
     """How long pictures are kept for a trigger that comes late."""
+    sharpness: Annotated[float, Field(gt=0, le=1)] | None = None
+    """How sharp the pictures of boards were at the set-up; below 0.6 of it they are blurred."""
     stall_s: Annotated[float, Field(ge=0.5, le=600)] = 5.0
     """A camera that is silent for this long, and for three pictures, counts as dead."""
 

@@ -14,12 +14,14 @@ from edge_publisher.sources.base import CaptureRequest, Source
 from edge_publisher.sources.capture import open_camera, open_stream
 from edge_publisher.sources.folder import NO_IMAGES, Folder, list_images
 from edge_publisher.sources.video import Video
+from pcb_bus.contract.times import NS_PER_S
 from pcb_bus.errors import ConfigError
 from pcb_bus.runtime.redaction import redact, redact_address
 
 DRIVERS = "boardline.sources"
 """Entry-point group: scheme → `factory(spec, request) -> Source`, which may raise CameraGone or ConfigError."""
 
+_STREAMS = frozenset({"rtsp", "rtsps"})
 Opener = Callable[[], Source]
 _SPEAKING, _SILENT = ("OPENCV_FFMPEG_LOGLEVEL", "OPENCV_FFMPEG_DEBUG", "OPENCV_LOG_LEVEL"), "-8"
 
@@ -48,6 +50,16 @@ def find_source(spec: str, request: CaptureRequest) -> Opener:
         return _find_file(Path(spec), request)
     except OSError as error:
         raise ConfigError(f"edge.source: {redact_address(spec)!r} cannot be read: {error.strerror}") from None
+
+
+def how_long_the_same(spec: str) -> int | None:
+    """Ns for which this source may give the same picture and not be frozen; None: files and folders, for ever."""
+    if spec.isdecimal() or spec.startswith("/dev/"):
+        return NS_PER_S
+    if "://" not in spec:
+        return None
+    # A codec may leave out what does not change, until the next whole picture.
+    return 30 * NS_PER_S if urlsplit(spec).scheme in _STREAMS else NS_PER_S
 
 
 def _find_file(path: Path, request: CaptureRequest) -> Opener:
@@ -87,7 +99,7 @@ def _redact_output(number: int) -> None:
 
 def _find_by_scheme(spec: str, request: CaptureRequest) -> Opener:
     scheme, drivers = urlsplit(spec).scheme, _drivers()
-    if scheme in {"rtsp", "rtsps"}:
+    if scheme in _STREAMS:
         return lambda: open_stream(spec, request)
     if scheme not in drivers:
         raise ConfigError(

@@ -202,6 +202,11 @@ class Repeats(Generic[P]):
         self._first: tuple[P, int] | None = None
         self._count = 0
 
+    @property
+    def since(self) -> int | None:
+        """When the first of these pictures was captured."""
+        return self._first and self._first[1]
+
     def see(self, picture: P, captured_at: int) -> bool:
         """Whether it is frozen, now that this picture came (ns since the epoch)."""
         if self._first is None or not self._same(picture, self._first[0]):
