@@ -1,0 +1,270 @@
+"""One pass for each board that goes by a camera, without any sensor. Pure: pictures and their times in, passes out.
+
+Boards are told from the belt by their texture (`columns`), and followed as long as they are in view (`trains`), so that
+one that stops for an hour stays one, and boards that touch are told apart by the line between them. A pass is given
+while its board goes by: once all of it is in view and its picture no longer gets better, 150 ms later at most.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
+from pcb_bus.seeing.columns import COLUMNS, Belt, Columns
+from pcb_bus.seeing.trains import LEAST_LENGTH, LEAST_PIECE, Train, box_of
+
+Image = npt.NDArray[np.uint8]
+Direction = Literal["right", "left", "down", "up"]
+
+_PATIENCE_NS = 150 * NS_PER_MS
+_ALONE_NS = NS_PER_S
+_MACHINE_NS = 5 * NS_PER_S
+_WORSE = 3  # pictures in a row that are no better
+_BETTER = 1.02
+_INSIDE = 1.5  # columns of belt on either side of a board that is whole
+_FULL = 0.95  # share of the view that a board as long as the view takes
+_FILL, _STRAIGHT = 0.3, 0.6
+_LENGTHS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceOptions:
+    """Where and how boards go by.
+
+    Args:
+        region: left, top, width and height of the belt in the picture, as shares of its size; none: all of it.
+        direction: where to boards go in the picture; none: to the right or left, whichever is seen.
+        sensitivity: 1 by default; more finds boards with less texture, less ignores a belt with more.
+        stills: each picture is a board, as in a folder.
+    """
+
+    region: tuple[float, float, float, float] | None = None
+    direction: Direction | None = None
+    sensitivity: float = 1.0
+    stills: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One board went by. `captured_at_ns` names its picture, `coverage` the share of its length that is seen there."""
+
+    captured_at_ns: int
+    coverage: float = 1.0
+
+    @property
+    def whole(self) -> bool:
+        return self.coverage >= 1
+
+
+@dataclass(slots=True, eq=False)
+class _Candidate:
+    """The best picture of a board so far; `mark` is a place on its train that it covers."""
+
+    train: Train
+    mark: float
+    best_ns: int
+    score: float
+    coverage: float
+    since_ns: int | None = None
+    worse: int = 0
+
+    def offer(self, score: float, coverage: float, now: int) -> None:
+        if (coverage, score) > (self.coverage, self.score * _BETTER):
+            self.best_ns, self.score, self.coverage, self.worse = now, score, max(coverage, self.coverage), 0
+        else:
+            self.worse += 1
+
+
+class Presence:
+    """Passes on one side of the line. Pictures must come in the order in which they were taken."""
+
+    def __init__(self, options: PresenceOptions | None = None) -> None:
+        self._options = options or PresenceOptions()
+        direction = self._options.direction
+        self._belt = Belt(upright=direction in {"down", "up"}, sensitivity=self._options.sensitivity)
+        self._direction = 0 if direction is None else 1 if direction in {"right", "down"} else -1
+        self._trains: list[Train] = []
+        self._candidates: list[_Candidate] = []
+        self._lengths: list[float] = []
+        self._ready: list[Pass] = []
+        self._begun_ns: int | None = None
+        self._last_ns: int | None = None
+        self._given_ns = 0
+        self._alone = False
+
+    def see(self, picture: Image, captured_at_ns: int) -> Pass | None:
+        """A picture, uint8, height x width x 3 (BGR). A board that went by, if one is known to have done so by now."""
+        if self._options.stills:
+            return Pass(captured_at_ns)
+        self._note_time(captured_at_ns)
+        columns = self._belt.look(self._cut(picture))
+        if not columns.blind:
+            self._follow(columns, captured_at_ns)
+            self._choose(columns, captured_at_ns)
+        return self._next(captured_at_ns)
+
+    def due(self, now: int) -> Pass | None:
+        """A pass that is due at `now`, ns on the clock of the pictures, although no picture has come."""
+        if self._alone and self._last_ns is not None and now - self._last_ns > _ALONE_NS:
+            self._alone = False
+            self._ready.append(Pass(self._last_ns))
+        return self._next(now)
+
+    @property
+    def wait_until(self) -> int | None:
+        """When to ask `due` if no picture comes before; None: no need."""
+        times = [each.since_ns + _PATIENCE_NS for each in self._candidates if each.since_ns is not None]
+        if self._alone and self._last_ns is not None:
+            times.append(self._last_ns + _ALONE_NS + 1)
+        return min(times, default=None)
+
+    def _note_time(self, now: int) -> None:
+        """A picture with none within a second before or after it is a board by itself."""
+        last = self._last_ns
+        far = last is None or now - last > _ALONE_NS
+        if far and self._alone and last is not None:
+            self._ready.append(Pass(last))
+        self._alone, self._last_ns = far, now
+        self._begun_ns = now if self._begun_ns is None else self._begun_ns
+
+    def _cut(self, picture: Image) -> Image:
+        if self._options.region is None:
+            return picture
+        height, width = picture.shape[:2]
+        left, top, wide, high = self._options.region
+        return picture[
+            round(top * height) : round((top + high) * height), round(left * width) : round((left + wide) * width)
+        ]
+
+    # What lies on the belt
+
+    def _follow(self, columns: Columns, now: int) -> None:
+        for train in self._trains:
+            train.follow(columns, now, self._direction)
+            train.look_for_seams(columns)
+            if self._options.direction is None and train.steady and abs(train.gone) > COLUMNS / 8:
+                self._direction = 1 if train.velocity > 0 else -1 if train.velocity < 0 else self._direction
+        for train in [each for each in self._trains if each.is_over(now)]:
+            self._remove(train, now)
+        self._forget_doubles()
+        free = np.ones(COLUMNS, bool)
+        for train in self._trains:
+            begin, end = train.view()
+            free[max(0, begin - 3) : end + 3] = False
+        for begin, end in columns.runs:
+            self._begin_trains(free, begin, end, now)
+            free[max(0, begin - 3) : end + 3] = False
+        self._belt.learn(free)
+        if self._is_machine(now):
+            self._belt.take_over()
+            self._trains.clear()
+
+    def _begin_trains(self, free: npt.NDArray[np.bool_], begin: int, end: int, now: int) -> None:
+        """A new train of what belongs to none."""
+        here = np.flatnonzero(free[begin:end]) + begin
+        for piece in np.split(here, np.flatnonzero(np.diff(here) > 1) + 1):
+            if len(piece) >= LEAST_PIECE:
+                left, right = int(piece[0]), int(piece[-1]) + 1
+                self._trains.append(
+                    Train(left if left > 1 else None, right if right < COLUMNS - 1 else None, born_ns=now)
+                )
+
+    def _forget_doubles(self) -> None:
+        """Of two trains in one place the one that has come further stays."""
+        known = sorted(self._trains, key=lambda each: (bool(each.given), abs(each.gone)), reverse=True)
+        kept: list[Train] = []
+        for train in known:
+            begin, end = train.view()
+            if all(min(end, e) - max(begin, b) <= 0.5 * min(end - begin, e - b) for b, e in (x.view() for x in kept)):
+                kept.append(train)
+        self._trains = kept
+        self._candidates = [each for each in self._candidates if each.train in kept]
+
+    def _is_machine(self, now: int) -> bool:
+        """Whether what has filled the view since the first picture has never moved."""
+        return any(
+            train.born_ns == self._begun_ns
+            and now - train.born_ns > _MACHINE_NS
+            and train.bounds() == [None, None]
+            and abs(train.gone) < 2
+            for train in self._trains
+        )
+
+    def _remove(self, train: Train, now: int) -> None:
+        """A board that has gone by without ever being whole in view counts as well."""
+        self._trains.remove(train)
+        for each in [each for each in self._candidates if each.train is train]:
+            crossed = train.entered and abs(train.gone) > COLUMNS / 2
+            if each.since_ns is not None or crossed:
+                self._give(each)
+            else:
+                self._candidates.remove(each)
+
+    # Which picture
+
+    def _choose(self, columns: Columns, now: int) -> None:
+        for train in self._trains:
+            for board in train.boards():
+                if not train.was_given(board):
+                    self._look_at(train, board, columns, now)
+        for each in list(self._candidates):
+            if each.since_ns is None:
+                continue
+            if now - each.since_ns >= _PATIENCE_NS or each.worse >= _WORSE:
+                self._give(each)
+
+    def _look_at(self, train: Train, board: tuple[float | None, float | None], columns: Columns, now: int) -> None:
+        left = -np.inf if board[0] is None else board[0] + train.gone
+        right = np.inf if board[1] is None else board[1] + train.gone
+        begin, end = max(0, round(max(left, 0))), min(COLUMNS, round(min(right, COLUMNS)))
+        if end - begin < LEAST_LENGTH or (
+            train.born_ns == self._begun_ns and abs(train.gone) < 2 and end - begin >= COLUMNS - 2
+        ):
+            return
+        candidate = self._candidate_of(train, board)
+        whole = left >= _INSIDE and right <= COLUMNS - _INSIDE
+        full = end - begin >= _FULL * COLUMNS
+        if not self._is_board(train, columns, begin, end):
+            return
+        score = float(columns.texture[:, begin:end].mean())
+        coverage = 1.0 if whole else (end - begin) / self._length(left, right, end - begin)
+        if candidate is None:
+            candidate = _Candidate(train, (begin + end) / 2 - train.gone, now, score, coverage)
+            self._candidates.append(candidate)
+        else:
+            candidate.offer(score, coverage, now)
+        if candidate.since_ns is None and (whole or full):
+            candidate.best_ns, candidate.since_ns, candidate.worse = now, now, 0
+            candidate.score, candidate.coverage, candidate.mark = score, coverage, (begin + end) / 2 - train.gone
+
+    def _is_board(self, train: Train, columns: Columns, begin: int, end: int) -> bool:
+        """Textured all over, with straight sides: no hand, and no edge of a shadow."""
+        fill, straight, one_edge = box_of(columns, begin, end)
+        return fill >= _FILL and straight >= _STRAIGHT and (not one_edge or abs(train.gone) > COLUMNS / 4)
+
+    def _length(self, left: float, right: float, seen: int) -> float:
+        length = right - left if np.isfinite(right - left) else float(np.median(self._lengths or [seen]))
+        return max(length, seen)
+
+    def _candidate_of(self, train: Train, board: tuple[float | None, float | None]) -> _Candidate | None:
+        mine = (each for each in self._candidates if each.train is train)
+        return next((each for each in mine if train.covers(board, each.mark)), None)
+
+    def _give(self, candidate: _Candidate) -> None:
+        self._candidates.remove(candidate)
+        train = candidate.train
+        train.given.append(candidate.mark)
+        for left, right in train.boards():
+            if left is not None and right is not None and left <= candidate.mark < right:
+                self._lengths = [*self._lengths[1 - _LENGTHS :], right - left]
+        self._ready.append(Pass(candidate.best_ns, round(candidate.coverage, 3)))
+
+    def _next(self, now: int) -> Pass | None:
+        for each in list(self._candidates):
+            if each.since_ns is not None and now - each.since_ns >= _PATIENCE_NS:
+                self._give(each)
+        return self._ready.pop(0) if self._ready else None

@@ -1,0 +1,280 @@
+"""What lies on a moving belt, followed from picture to picture. Pure.
+
+A train is a stretch without belt in it: one board, or several that touch. It has coordinates of its own, so that the
+place of an end or a seam stays the same while the belt runs, stops, shakes or comes back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import cv2
+import numpy as np
+
+from pcb_bus.contract.times import NS_PER_S
+from pcb_bus.seeing.columns import BANDS, COLUMNS, Columns, Floats
+
+#: Shortest board, columns.
+LEAST_LENGTH = COLUMNS // 10
+#: Shortest piece of one that may be coming into view.
+LEAST_PIECE = 6
+_GATE = 3.0  # how far an end may lie from where it is expected, columns
+_REACH = 8  # of the search for where it has gone, columns
+_ALIKE, _NEW_REFERENCE = 0.5, 6.0
+_SEAM_FRAMES, _SEAM, _EXPECTED_SEAM = 3, 0.93, 0.5
+_GONE_NS = NS_PER_S // 3
+_COVERED_NS = NS_PER_S // 2
+_SHRUNK = 8  # pictures
+_MOST_VELOCITY = 60.0 / (NS_PER_S / 30)  # columns a nanosecond
+Board = tuple[float | None, float | None]
+
+
+@dataclass(slots=True)
+class Seam:
+    """A line across the train, at `place`: seen so well on average, in so many pictures."""
+
+    place: float
+    total: float = 0.0
+    pictures: int = 0
+
+    @property
+    def share(self) -> float:
+        return self.total / max(1, self.pictures)
+
+
+@dataclass(slots=True, eq=False)
+class Train:
+    """One stretch; `left` and `right` are its ends, None where they have not come into view yet.
+
+    `gone` is how far it has moved since it was first seen, in columns of the picture, to the right; a place `u` of the
+    train is at `u + gone` in the picture.
+    """
+
+    left: float | None
+    right: float | None
+    born_ns: int
+    gone: float = 0.0
+    velocity: float = 0.0
+    seams: list[Seam] = field(default_factory=list)
+    given: list[float] = field(default_factory=list)
+    travelled: float = 0.0
+    _reference: tuple[Floats, int, int, float] | None = None
+    _seen_ns: int = 0
+    _steady_ns: int = 0
+    _supported_ns: int = 0
+    _left_off: int = 0
+    _right_off: int = 0
+    steady: bool = False
+    replaced: bool = False
+    entered: bool = False
+
+    def __post_init__(self) -> None:
+        self.entered = (self.left is None) is not (self.right is None)
+
+    def view(self) -> tuple[int, int]:
+        """First and last column (exclusive) of the picture in which it lies."""
+        left = 0 if self.left is None else self.left + self.gone
+        right = COLUMNS if self.right is None else self.right + self.gone
+        return min(COLUMNS, max(0, round(left))), max(0, min(COLUMNS, round(right)))
+
+    def bounds(self) -> list[float | None]:
+        """Where boards begin and end, from left to right."""
+        inside = [seam.place for seam in self.seams if self._stands(seam)]
+        return [self.left, *inside, self.right]
+
+    def _stands(self, seam: Seam) -> bool:
+        return seam.pictures >= _SEAM_FRAMES and seam.share >= _SEAM
+
+    def boards(self) -> list[Board]:
+        bounds = self.bounds()
+        return list(pairwise(bounds))
+
+    def covers(self, board: Board, place: float) -> bool:
+        low, high = board
+        return (low is None or low <= place) and (high is None or place < high)
+
+    def was_given(self, board: Board) -> bool:
+        return any(self.covers(board, mark) for mark in self.given)
+
+    # From picture to picture
+
+    def follow(self, columns: Columns, now: int, direction: int) -> None:
+        """Find it again, and look at its ends and seams."""
+        passed = now - self._seen_ns if self._seen_ns else 0
+        expected = self.gone + self.velocity * min(passed, NS_PER_S // 2)
+        profile = columns.profile()
+        reach = _REACH + abs(expected - self.gone) if self._steady_ns else COLUMNS  # it may have stopped
+        found = self._found(profile, expected, round(reach), direction)
+        if found is None and not self._fits(columns, expected):
+            found = self._found(profile, self.gone, COLUMNS, direction)
+        self.steady = found is not None
+        if found is not None:
+            self._steady_ns = now
+        elif now - self._steady_ns > _COVERED_NS or not self._fits(columns, expected):
+            found = self._by_its_ends(columns, direction)
+        moved = (expected if found is None else found) - self.gone
+        if found is not None and passed:
+            self.velocity = float(np.clip(moved / passed, -_MOST_VELOCITY, _MOST_VELOCITY))
+        elif self._seen_ns and now - self._supported_ns > _GONE_NS // 2:
+            self.velocity = 0.0
+        self.gone += moved
+        self.travelled += moved
+        self._seen_ns = now
+        self._ends(columns)
+        self._refer(profile, found is not None)
+        begin, end = self.view()
+        if columns.occupied(begin, end) >= 0.5:
+            self._supported_ns = now
+
+    def is_over(self, now: int) -> bool:
+        """Out of view, or taken away."""
+        begin, end = self.view()
+        if self.replaced:
+            return True
+        if end - begin < 2 and (begin > 0 or end < COLUMNS or end <= begin):
+            return True
+        grace = _GONE_NS if self.left is not None and self.right is not None else _GONE_NS // 4
+        return now - self._supported_ns > grace
+
+    def _fits(self, columns: Columns, gone: float) -> bool:
+        """Whether it may be there, under a hand."""
+        left = 0 if self.left is None else self.left + gone
+        right = COLUMNS if self.right is None else self.right + gone
+        return columns.occupied(left, right) > 0.8
+
+    def _found(self, profile: Floats, expected: float, reach: int, direction: int) -> float | None:
+        """How far it has gone by now, as its pattern says; None: it is not there."""
+        if self._reference is None:
+            return None
+        pattern, begin, end, gone = self._reference
+        shift = round(expected - gone)
+        first = begin + shift - reach  # in the picture, for the leftmost place that is tried
+        places = np.arange(first, first + 2 * reach + 1)
+        window = np.zeros((pattern.shape[0], 2 * reach + end - begin), np.float32)
+        low, high = max(0, first), min(COLUMNS, first + window.shape[1])
+        if high - low < LEAST_PIECE:
+            return None
+        window[:, low - first : high - first] = profile[:, low:high]
+        piece = pattern[:, begin:end]
+        both = cv2.matchTemplate(window, piece, cv2.TM_CCORR)[0]
+        own, theirs = _energy(piece), _energy(window)
+        inside = np.clip(COLUMNS - places, 0, end - begin), np.clip(-places, 0, end - begin)
+        energy = (own[inside[0]] - own[inside[1]]) * (theirs[end - begin :] - theirs[: 2 * reach + 1])
+        backwards = direction * (places - begin + gone - self.gone) < -_REACH
+        alike = np.where((inside[0] - inside[1] < LEAST_PIECE) | backwards, 0, both / np.sqrt(energy + 1))
+        best = int(alike.argmax())
+        if alike[best] < _ALIKE or best in {0, len(alike) - 1}:
+            return None
+        before, at, after = alike[best - 1 : best + 2]
+        part = 0.5 * (before - after) / min(-1e-6, before - 2 * at + after)
+        return float(gone + shift - reach + best + part)
+
+    def _refer(self, profile: Floats, found: bool) -> None:
+        """A pattern to find it by: kept while it stands, so that an hour of standing adds no error."""
+        begin, end = self.view()
+        if end - begin < 4:
+            return
+        if self._reference is not None:
+            _, first, last, gone = self._reference
+            moved = abs(self.gone - gone)
+            if not found or (moved < _NEW_REFERENCE and end - begin <= last - first + 4):
+                return
+        self._reference = profile, begin, end, self.gone
+
+    def _by_its_ends(self, columns: Columns, direction: int) -> float | None:
+        """Where it must have gone, judging by the stretch that it overlaps most."""
+        begin, end = self.view()
+        run = max(columns.runs, key=lambda each: min(end, each[1]) - max(begin, each[0]), default=None)
+        if run is None or min(end, run[1]) - max(begin, run[0]) < 2:
+            return None
+        moves = []
+        if run[0] > 0:
+            moves.append(run[0] - (0 if self.left is None else self.left + self.gone))
+        if run[1] < COLUMNS:
+            moves.append(run[1] - (COLUMNS if self.right is None else self.right + self.gone))
+        if not moves or max(moves) - min(moves) > 2 * _GATE or (self.left is None) is not (self.right is None):
+            moves = [each for each in moves if abs(each) <= _GATE] or moves[:1] * (len(moves) == 1)
+        move = min(moves, key=abs, default=None)
+        if move is not None and direction * move < -_REACH:
+            self.replaced = True
+            return None
+        if move is None or abs(move) > COLUMNS // 2:
+            return None
+        return self.gone + move
+
+    def _ends(self, columns: Columns) -> None:
+        begin, end = self.view()
+        runs = [run for run in columns.runs if min(end, run[1]) - max(begin, run[0]) >= 2]
+        if not runs:
+            return
+        longest = max(runs, key=lambda run: min(end, run[1]) - max(begin, run[0]))
+        if self.left is None:
+            self.left = longest[0] - self.gone if longest[0] > 1 else None
+        else:
+            self.left, self._left_off = self._adjusted(self.left, runs[0][0], self._left_off, 1)
+        if self.right is None:
+            self.right = longest[1] - self.gone if longest[1] < COLUMNS - 1 else None
+        else:
+            self.right, self._right_off = self._adjusted(self.right, runs[-1][1], self._right_off, -1)
+
+    def _adjusted(self, place: float, seen: int, off: int, inwards: int) -> tuple[float, int]:
+        """An end drawn towards where it is seen; one that lies inside the train for long has been wrong."""
+        if not 1 < seen < COLUMNS - 1:
+            return place, 0
+        error = seen - (place + self.gone)
+        if abs(error) <= _GATE:
+            return place + 0.3 * error, 0
+        if error * inwards < 0:
+            return place, 0
+        return (seen - self.gone, 0) if off >= _SHRUNK else (place, off + 1)
+
+    def look_for_seams(self, columns: Columns) -> None:
+        """Count lines across the train, which move with it."""
+        begin, end = self.view()
+        if end - begin < LEAST_LENGTH:
+            return
+        rows = np.flatnonzero(columns.strong[:, begin:end].mean(axis=1) > 0.25)
+        if len(rows) < 3:
+            return
+        share = columns.seam(int(rows[0]) + 1, int(rows[-1]) - 1)  # the outermost bands may be belt in part
+        for seam in self.seams:
+            at = round(seam.place + self.gone)
+            if begin + 2 <= at < end - 2:
+                near = share[at - 1 : at + 2]
+                nearest = int(near.argmax())
+                seam.place += 0.2 * (at - 1 + nearest - self.gone - seam.place)
+                seam.total += float(near[nearest])
+                seam.pictures += 1
+        margin = LEAST_LENGTH
+        low = 2 if self.left is None else max(2, round(self.left + self.gone) + margin)
+        high = COLUMNS - 2 if self.right is None else min(COLUMNS - 2, round(self.right + self.gone) - margin)
+        for at in (low + np.flatnonzero(share[low:high] >= _SEAM)).tolist() if high > low else ():
+            place = float(at - self.gone)
+            if all(abs(seam.place - place) > margin / 2 for seam in self.seams):
+                self.seams.append(Seam(place, float(share[at]), 1))
+        ends = [end for end in (self.left, self.right) if end is not None]
+        self.seams = [
+            seam
+            for seam in sorted(self.seams, key=lambda seam: seam.place)
+            if (seam.pictures < 6 or seam.share > 0.8) and all(abs(seam.place - end) > margin for end in ends)
+        ]
+
+
+def _energy(pattern: Floats) -> Floats:
+    """Of all columns before each one, and of all."""
+    return np.concatenate([[0], np.cumsum(np.square(pattern).sum(axis=0))]).astype(np.float32)
+
+
+def box_of(columns: Columns, begin: int, end: int) -> tuple[float, float, bool]:
+    """How much of its box is textured, how straight its sides are (0 to 1), and whether it touches one edge alone."""
+    strong = columns.strong[:, begin:end]
+    rows = np.flatnonzero(strong.mean(axis=1) > 0.25)
+    if len(rows) < 3:
+        return 0.0, 0.0, False
+    top, bottom = int(rows[0]), int(rows[-1])
+    there = strong.any(axis=0)
+    first = np.where(there, strong.argmax(axis=0), -9)
+    last = np.where(there, BANDS - 1 - strong[::-1].argmax(axis=0), -9)
+    straight = float(((np.abs(first - top) <= 2) & (np.abs(last - bottom) <= 2)).mean())
+    return float(strong[top : bottom + 1].mean()), straight, (top == 0) is not (bottom == BANDS - 1)

@@ -1,0 +1,180 @@
+"""Every board that goes by gives one pass, and nothing else does."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
+from pcb_bus.seeing.presence import Pass, Presence, PresenceOptions
+from simulator.moving_belt import DISTURBANCES, Scene, View, coloured, product_boards, views
+
+Image = npt.NDArray[np.uint8]
+
+BOARDS = product_boards(1, 3)
+FAST = (0.3, 0.5)
+
+
+@dataclass
+class Played:
+    """Passes, the boards that were whole in their pictures, and how long after its picture each was given, ns."""
+
+    passes: list[Pass]
+    whole: list[list[int]]
+    delays: list[int]
+
+    @property
+    def boards(self) -> list[int]:
+        """The board of each pass; one that was given before comes last."""
+        taken: list[int] = []
+        for inside in self.whole:
+            taken.append(min(inside, key=lambda index: (taken.count(index), index), default=-1))
+        return taken
+
+
+def play(
+    scene: Scene | Iterable[View], options: PresenceOptions | None = None, seen: Callable[[Image], Image] = lambda i: i
+) -> Played:
+    presence, shown, played = Presence(options), {}, Played([], [], [])
+    for view in views(scene) if isinstance(scene, Scene) else scene:
+        shown[view.captured_at_ns] = view
+        found = presence.see(seen(view.image), view.captured_at_ns)
+        if found is not None:
+            chosen = shown[found.captured_at_ns]
+            played.passes.append(found)
+            played.whole.append([index for index in chosen.boards if chosen.whole(index)])
+            played.delays.append(view.captured_at_ns - found.captured_at_ns)
+    return played
+
+
+def test_each_board_gives_one_pass_while_it_is_whole_in_view() -> None:
+    played = play(Scene(BOARDS, 4, speed=FAST))
+    assert played.boards == [0, 1, 2, 3]
+    assert all(each.whole for each in played.passes)
+    assert max(played.delays) <= 170 * NS_PER_MS
+
+
+def test_slow_boards_give_one_pass_as_well() -> None:
+    assert play(Scene(BOARDS, 1, speed=(0.05, 0.06), lead_s=0.5)).boards == [0]
+
+
+@pytest.mark.parametrize("disturbance", DISTURBANCES)
+def test_boards_count_whatever_disturbs(disturbance: str) -> None:
+    assert play(Scene(BOARDS, 3, speed=FAST, disturbances=frozenset({disturbance}))).boards == [0, 1, 2]
+
+
+def test_boards_count_with_all_disturbances_at_once() -> None:
+    assert play(Scene(BOARDS, 4, speed=FAST, disturbances=frozenset(DISTURBANCES))).boards == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("disturbance", [(), *((each,) for each in DISTURBANCES), DISTURBANCES])
+def test_no_pass_without_a_board(disturbance: tuple[str, ...]) -> None:
+    assert play(Scene(lead_s=12, disturbances=frozenset(disturbance))).passes == []
+
+
+def test_boards_that_touch_are_told_apart() -> None:
+    assert play(Scene(BOARDS, 5, gap=(0, 2), speed=FAST)).boards == [0, 1, 2, 3, 4]
+
+
+def test_boards_of_other_colours_count() -> None:
+    boards = coloured(BOARDS)
+    assert play(Scene(boards, len(boards), speed=FAST)).boards == list(range(len(boards)))
+
+
+def test_a_board_that_stops_for_an_hour_stays_one() -> None:
+    """Neither does the belt learn it, nor is it lost from sight."""
+    stopped = Scene(BOARDS, 2, speed=FAST, stops_s=(600.0, 1.0), disturbances=frozenset({"lighting drift"}))
+    assert play(stopped).boards == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("direction", "turned"),
+    [
+        ("left", lambda image: cv2.flip(image, 1)),
+        ("down", lambda image: cv2.rotate(image, cv2.ROTATE_90_CLOCKWISE)),
+        ("up", lambda image: cv2.rotate(image, cv2.ROTATE_90_COUNTERCLOCKWISE)),
+        (None, lambda image: cv2.flip(image, 1)),
+    ],
+)
+def test_boards_may_go_any_way(direction: str | None, turned: Callable[[Image], Image]) -> None:
+    options = PresenceOptions(direction=direction)  # type: ignore[arg-type]
+    assert play(Scene(BOARDS, 2, speed=FAST), options, turned).boards == [0, 1]
+
+
+def test_only_the_region_counts() -> None:
+    def beside_a_screen(image: Image) -> Image:
+        """Something that moves all the time above the belt."""
+        noise = np.random.default_rng(int(image[0, 0, 0])).integers(0, 255, (15, 20, 3), np.uint8)
+        return np.vstack([cv2.resize(noise, (640, 480), interpolation=cv2.INTER_NEAREST), image])
+
+    options = PresenceOptions(region=(0, 0.5, 1, 0.5))
+    assert play(Scene(BOARDS, 2, speed=FAST), options, beside_a_screen).boards == [0, 1]
+
+
+def test_sensitivity_decides_how_little_texture_makes_a_board() -> None:
+    faint = [cv2.addWeighted(board, 0.2, np.full_like(board, 56), 0.8, 0).astype(np.uint8) for board in BOARDS]
+    scene = Scene(faint, 2, speed=FAST)
+    assert play(scene, PresenceOptions(sensitivity=0.5)).passes == []
+    assert play(scene, PresenceOptions(sensitivity=4.0)).boards == [0, 1]
+
+
+def test_half_size_pictures_do() -> None:
+    def halved(image: Image) -> Image:
+        return np.asarray(cv2.resize(image, (320, 240), interpolation=cv2.INTER_AREA), np.uint8)
+
+    assert play(Scene(BOARDS, 3, speed=FAST), seen=halved).boards == [0, 1, 2]
+
+
+def test_ten_pictures_a_second_do() -> None:
+    assert play(Scene(BOARDS, 4, speed=(0.05, 0.5), fps=10)).boards == [0, 1, 2, 3]
+
+
+def test_the_dark_changes_nothing() -> None:
+    """Lights that go off and on over a board make no second one."""
+    number = 0
+
+    def switched(image: Image) -> Image:
+        nonlocal number
+        number += 1
+        return image // 16 if 90 < number < 120 else image
+
+    assert play(Scene(BOARDS, 3, speed=(0.2, 0.2), stops_s=(4.0,)), seen=switched).boards == [0, 1, 2]
+
+
+def test_a_board_that_stands_there_when_the_camera_starts_counts() -> None:
+    assert play(Scene(BOARDS, 2, speed=FAST, start=480.0)).boards == [0, 1]
+
+
+def test_a_pass_comes_in_time_although_no_picture_does() -> None:
+    presence = Presence()
+    for view in views(Scene(BOARDS, 1, speed=(0.1, 0.1))):
+        assert presence.see(view.image, view.captured_at_ns) is None
+        if view.whole(0) and presence.wait_until is not None:
+            break
+    due = presence.wait_until
+    assert due is not None
+    assert presence.due(due - 1) is None
+    found = presence.due(due)
+    assert found is not None
+    assert due - found.captured_at_ns <= 150 * NS_PER_MS
+    assert presence.wait_until is None
+
+
+def test_a_picture_with_none_near_it_is_a_board_by_itself() -> None:
+    presence, picture = Presence(), np.zeros((480, 640, 3), np.uint8)
+    assert presence.see(picture, 10 * NS_PER_S) is None
+    assert presence.due(11 * NS_PER_S) is None
+    assert presence.wait_until is not None
+    assert presence.due(presence.wait_until) == Pass(10 * NS_PER_S)
+    assert presence.see(picture, 20 * NS_PER_S) is None
+    assert presence.see(picture, 30 * NS_PER_S) == Pass(20 * NS_PER_S)
+    assert presence.see(picture, 30 * NS_PER_S + 1) is None
+    assert presence.due(40 * NS_PER_S) is None
+
+
+def test_each_picture_of_a_folder_is_a_board() -> None:
+    presence, picture = Presence(PresenceOptions(stills=True)), np.zeros((480, 640, 3), np.uint8)
+    assert [presence.see(picture, now) for now in (1, 2, 3)] == [Pass(1), Pass(2), Pass(3)]
