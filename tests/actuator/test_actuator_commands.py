@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.gate_line import GateLine, hung_disk
 from support.gate_station import PATIENT, Station
-from support.peer import Peer, broker_settings, until
+from support.peer import Peer, broker_login, until
 
 from pcb_bus.contract.messages import Command, Verdict
 from pcb_bus.contract.times import NS_PER_S, now_ns, to_rfc3339
@@ -273,7 +273,7 @@ def test_an_arm_that_took_too_long_is_answered_so_and_never_done(line: GateLine)
 
 @pytest.fixture
 def requester(line: GateLine) -> Iterator[Requester]:
-    peer = Peer("dashboard", broker_settings(line.broker, "dashboard"))
+    peer = Peer("dashboard", broker_login(line.broker, "dashboard"))
     made = Requester(peer.session, Topics(), "dashboard")
     peer.wait_up()
     yield made
