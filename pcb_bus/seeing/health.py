@@ -26,7 +26,7 @@ _LEAST_SHARPNESS = 0.2  # good pictures have 0.31 and more, such a one is out of
 _SOFTER = 0.6  # of the sharpness at the set-up
 _FILL = 4  # grey levels about what a decoder fills in for what is lost
 _CORNER = 8, 64  # rows and columns: the smallest block that is lost, and four of them side by side
-_LEAST_REPEATED = 16  # rows
+_LEAST_REPEATED, _BLOCK = 8, 16  # rows
 
 
 class Flaw(NamedTuple):
@@ -128,10 +128,11 @@ def _repeats(rows: Image) -> npt.NDArray[np.bool_]:
 def _is_of_a_camera(image: Image) -> bool:
     """Drawn and binarised pictures may repeat rows: they have flat colours, black and white, and do so elsewhere."""
     last, repeats = image[-1].astype(np.int16), _repeats(image)
-    noisy = (np.abs(np.diff(last, axis=0)).max(axis=1) > 1).mean() > 0.25
+    noisy = (np.abs(np.diff(last, axis=0)).max(axis=1) > 1).mean() > 0.05
     toned = ((last > 15) & (last < 240)).mean() > 0.5
-    others = repeats[: int(np.flatnonzero(~repeats)[-1]) + 1] if not repeats.all() else repeats
-    return bool(noisy and toned and others.mean() < 0.05)
+    above = 0 if repeats.all() else int(np.flatnonzero(~repeats)[-1])
+    others = repeats[: max(0, above - _BLOCK)]  # the block in which it begins has some of both
+    return bool(noisy and toned and (not others.size or others.mean() < 0.05))
 
 
 def _detail(coarse: _Grey) -> float:
