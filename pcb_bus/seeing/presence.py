@@ -29,6 +29,7 @@ _INSIDE = 1.5  # columns of belt on either side of a board that is whole
 _FULL = 0.95  # share of the view that a board as long as the view takes
 _FILL, _STRAIGHT = 0.3, 0.6
 _LENGTHS = 8
+_MOST_VOTES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Pass:
 
     @property
     def whole(self) -> bool:
-        return self.coverage >= 1
+        return self.coverage >= 0.98
 
 
 @dataclass(slots=True, eq=False)
@@ -87,6 +88,7 @@ class Presence:
         direction = self._options.direction
         self._belt = Belt(upright=direction in {"down", "up"}, sensitivity=self._options.sensitivity)
         self._direction = 0 if direction is None else 1 if direction in {"right", "down"} else -1
+        self._votes = 0
         self._trains: list[Train] = []
         self._candidates: list[_Candidate] = []
         self._lengths: list[float] = []
@@ -146,8 +148,9 @@ class Presence:
         for train in self._trains:
             train.follow(columns, now, self._direction)
             train.look_for_seams(columns)
-            if self._options.direction is None and train.steady and abs(train.gone) > COLUMNS / 8:
-                self._direction = 1 if train.velocity > 0 else -1 if train.velocity < 0 else self._direction
+            if self._options.direction is None and train.steady and abs(train.moved) > 0.5:
+                self._votes = max(-_MOST_VOTES, min(_MOST_VOTES, self._votes + (1 if train.moved > 0 else -1)))
+                self._direction = 0 if abs(self._votes) < 2 else 1 if self._votes > 0 else -1
         for train in [each for each in self._trains if each.is_over(now)]:
             self._remove(train, now)
         self._forget_doubles()
@@ -167,8 +170,10 @@ class Presence:
         """A new train of what belongs to none."""
         here = np.flatnonzero(free[begin:end]) + begin
         for piece in np.split(here, np.flatnonzero(np.diff(here) > 1) + 1):
-            if len(piece) >= LEAST_PIECE:
-                left, right = int(piece[0]), int(piece[-1]) + 1
+            if len(piece) < LEAST_PIECE:
+                continue
+            left, right = int(piece[0]), int(piece[-1]) + 1
+            if len(piece) >= LEAST_LENGTH or left <= 1 or right >= COLUMNS - 1:  # else too short for a board
                 self._trains.append(
                     Train(left if left > 1 else None, right if right < COLUMNS - 1 else None, born_ns=now)
                 )
@@ -244,7 +249,8 @@ class Presence:
     def _is_board(self, train: Train, columns: Columns, begin: int, end: int) -> bool:
         """Textured all over, with straight sides: no hand, and no edge of a shadow."""
         fill, straight, one_edge = box_of(columns, begin, end)
-        return fill >= _FILL and straight >= _STRAIGHT and (not one_edge or abs(train.gone) > COLUMNS / 4)
+        came_along = abs(train.gone) > COLUMNS / 4 or end - begin >= _FULL * COLUMNS
+        return fill >= _FILL and straight >= _STRAIGHT and (came_along or not one_edge)
 
     def _length(self, left: float, right: float, seen: int) -> float:
         length = right - left if np.isfinite(right - left) else float(np.median(self._lengths or [seen]))

@@ -58,7 +58,7 @@ class Train:
     velocity: float = 0.0
     seams: list[Seam] = field(default_factory=list)
     given: list[float] = field(default_factory=list)
-    travelled: float = 0.0
+    moved: float = 0.0
     _reference: tuple[Floats, int, int, float] | None = None
     _seen_ns: int = 0
     _steady_ns: int = 0
@@ -106,20 +106,20 @@ class Train:
         profile = columns.profile()
         reach = _REACH + abs(expected - self.gone) if self._steady_ns else COLUMNS  # it may have stopped
         found = self._found(profile, expected, round(reach), direction)
-        if found is None and not self._fits(columns, expected):
+        if found is None:
             found = self._found(profile, self.gone, COLUMNS, direction)
-        self.steady = found is not None
+        surely, self.steady = self.steady, found is not None
         if found is not None:
             self._steady_ns = now
         elif now - self._steady_ns > _COVERED_NS or not self._fits(columns, expected):
-            found = self._by_its_ends(columns, direction)
+            found = self._by_its_ends(columns, direction, surely=surely)
         moved = (expected if found is None else found) - self.gone
         if found is not None and passed:
             self.velocity = float(np.clip(moved / passed, -_MOST_VELOCITY, _MOST_VELOCITY))
         elif self._seen_ns and now - self._supported_ns > _GONE_NS // 2:
             self.velocity = 0.0
         self.gone += moved
-        self.travelled += moved
+        self.moved = moved
         self._seen_ns = now
         self._ends(columns)
         self._refer(profile, found is not None)
@@ -132,7 +132,9 @@ class Train:
         begin, end = self.view()
         if self.replaced:
             return True
-        if end - begin < 2 and (begin > 0 or end < COLUMNS or end <= begin):
+        if end - begin < LEAST_PIECE and abs(self.gone) > LEAST_PIECE:
+            return True
+        if self.left is not None and self.right is not None and self.right - self.left < LEAST_LENGTH - 2 * _GATE:
             return True
         grace = _GONE_NS if self.left is not None and self.right is not None else _GONE_NS // 4
         return now - self._supported_ns > grace
@@ -182,22 +184,20 @@ class Train:
                 return
         self._reference = profile, begin, end, self.gone
 
-    def _by_its_ends(self, columns: Columns, direction: int) -> float | None:
-        """Where it must have gone, judging by the stretch that it overlaps most."""
+    def _by_its_ends(self, columns: Columns, direction: int, *, surely: bool) -> float | None:
+        """Where it must have gone, judging by the stretch that it overlaps most; `surely`: its place was known before."""
         begin, end = self.view()
         run = max(columns.runs, key=lambda each: min(end, each[1]) - max(begin, each[0]), default=None)
         if run is None or min(end, run[1]) - max(begin, run[0]) < 2:
             return None
-        moves = []
-        if run[0] > 0:
-            moves.append(run[0] - (0 if self.left is None else self.left + self.gone))
-        if run[1] < COLUMNS:
-            moves.append(run[1] - (COLUMNS if self.right is None else self.right + self.gone))
-        if not moves or max(moves) - min(moves) > 2 * _GATE or (self.left is None) is not (self.right is None):
-            moves = [each for each in moves if abs(each) <= _GATE] or moves[:1] * (len(moves) == 1)
+        ends = ((self.left, run[0], 0), (self.right, run[1], COLUMNS))
+        known = [seen - (end + self.gone) for end, seen, _ in ends if end is not None and 0 < seen < COLUMNS]
+        moves = known or [float(seen - edge) for end, seen, edge in ends if end is None and 0 < seen < COLUMNS]
+        if len(moves) > 1 and abs(moves[0] - moves[1]) > 2 * _GATE:
+            moves = [each for each in moves if abs(each) <= _GATE]
         move = min(moves, key=abs, default=None)
         if move is not None and direction * move < -_REACH:
-            self.replaced = True
+            self.replaced = surely
             return None
         if move is None or abs(move) > COLUMNS // 2:
             return None
