@@ -126,13 +126,17 @@ def _repeats(rows: Image) -> npt.NDArray[np.bool_]:
 
 
 def _is_of_a_camera(image: Image) -> bool:
-    """Drawn and binarised pictures may repeat rows: they have flat colours, black and white, and do so elsewhere."""
+    """Drawn and binarised pictures may repeat rows: they have flat colours, black and white, and do so elsewhere.
+
+    So may a smooth ground in a poor JPEG, of which each block is flat.
+    """
     last, repeats = image[-1].astype(np.int16), _repeats(image)
-    noise = (np.abs(np.diff(last, axis=0)).max(axis=1) > 1).mean()
+    within = np.isin(np.arange(len(last) - 1) % 8, range(1, 6))  # a block, and not where two of them meet
+    noise = (np.abs(np.diff(last, axis=0)).max(axis=1) > 1)[within].mean()
     toned = ((last > 15) & (last < 240)).mean() > 0.5
     above = 0 if repeats.all() else int(np.flatnonzero(~repeats)[-1])
     others = repeats[: max(0, above - _BLOCK)]  # the block in which it begins has some of both
-    return bool(noise > (0.05 if toned else 0.25) and (not others.size or others.mean() < 0.05))
+    return bool(noise > (0.02 if toned else 0.25) and (not others.size or others.mean() < 0.05))
 
 
 def _detail(coarse: _Grey) -> float:

@@ -56,6 +56,11 @@ def test_what_shows_nothing_is_told(name: str) -> None:
     assert kind(recoded(draw())) == expected
 
 
+def smooth(rows: int) -> Image:
+    """A belt that is lighter on one side."""
+    return noisy(np.repeat(np.linspace(40, 200, WIDTH)[None, :, None], rows, axis=0).repeat(3, axis=2), 0.4)
+
+
 def striped() -> Image:
     """Binarised copper, as in DeepPCB: its last rows are all the same."""
     image = np.where(np.arange(WIDTH) // 9 % 2, 255, 0).astype(np.uint8)
@@ -70,6 +75,7 @@ GOOD: dict[str, Draw] = {
     "in bright light": lambda: np.minimum(good() * 2.0, 255).astype(np.uint8),
     "with much noise": lambda: noisy(good(), 15),
     "in a JPEG of quality 20": lambda: recoded(good(), 20),
+    "a smooth belt below, in a poor JPEG": lambda: recoded(np.vstack([good()[60:420], smooth(40)]), 50),
     "a little soft": lambda: cv2.GaussianBlur(good(), (0, 0), 2),
     "grey": lambda: cv2.cvtColor(cv2.cvtColor(good(), cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR),
     "12 megapixels": lambda: cv2.resize(good(), (4000, 3000), interpolation=cv2.INTER_CUBIC),
