@@ -90,6 +90,13 @@ def test_a_verdict_comes_back_as_it_was(
     assert (log.message, log.details) == (UNUSUAL, {"why": ["케이블"]})
 
 
+def test_why_a_side_could_not_be_inspected_is_kept(store: Store, engine: Engine) -> None:
+    dark = side("left", (), "unjudged").model_copy(update={"coverage": 0.0, "quality": "black: 조명이 없음"})
+    store.write([verdict_record(1, "unjudged", sides={"left": dark, "right": side("right")})])
+    assert set(values(engine, InspectionSide.quality)) == {"black: 조명이 없음", None}
+    assert set(values(engine, InspectionSide.coverage)) == {0.0, None}
+
+
 def test_repeats_are_one_row_and_the_first_stands(
     store: Store, engine: Engine, make_actuation: Callable[..., Actuation]
 ) -> None:
@@ -405,11 +412,10 @@ def filler(kind: TypeEngine[Any], text: str) -> object:
     return {int: 1, float: 1.0, bool: True, bytes: b"x", datetime: LOCAL, date: LOCAL.date()}[kind.python_type]
 
 
-WITHOUT_PARENT = [
-    mapper.class_
-    for mapper in tables.Base.registry.mappers
-    if mapper.class_ not in (tables.InspectionSide, tables.Defect)
-]
+WITHOUT_PARENT = sorted(
+    {mapper.class_ for mapper in tables.Base.registry.mappers} - {tables.InspectionSide, tables.Defect},
+    key=lambda table: table.__tablename__,
+)
 
 
 @pytest.mark.parametrize("table", WITHOUT_PARENT, ids=lambda table: table.__tablename__)
