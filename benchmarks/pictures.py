@@ -243,11 +243,17 @@ def _nothing(sources: dict[str, list[Image]], change: Change, count: int, rng: n
     without, set_up, found = Cameras({}, lambda side, flaw: None), SetUp(rng), Counter[str]()
     if change in {overexposed, repeated}:  # what is black and white anyway stays so, and its rows may be the same
         sources = {name: boards for name, boards in sources.items() if "bare copper" not in name}
+    if change is overexposed:  # a microscope's black mask stays black
+        sources = {name: [each for each in boards if not _is_masked(each)] for name, boards in sources.items()}
     for source, board in _boards(sources, count):
         cameras = set_up.of(board) if change in {_SOFT, moved} else without
         kind = _look(cameras, change(board, rng), quality=None)
         found[kind or f"good ({source})"] += 1
     return {"frames": count, "good": sum(n for kind, n in found.items() if kind.startswith("good")), "as": dict(found)}
+
+
+def _is_masked(board: Image) -> bool:
+    return bool((board.max(axis=2) < 12).mean() > 0.01)
 
 
 def _frozen(sources: dict[str, list[Image]], cameras: int, rng: np.random.Generator) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def _is_of_a_camera(image: Image) -> bool:
     toned = ((last > 15) & (last < 240)).mean() > 0.5
     above = 0 if repeats.all() else int(np.flatnonzero(~repeats)[-1])
     others = repeats[: max(0, above - _BLOCK)]  # the block in which it begins has some of both
-    return bool(noise > (0.02 if toned else 0.25) and (not others.size or others.mean() < 0.05))
+    return bool(noise > (0.02 if toned else 0.25) and (not others.size or others.mean() < 0.5))
 
 
 def _detail(coarse: _Grey) -> float:
