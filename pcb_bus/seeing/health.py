@@ -26,7 +26,7 @@ _LEAST_SHARPNESS = 0.2  # good pictures have 0.31 and more, such a one is out of
 _SOFTER = 0.6  # of the sharpness at the set-up
 _FILL = 4  # grey levels about what a decoder fills in for what is lost
 _CORNER = 8, 64  # rows and columns: the smallest block that is lost, and four of them side by side
-_LEAST_REPEATED, _BLOCK = 8, 16  # rows
+_LEAST_REPEATED, _BLOCK = 12, 16  # rows
 
 
 class Flaw(NamedTuple):
@@ -136,7 +136,7 @@ def _is_of_a_camera(image: Image) -> bool:
     toned = ((last > 15) & (last < 240)).mean() > 0.5
     above = 0 if repeats.all() else int(np.flatnonzero(~repeats)[-1])
     others = repeats[: max(0, above - _BLOCK)]  # the block in which it begins has some of both
-    return bool(noise > (0.02 if toned else 0.25) and (not others.size or others.mean() < 0.5))
+    return bool(noise > (0.1 if toned else 0.25) and (not others.size or others.mean() < 0.5))
 
 
 def _detail(coarse: _Grey) -> float:
