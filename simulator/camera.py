@@ -71,10 +71,10 @@ class SimulatedCamera:
     def _view(self, now: int) -> Image:
         board = self._boards.board(self._schedule.index_at(now))
         shift = round(self._schedule.offset_at(now) * board.shape[1])
-        return exposed(_shifted(board, shift), next(self._noise))
+        return exposed(shifted(board, shift), next(self._noise))
 
 
-def _shifted(board: Image, shift: int) -> Image:
+def shifted(board: Image, shift: int) -> Image:
     """The board `shift` pixels along the belt; the belt shows where it is not."""
     if shift == 0:
         return board

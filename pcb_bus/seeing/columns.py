@@ -30,6 +30,7 @@ _LEARN_EVERY, _LEARN_SHARE = 4, 0.04
 _ON, _OFF = 4, 2  # bands: a column is a board's from _ON, and empty below _OFF
 _STRETCH = re.compile(rb"\0(?:\x01?\0)*")
 _SEAM_STEP = 8  # of the logarithm of brightness, across a line
+_OTHER_HUE = 0.1
 _SLANT = np.ones((1, 3), np.uint8)
 _DARK = 14
 _BAND_MEANS = np.repeat(np.eye(BANDS, dtype=np.float32), _ROWS // BANDS, axis=1) * (BANDS / _ROWS)
@@ -42,12 +43,14 @@ class Columns:
     Args:
         texture: BANDS x COLUMNS, how much of it.
         strong: where there is more of it than on the belt.
+        filled: where there is that, or another colour than the belt's.
         runs: first and last column (exclusive) of each stretch that is not belt.
         blind: too dark to tell anything.
     """
 
     texture: Floats
     strong: Mask
+    filled: Mask
     runs: tuple[tuple[int, int], ...]
     blind: bool
     _logarithm: Image
@@ -86,6 +89,8 @@ class Belt:
         self._along = np.zeros((_ROWS, COLUMNS), np.float32)
         self._across = np.zeros((_ROWS, COLUMNS), np.float32)
         self._noise = np.full(BANDS, _BELT_NOISE, np.float32)
+        self._belt_hue = np.full((BANDS, 2), np.nan, np.float32)  # not known: nothing is of another colour
+        self._hue_now = np.zeros((BANDS, COLUMNS, 2), np.float32)
         self._seen = 0
         self._last: tuple[Floats, Floats, Floats] | None = None
 
@@ -100,8 +105,11 @@ class Belt:
         texture = np.asarray(_BAND_MEANS @ cv2.min(own, other), np.float32)
         strong = texture > (self._noise + self._margin)[:, None]
         self._last = along, across, texture
+        hue = self._hue(picture)
+        self._hue_now = hue
+        other_hue = np.abs(hue - self._belt_hue[:, None]).max(axis=2) > _OTHER_HUE
         blind = cv2.mean(small)[0] < _LOG[_DARK]
-        return Columns(texture, strong, _runs(strong), blind, logarithm, news)
+        return Columns(texture, strong, strong | other_hue, _runs(strong, other_hue), blind, logarithm, news)
 
     def learn(self, free: Mask) -> None:
         """In these columns of the picture just looked at lies nothing."""
@@ -111,6 +119,10 @@ class Belt:
         along, across, texture = self._last
         self._along[:, free] += _LEARN_SHARE * (along[:, free] - self._along[:, free])
         self._across[:, free] += _LEARN_SHARE * (across[:, free] - self._across[:, free])
+        hue = np.median(self._hue_now[:, free], axis=1)
+        self._belt_hue = (
+            hue if np.isnan(self._belt_hue[0, 0]) else self._belt_hue + _LEARN_SHARE * (hue - self._belt_hue)
+        )
         noise = texture[:, free].mean(axis=1)
         self._noise += _LEARN_SHARE * (np.minimum(noise, _MOST_NOISE) - self._noise)
 
@@ -118,6 +130,14 @@ class Belt:
         """All that the picture just looked at shows is part of the machine."""
         if self._last is not None:
             self._along, self._across = self._last[0].copy(), self._last[1].copy()
+
+    def _hue(self, picture: Image) -> Floats:
+        """BANDS x COLUMNS x 2, the colour, whatever the light."""
+        size = (BANDS, COLUMNS) if self._upright else (COLUMNS, BANDS)
+        few = cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST)
+        blue, green, red = cv2.split(cv2.blur(cv2.transpose(few) if self._upright else few, (3, 3)).astype(np.float32))
+        whole = blue + green + red + 48
+        return np.asarray(np.dstack([(2 * green - red - blue) / (2 * whole), (red - blue) / whole]), np.float32)
 
     def _logarithm(self, picture: Image) -> Image:
         step = max(1, max(picture.shape[:2]) // (4 * COLUMNS))
@@ -134,8 +154,9 @@ def _gradient(level: Floats) -> tuple[Floats, Floats]:
     return along, across
 
 
-def _runs(strong: Mask) -> tuple[tuple[int, int], ...]:
+def _runs(strong: Mask, other_hue: Mask) -> tuple[tuple[int, int], ...]:
     """Stretches from empty to empty that are a board's somewhere; one empty column alone is no gap."""
     bands = np.count_nonzero(strong, axis=0)
-    stretches = (found.span() for found in _STRETCH.finditer((bands < _OFF).tobytes()))
+    empty = (bands < _OFF) & (np.count_nonzero(other_hue, axis=0) < _ON)
+    stretches = (found.span() for found in _STRETCH.finditer(empty.tobytes()))
     return tuple((begin, end) for begin, end in stretches if np.count_nonzero(bands[begin:end] >= _ON) >= 2)

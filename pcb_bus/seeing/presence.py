@@ -27,7 +27,7 @@ _WORSE = 3  # pictures in a row that are no better
 _BETTER = 1.02
 _INSIDE = 1.5  # columns of belt on either side of a board that is whole
 _FULL = 0.95  # share of the view that a board as long as the view takes
-_FILL, _STRAIGHT = 0.3, 0.6
+_FILLED, _TEXTURED, _STRAIGHT = 0.4, 0.12, 0.75
 _LENGTHS = 8
 _MOST_VOTES = 10
 
@@ -248,9 +248,15 @@ class Presence:
 
     def _is_board(self, train: Train, columns: Columns, begin: int, end: int) -> bool:
         """Textured all over, with straight sides: no hand, and no edge of a shadow."""
-        fill, straight, one_edge = box_of(columns, begin, end)
-        came_along = abs(train.gone) > COLUMNS / 4 or end - begin >= _FULL * COLUMNS
-        return fill >= _FILL and straight >= _STRAIGHT and (came_along or not one_edge)
+        box = box_of(columns, begin, end)
+        came_along = (train.entered and abs(train.gone) > COLUMNS / 4) or end - begin >= _FULL * COLUMNS
+        alone = any(
+            begin - 3 <= first and last <= end + 3 for first, last in columns.runs if first < end and begin < last
+        )
+        if not train.entered and not alone and None not in (train.left, train.right):
+            return False  # a piece of something else
+        textured = box.filled >= _FILLED and box.textured >= _TEXTURED
+        return textured and box.straight >= _STRAIGHT and (came_along or not box.one_edge)
 
     def _length(self, left: float, right: float, seen: int) -> float:
         length = right - left if np.isfinite(right - left) else float(np.median(self._lengths or [seen]))

@@ -21,7 +21,7 @@ LEAST_LENGTH = COLUMNS // 10
 LEAST_PIECE = 6
 _GATE = 3.0  # how far an end may lie from where it is expected, columns
 _REACH = 8  # of the search for where it has gone, columns
-_ALIKE, _NEW_REFERENCE = 0.5, 6.0
+_ALIKE, _SURELY, _NEW_REFERENCE = 0.5, 0.7, 6.0
 _SEAM_FRAMES, _SEAM, _EXPECTED_SEAM = 3, 0.93, 0.5
 _GONE_NS = NS_PER_S // 3
 _COVERED_NS = NS_PER_S // 2
@@ -163,10 +163,12 @@ class Train:
         own, theirs = _energy(piece), _energy(window)
         inside = np.clip(COLUMNS - places, 0, end - begin), np.clip(-places, 0, end - begin)
         energy = (own[inside[0]] - own[inside[1]]) * (theirs[end - begin :] - theirs[: 2 * reach + 1])
+        least, alike_enough = (COLUMNS // 3, _SURELY) if reach == COLUMNS and self._steady_ns else (LEAST_PIECE, _ALIKE)
+        least = min(least, max(LEAST_PIECE, (end - begin) // 2))
         backwards = direction * (places - begin + gone - self.gone) < -_REACH
-        alike = np.where((inside[0] - inside[1] < LEAST_PIECE) | backwards, 0, both / np.sqrt(energy + 1))
+        alike = np.where((inside[0] - inside[1] < least) | backwards, 0, both / np.sqrt(energy + 1))
         best = int(alike.argmax())
-        if alike[best] < _ALIKE or best in {0, len(alike) - 1}:
+        if alike[best] < alike_enough or best in {0, len(alike) - 1}:
             return None
         before, at, after = alike[best - 1 : best + 2]
         part = 0.5 * (before - after) / min(-1e-6, before - 2 * at + after)
@@ -185,7 +187,7 @@ class Train:
         self._reference = profile, begin, end, self.gone
 
     def _by_its_ends(self, columns: Columns, direction: int, *, surely: bool) -> float | None:
-        """Where it must have gone, judging by the stretch that it overlaps most; `surely`: its place was known before."""
+        """Where it must have gone, judging by the stretch that it overlaps most; `surely`: until now it was known."""
         begin, end = self.view()
         run = max(columns.runs, key=lambda each: min(end, each[1]) - max(begin, each[0]), default=None)
         if run is None or min(end, run[1]) - max(begin, run[0]) < 2:
@@ -234,10 +236,10 @@ class Train:
         begin, end = self.view()
         if end - begin < LEAST_LENGTH:
             return
-        rows = np.flatnonzero(columns.strong[:, begin:end].mean(axis=1) > 0.25)
-        if len(rows) < 3:
+        rows = np.flatnonzero(columns.filled[:, begin:end].mean(axis=1) > 0.3)
+        if len(rows) < 5:
             return
-        share = columns.seam(int(rows[0]) + 1, int(rows[-1]) - 1)  # the outermost bands may be belt in part
+        share = columns.seam(int(rows[0]) + 2, int(rows[-1]) - 2)  # the outermost bands may be belt in part
         for seam in self.seams:
             at = round(seam.place + self.gone)
             if begin + 2 <= at < end - 2:
@@ -266,15 +268,30 @@ def _energy(pattern: Floats) -> Floats:
     return np.concatenate([[0], np.cumsum(np.square(pattern).sum(axis=0))]).astype(np.float32)
 
 
-def box_of(columns: Columns, begin: int, end: int) -> tuple[float, float, bool]:
-    """How much of its box is textured, how straight its sides are (0 to 1), and whether it touches one edge alone."""
-    strong = columns.strong[:, begin:end]
-    rows = np.flatnonzero(strong.mean(axis=1) > 0.25)
+@dataclass(frozen=True, slots=True)
+class Box:
+    """What lies in some columns: shares of the box around it, 0 to 1, and whether it touches one edge alone."""
+
+    filled: float
+    textured: float
+    straight: float
+    one_edge: bool
+
+
+def box_of(columns: Columns, begin: int, end: int) -> Box:
+    """`straight` is the share of columns that reach from side to side."""
+    filled = columns.filled[:, begin:end]
+    rows = np.flatnonzero(filled.mean(axis=1) > 0.3)
     if len(rows) < 3:
-        return 0.0, 0.0, False
+        return Box(0.0, 0.0, 0.0, one_edge=False)
     top, bottom = int(rows[0]), int(rows[-1])
-    there = strong.any(axis=0)
-    first = np.where(there, strong.argmax(axis=0), -9)
-    last = np.where(there, BANDS - 1 - strong[::-1].argmax(axis=0), -9)
-    straight = float(((np.abs(first - top) <= 2) & (np.abs(last - bottom) <= 2)).mean())
-    return float(strong[top : bottom + 1].mean()), straight, (top == 0) is not (bottom == BANDS - 1)
+    there = filled.any(axis=0)
+    first = np.where(there, filled.argmax(axis=0), -9)
+    last = np.where(there, BANDS - 1 - filled[::-1].argmax(axis=0), -9)
+    inside = slice(top, bottom + 1)
+    return Box(
+        float(filled[inside].mean()),
+        float(columns.strong[inside, begin:end].mean()),
+        float(((np.abs(first - top) <= 2) & (np.abs(last - bottom) <= 2)).mean()),
+        one_edge=(top == 0) is not (bottom == BANDS - 1),
+    )
