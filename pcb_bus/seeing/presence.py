@@ -179,8 +179,8 @@ class Presence:
                 )
 
     def _forget_doubles(self) -> None:
-        """Of two trains in one place the one that has come further stays."""
-        known = sorted(self._trains, key=lambda each: (bool(each.given), abs(each.gone)), reverse=True)
+        """Of two trains in one place the one that is better known stays."""
+        known = sorted(self._trains, key=lambda each: (bool(each.given), each.steady, abs(each.gone)), reverse=True)
         kept: list[Train] = []
         for train in known:
             begin, end = train.view()

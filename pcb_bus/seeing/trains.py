@@ -19,6 +19,7 @@ from pcb_bus.seeing.columns import BANDS, COLUMNS, Columns, Floats
 LEAST_LENGTH = COLUMNS // 10
 #: Shortest piece of one that may be coming into view.
 LEAST_PIECE = 6
+_LEAVING = 10  # columns that are left of it
 _GATE = 3.0  # how far an end may lie from where it is expected, columns
 _REACH = 8  # of the search for where it has gone, columns
 _ALIKE, _SURELY, _NEW_REFERENCE = 0.5, 0.7, 6.0
@@ -132,7 +133,7 @@ class Train:
         begin, end = self.view()
         if self.replaced:
             return True
-        if end - begin < LEAST_PIECE and abs(self.gone) > LEAST_PIECE:
+        if end - begin < _LEAVING and abs(self.gone) > LEAST_PIECE:
             return True
         if self.left is not None and self.right is not None and self.right - self.left < LEAST_LENGTH - 2 * _GATE:
             return True
