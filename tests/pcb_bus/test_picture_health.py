@@ -56,6 +56,14 @@ def test_what_shows_nothing_is_told(name: str) -> None:
     assert kind(recoded(draw())) == expected
 
 
+def sparse() -> Image:
+    """A scan of bare copper: white laminate, few tracks."""
+    image = flat(255, 255, 255)
+    image[40:440:50, 60:600] = image[45:440:50, 60:600] = 0
+    image[41:440:50, 60:600] = image[44:440:50, 60:600] = 0
+    return image
+
+
 def smooth(rows: int) -> Image:
     """A belt that is lighter on one side."""
     return noisy(np.repeat(np.linspace(40, 200, WIDTH)[None, :, None], rows, axis=0).repeat(3, axis=2), 0.4)
@@ -82,6 +90,8 @@ GOOD: dict[str, Draw] = {
     "upright": lambda: np.ascontiguousarray(np.rot90(good())),
     "bars above and below": lambda: np.vstack([flat(128, 128, 128)[:60], good(), flat(128, 128, 128)[:60]]),
     "tracks down to its edge": striped,
+    "black copper on white": sparse,
+    "a small soft one": lambda: cv2.resize(cv2.GaussianBlur(good(), (0, 0), 30), (96, 64)),
     "a strip": lambda: good()[200:232],
     "a small one": lambda: cv2.resize(good(), (96, 64), interpolation=cv2.INTER_AREA),
     "a small one of one colour": lambda: flat(60, 120, 40)[:48, :64],
