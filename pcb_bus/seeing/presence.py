@@ -203,7 +203,7 @@ class Presence:
         """A board that has gone by without ever being whole in view counts as well."""
         self._trains.remove(train)
         for each in [each for each in self._candidates if each.train is train]:
-            crossed = train.entered and abs(train.gone) > COLUMNS / 2
+            crossed = train.came_along(0.5) and not train.given
             if each.since_ns is not None or crossed:
                 self._give(each)
             else:
@@ -249,11 +249,11 @@ class Presence:
     def _is_board(self, train: Train, columns: Columns, begin: int, end: int) -> bool:
         """Textured all over, with straight sides: no hand, and no edge of a shadow."""
         box = box_of(columns, begin, end)
-        came_along = (train.entered and abs(train.gone) > COLUMNS / 4) or end - begin >= _FULL * COLUMNS
+        came_along = train.came_along(0.25) or end - begin >= _FULL * COLUMNS
         alone = any(
             begin - 3 <= first and last <= end + 3 for first, last in columns.runs if first < end and begin < last
         )
-        if not train.entered and not alone and None not in (train.left, train.right):
+        if not train.came_from and not alone and None not in (train.left, train.right):
             return False  # a piece of something else
         textured = box.filled >= _FILLED and box.textured >= _TEXTURED
         return textured and box.straight >= _STRAIGHT and (came_along or not box.one_edge)

@@ -68,10 +68,14 @@ class Train:
     _right_off: int = 0
     steady: bool = False
     replaced: bool = False
-    entered: bool = False
+    came_from: int = 0
 
     def __post_init__(self) -> None:
-        self.entered = (self.left is None) is not (self.right is None)
+        self.came_from = (self.right is None) - (self.left is None)  # 1: from the right edge of the view, -1: the left
+
+    def came_along(self, share: float) -> bool:
+        """Whether it came in at one end of the view and has gone so much of its length towards the other."""
+        return -self.came_from * self.gone > share * COLUMNS
 
     def view(self) -> tuple[int, int]:
         """First and last column (exclusive) of the picture in which it lies."""
