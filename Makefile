@@ -59,7 +59,7 @@ demo:
 
 test:
 	@deploy/setup.sh dev mosquitto mosquitto_sub mariadbd mariadb-install-db ip mkfs.ext4 openssl
-	@$(RUN) pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(MORE)
+	@$(RUN) pytest $(MORE)
 
 test-faults:
 	@deploy/setup.sh dev mosquitto mariadbd mariadb-install-db ip mkfs.ext4

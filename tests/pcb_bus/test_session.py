@@ -362,7 +362,7 @@ def test_a_dead_network_thread_is_started_again(
 
     def die(_client: object, _userdata: object, message: MQTTMessage) -> None:
         deaths.append(bytes(message.payload))
-        raise LookupError("the last words of a network thread")
+        raise ArithmeticError("the last words of a network thread")
 
     client.on_message = die
     mqtt_probe("trigger").publish("pcb/trigger", b"poison", qos=0)
@@ -387,7 +387,7 @@ def test_who_speaks_while_the_network_thread_and_the_connection_are_dead_is_not_
     delivery = taken(inbox)
 
     def die(*_: object) -> None:
-        raise LookupError("the last words of a network thread")
+        raise ArithmeticError("the last words of a network thread")
 
     client.on_message = die
     mqtt_probe("trigger").publish("pcb/trigger", b"poison")

@@ -191,9 +191,9 @@ def test_a_process_killed_with_a_full_spool_brings_all_of_it_to_the_database_aft
 def run_recorder(broker: Broker, url: str, folder: Path) -> "subprocess.Popen[bytes]":
     command = [
         *(sys.executable, "-m", "recorder", "--broker.host", broker.host, "--broker.port", str(broker.port)),
-        *("--broker.credentials", str(broker.credentials_folder), "--database_url", url),
+        *("--broker.credentials", str(broker.credentials_folder)),
     ]
-    environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
+    environment = os.environ | {"PYTHONPATH": str(Path.cwd()), "PCB_RECORDER__DATABASE_URL": url}
     return subprocess.Popen(command, cwd=folder, env=environment)
 
 

@@ -240,12 +240,12 @@ def test_verdicts_without_a_report_are_named_to_the_actuator(
 
 
 def test_live_values_reach_the_line_and_outlive_the_broker(
-    broker: Broker, start: Start, viewer: Probe, mqtt_probe: OpenProbe, url: URL
+    broker: Broker, start: Start, viewer: Probe, mqtt_probe: OpenProbe, url: URL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start()
     wait_state(viewer, "online")
-    database = ("--database_url", url.render_as_string(hide_password=False))
-    assert main(["config", "jpeg_quality", "70", *database]) == 0
+    monkeypatch.setenv("PCB_RECORDER__DATABASE_URL", url.render_as_string(hide_password=False))
+    assert main(["config", "jpeg_quality", "70"]) == 0
     viewer.wait_for("pcb/config", lambda received: json.loads(received.payload)["values"] == {"jpeg_quality": 70})
     lose_everything(broker)
     late = mqtt_probe("viewer")
@@ -261,6 +261,7 @@ def test_what_was_recorded_whole_reconciles(
     url: URL,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     service = start()
     wait_state(viewer, "online")
@@ -272,8 +273,8 @@ def test_what_was_recorded_whole_reconciles(
         wait_recorded(viewer, *names, kind=kind)
     service.stop()
     span = ("--until", (datetime.now(UTC) + timedelta(seconds=1)).isoformat(), "--files")
-    place = ("--recorder.images", str(tmp_path / "images"), "--database_url", url.render_as_string(hide_password=False))
-    code = main(["reconcile", *span, *place])
+    monkeypatch.setenv("PCB_RECORDER__DATABASE_URL", url.render_as_string(hide_password=False))
+    code = main(["reconcile", *span, "--recorder.images", str(tmp_path / "images")])
     said = capsys.readouterr().out
     assert code == 0, said
     assert said.splitlines()[-2].split() == ["all", "5", "5", "5", "5", "0"]
