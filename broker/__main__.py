@@ -172,7 +172,7 @@ def main(argv: list[str]) -> int:
             change_passwords(settings, logins)
         else:
             commands[command](settings)
-    except BoardlineError as error:
+    except (BoardlineError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

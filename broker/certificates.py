@@ -26,7 +26,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from broker.files import write_private
 from pcb_bus.errors import ConfigError
 
-_BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
+_BEGIN, _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
 _AUTHORITY_LIFE, _LIFE = timedelta(days=365 * 30), timedelta(days=730)
 RENEWED_BEFORE = timedelta(days=60)
 """A certificate that ends sooner is made anew."""
@@ -85,6 +85,8 @@ class Certificates:
         """
         self.authority.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not self.authority.exists():
+            if (now := datetime.now(UTC)) < _EARLIEST:
+                raise ConfigError(f"this machine's clock says {now:%Y-%m-%d}: set it before certificates are made")
             key = ec.generate_private_key(ec.SECP256R1())
             name = _name(f"Boardline {socket.gethostname()}"[:_LONGEST_NAME])
             write_private(self.authority_key, _key_pem(key))

@@ -65,10 +65,11 @@ def rotate(directory: Path, roles: Sequence[Role], names: Iterable[str]) -> list
         ConfigError: one of the names is no login of these roles.
     """
     by_name = {role.username: role for role in roles}
-    changed = []
-    for name in names:
+    changed, chosen = [], list(names)
+    for name in chosen:
         if name not in by_name:
             raise ConfigError(f"{name} is no login; there are {', '.join(by_name)}")
+    for name in chosen:
         changed.append(_file(directory, by_name[name]))
         _write(changed[-1], replace(_read(directory, by_name[name]), password=new_password()))
     _tell_mosquitto(directory, roles)

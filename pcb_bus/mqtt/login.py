@@ -98,8 +98,8 @@ def read_login(broker: BrokerSettings, node: str, root: str = "pcb") -> Login:
             if isinstance(error.__cause__, FileNotFoundError):
                 continue
             raise
-        line = (login.username or "").partition("@")[2]
-        if line and line != root:
+        who, _, line = (login.username or "").partition("@")
+        if who == node and line not in ("", root):  # another broker's login may have an @ of its own
             raise ConfigError(f"broker.credentials: {file} is a login of the line {line}; this line's root is {root}")
         return login
     return Login(broker)

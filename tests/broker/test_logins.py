@@ -119,6 +119,13 @@ def test_a_login_that_is_none_cannot_be_changed(tmp_path):
         rotate(tmp_path, roles_of_lines({"pcb": ("left",)}), ["viewr"])
 
 
+def test_of_several_names_one_that_is_none_changes_nothing(broker):
+    before = broker.credentials("viewer").password
+    with pytest.raises(ConfigError, match="viewr is no login"):
+        rotate(broker.directory, roles_of_lines({"pcb": ("left", "right")}), ["viewer", "viewr"])
+    assert broker.credentials("viewer").password == before
+
+
 # Several lines
 
 
@@ -158,3 +165,9 @@ def test_a_login_of_another_line_is_told_at_once(plant):
     of_line2 = settings.model_copy(update={"credentials": plant.credentials_folder / "pcb" / "line2"})
     with pytest.raises(ConfigError, match=r"is a login of the line pcb/line2; this line's root is pcb$"):
         read_login(of_line2, "inference", "pcb")
+
+
+def test_a_login_of_another_broker_may_have_an_at_sign(plant, tmp_path):
+    (tmp_path / "inference.yaml").write_text("username: line@factory.example\npassword: secret\n")
+    settings = broker_settings(plant).model_copy(update={"credentials": tmp_path})
+    assert read_login(settings, "inference", "pcb").username == "line@factory.example"

@@ -177,3 +177,10 @@ def test_ctrl_c_ends_the_foreground_broker_cleanly(tmp_path, free_port):
         process.kill()
     assert process.returncode == 0, output
     assert b"Ctrl-C ends it" in output
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = run("provision", "--directory", str(tmp_path / "file" / "broker"))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "Not a directory" in done.stderr

@@ -224,6 +224,13 @@ def test_a_damaged_file_is_named_and_not_replaced(tmp_path, file):
     assert path.read_text() == "nothing of the kind"
 
 
+def test_a_machine_without_a_clock_makes_no_authority_that_has_ended_before_it_begins(tmp_path, monkeypatch):
+    monkeypatch.setattr("broker.certificates._EARLIEST", datetime(9000, 1, 1, tzinfo=UTC))
+    with pytest.raises(ConfigError, match="set it before certificates are made"):
+        Certificates(tmp_path).make()
+    assert not Certificates(tmp_path).authority.exists()
+
+
 def test_the_authority_outlives_every_start(tls_broker):
     authority = Certificates(tls_broker.directory).authority.read_bytes()
     tls_broker.restart()
