@@ -19,7 +19,7 @@ from broker.errors import PortTaken
 from broker.files import write_private
 from broker.provision import provision, rotate
 from broker.roles import Role, roles_of_lines
-from broker.server import make_trust, prepare
+from broker.server import limit_memory, make_trust, prepare
 from pcb_bus.contract.messages import Name
 from pcb_bus.contract.topics import Topics
 from pcb_bus.errors import BoardlineError, BrokerError
@@ -117,6 +117,7 @@ def run(settings: ServerSettings) -> None:
     if settings.broker.plain == "lan":
         print(_WIDE_OPEN.format(port=settings.plain_port), file=sys.stderr, flush=True)
     write_private(settings.directory / _PID, f"{os.getpid()}\n")  # the one that it has as Mosquitto, too
+    limit_memory(os.getpid())
     os.execv(command[0], command)
 
 

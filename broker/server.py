@@ -1,13 +1,15 @@
 """A Mosquitto process with its own logins, as the demo and the tests need it."""
 
 import os
+import resource
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -24,6 +26,7 @@ from pcb_bus.mqtt.login import Login
 ADMIN_PATHS = ("/usr/local/sbin", "/usr/sbin", "/opt/homebrew/sbin")  # not on every user's PATH
 READY_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 5.0
+MEMORY_BYTES = 1 << 30
 LINES = {"pcb": ("left", "right")}
 
 
@@ -66,6 +69,17 @@ def make_trust(directory: Path, listeners: Listeners, names: Iterable[str] = ())
     certificates = Certificates(directory)
     certificates.make(names)
     return Trust(certificates, listeners.certificates_required)
+
+
+def limit_memory(pid: int) -> None:
+    """Let a Mosquitto have a gigabyte; on Linux. It refuses what would need more, and goes on.
+
+    Its own `memory_limit` is of no use in 2.0.11: a login with MQTT's authentication properties, of anybody, makes it
+    count too little, below zero after two of them, and from then on it refuses everybody.
+    """
+    if sys.platform == "linux":
+        with suppress(ProcessLookupError):  # it has ended at once
+            resource.prlimit(pid, resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
 
 
 def _refuse_taken(port: int, address: str | None) -> None:
@@ -152,6 +166,7 @@ class Broker:
         command, _ = prepare(self.directory, self._listeners, self._roles)
         with self._log() as log:
             self._process = start_child(command, log)
+        limit_memory(self._process.pid)
         self.wait_ready(timeout)
 
     def wait_ready(self, timeout: float = READY_TIMEOUT_S) -> None:

@@ -157,14 +157,17 @@ class FuzzedLine:
 
     def memory_mb(self) -> Mapping[str, float]:
         """Resident memory of the broker and of every service."""
-        return {name: _resident_mb(pid) for name, pid in self.pids.items()}
+        return {name: resident_mb(pid) for name, pid in self.pids.items()}
 
     def complaints(self) -> Sequence[str]:
         """What is not as it was before the first packet; one line each."""
         if ended := self._ended():
             return ended
         checks = (self._slow_listeners, self._unwell, self._gone_astray, self._lost_board)
-        return [complaint for check in checks for complaint in check()]
+        try:
+            return [complaint for check in checks for complaint in check()]
+        except (ConnectionError, TimeoutError) as error:
+            return [f"a healthy client is not served: {error}"]
 
     def _ended(self) -> Sequence[str]:
         """Processes that are not those of the beginning."""
@@ -250,7 +253,7 @@ def _names(part: str, verdict_id: str, message: Received) -> bool:
     return verdict_id in getattr(decode_json(Recorded, message.payload), part)
 
 
-def _resident_mb(pid: int) -> float:
+def resident_mb(pid: int) -> float:
     """Resident memory; 0 of a process that has ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines()
@@ -260,4 +263,4 @@ def _resident_mb(pid: int) -> float:
 
 
 def _runs(pid: int) -> bool:
-    return _resident_mb(pid) > 0
+    return resident_mb(pid) > 0

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
-from support.mqtt_packets import DISCONNECT, PUBACK, Connect, Wire, packet, publish, text
+from support.mqtt_packets import CONNACK, DISCONNECT, PUBACK, V5, Connect, Wire, packet, publish, subscribe, text
 from support.peer import Peer, broker_login, until
+from support.ports import free_port
 
-from broker import Broker
-from fuzz.line import listeners_of
+from broker import Broker, server
+from fuzz.line import listeners_of, resident_mb
 from pcb_bus.contract.topics import Topics, exactly
 from pcb_bus.mqtt.session import Delivery, SessionOptions, Subscription
 
-CONTENT_TYPE, RESPONSE_TOPIC, USER = b"\x03", b"\x08", b"\x26"
+CONTENT_TYPE, RESPONSE_TOPIC, AUTHENTICATION_METHOD, USER = b"\x03", b"\x08", b"\x15", b"\x26"
 MARK = b"\xef\xbb\xbf"
 """U+FEFF: a legal character that the broker passes on, and that paho refuses in any text."""
 TRIGGER = str(Topics().trigger)
@@ -64,3 +66,32 @@ def test_a_message_with_unreadable_properties_is_dropped_and_not_sent_for_ever(
         until(lambda: b"good" in heard)
     assert heard == [b"good"]
     assert lost == []
+
+
+def test_logins_that_ask_for_mqtts_own_authentication_keep_nobody_out(broker: Broker) -> None:
+    """Mosquitto subtracts what they send from the memory that it has, and with a `memory_limit` refuses everybody."""
+    asking = Connect("", "viewer", version=V5, properties=AUTHENTICATION_METHOD + text("x" * 60_000)).encode()
+    for _ in range(20):
+        with Wire(listeners_of(broker)[0]) as wire:
+            wire.send(asking)
+            wire.finish()
+    with Wire(listeners_of(broker)[0]) as wire:
+        wire.send(Connect("", "viewer", broker.credentials("viewer").password).encode() + packet(DISCONNECT))
+        assert [(each.kind, each.reason) for each in wire.finish()] == [(CONNACK, 0)]
+
+
+def test_a_broker_that_is_full_lives_and_lets_others_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MEMORY_BYTES", 48 << 20)
+    with Broker(tmp_path, free_port()) as broker, Wire(listeners_of(broker)[0]) as guest:
+        login = Connect("", "viewer", broker.credentials("viewer").password).encode()
+        guest.send(login + subscribe([(str(Topics().trigger), 0)]))
+        guest.answers(2)  # and nothing from here on
+        trigger = Connect("", "trigger", broker.credentials("trigger").password).encode()
+        with Wire(listeners_of(broker)[0]) as loud, pytest.raises(ConnectionError):
+            loud.send(trigger + publish(TRIGGER, bytes(1 << 20)) * 60)
+        assert broker.pid
+        assert 32 < resident_mb(broker.pid) < 64
+        with Wire(listeners_of(broker)[0]) as healthy:
+            healthy.send(login + packet(DISCONNECT))
+            assert [(each.kind, each.reason) for each in healthy.finish()] == [(CONNACK, 0)]
+        broker.kill()  # an orderly stop would write all that down
