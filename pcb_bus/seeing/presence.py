@@ -8,12 +8,14 @@ while its board goes by: once all of it is in view and its picture no longer get
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field, field_validator
 
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
+from pcb_bus.runtime.settings import Section
 from pcb_bus.seeing.columns import COLUMNS, Belt, Columns
 from pcb_bus.seeing.trains import LEAST_LENGTH, LEAST_PIECE, Train, box_of
 
@@ -32,21 +34,29 @@ _LENGTHS = 8
 _MOST_VOTES = 10
 
 
-@dataclass(frozen=True, slots=True)
-class PresenceOptions:
-    """Where and how boards go by.
+Share = Annotated[float, Field(ge=0, le=1)]
 
-    Args:
-        region: left, top, width and height of the belt in the picture, as shares of its size; none: all of it.
-        direction: where to boards go in the picture; none: to the right or left, whichever is seen.
-        sensitivity: 1 by default; more finds boards with less texture, less ignores a belt with more.
-        stills: each picture is a board, as in a folder.
-    """
 
-    region: tuple[float, float, float, float] | None = None
+class PresenceOptions(Section):
+    """Where and how boards go by: the settings `edge.presence`, and `inference.presence` by side."""
+
+    region: tuple[Share, Share, Share, Share] | None = None
+    """Left, top, width and height of the belt in the picture, as shares of its size; none: all of it."""
     direction: Direction | None = None
-    sensitivity: float = 1.0
+    """Where to boards go in the picture: right, left, down or up; none: right or left, whichever is seen."""
+    sensitivity: Annotated[float, Field(ge=0.05, le=20)] = 1.0
+    """More finds boards with less texture, less ignores a belt with more."""
     stills: bool = False
+    """Each picture is a board, as in a folder."""
+
+    @field_validator("region")
+    @classmethod
+    def _region_is_inside(cls, region: tuple[float, float, float, float] | None) -> object:
+        if region is not None:
+            left, top, width, height = region
+            if min(width, height) <= 0 or max(left + width, top + height) > 1 + 1e-6:
+                raise ValueError("left, top, width and height as shares of the picture, and none of it outside")
+        return region
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +133,12 @@ class Presence:
         if self._alone and self._last_ns is not None:
             times.append(self._last_ns + _ALONE_NS + 1)
         return min(times, default=None)
+
+    @property
+    def may_name(self) -> set[int]:
+        """When the pictures were captured that a later pass may still name: keep these."""
+        named = {each.best_ns for each in self._candidates} | {each.captured_at_ns for each in self._ready}
+        return named | {self._last_ns} if self._alone and self._last_ns is not None else named
 
     def _note_time(self, now: int) -> None:
         """A picture with none within a second before or after it is a board by itself."""

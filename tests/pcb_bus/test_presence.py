@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from pydantic import ValidationError
 
 from benchmarks.presence import PHOTOGRAPHS, photographed
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
@@ -42,9 +43,11 @@ class Played:
 def play(
     scene: Scene | Iterable[View], options: PresenceOptions | None = None, seen: Callable[[Image], Image] = lambda i: i
 ) -> Played:
-    presence, shown, played = Presence(options), {}, Played([], [], [])
+    presence, played = Presence(options), Played([], [], [])
+    shown: dict[int, View] = {}
     for view in views(scene) if isinstance(scene, Scene) else scene:
-        shown[view.captured_at_ns] = view
+        kept = presence.may_name | {view.captured_at_ns}
+        shown = {at: each for at, each in shown.items() if at in kept} | {view.captured_at_ns: view}
         found = presence.see(seen(view.image), view.captured_at_ns)
         if found is not None:
             chosen = shown[found.captured_at_ns]
@@ -221,3 +224,9 @@ def test_a_picture_with_none_near_it_is_a_board_by_itself() -> None:
 def test_each_picture_of_a_folder_is_a_board() -> None:
     presence, picture = Presence(PresenceOptions(stills=True)), np.zeros((480, 640, 3), np.uint8)
     assert [presence.see(picture, now) for now in (1, 2, 3)] == [Pass(1), Pass(2), Pass(3)]
+
+
+@pytest.mark.parametrize("region", [(0.5, 0, 0.6, 1), (0, 0.5, 1, 0), (0, 0, 1.5, 1)])
+def test_a_region_outside_the_picture_is_refused(region: tuple[float, float, float, float]) -> None:
+    with pytest.raises(ValidationError, match="region"):
+        PresenceOptions(region=region)
