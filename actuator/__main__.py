@@ -6,10 +6,11 @@ The second is for systemd's ExecStopPost: it also runs after a kill -9, which le
 import gc
 import sys
 
-from actuator.gates import GateFault, all_off, close_all
+from actuator.gates import all_off, close_all
 from actuator.service import ActuatorService, build, open_all_gates
 from actuator.settings import NODE, ActuatorLineSettings
 from pcb_bus.errors import ConfigError
+from pcb_bus.runtime.pins import PinFault
 from pcb_bus.runtime.process import EXIT_CONFIG, EXIT_FAULT, EXIT_OK, run_service
 from pcb_bus.runtime.redaction import redact
 from pcb_bus.runtime.settings import load_settings
@@ -42,7 +43,7 @@ def switch_off(argv: list[str]) -> int:
     except ConfigError as error:
         print(f"{_PROGRAM} off: {redact(str(error))}", file=sys.stderr)
         return EXIT_CONFIG
-    except GateFault as fault:
+    except PinFault as fault:
         print(f"{_PROGRAM} off: {fault}", file=sys.stderr)
         return EXIT_FAULT
     print(f"off: pins {', '.join(map(str, gates))}")

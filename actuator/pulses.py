@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from actuator.gates import Gate, GateFault
+from actuator.gates import Gate
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns, ns_to_ms
 from pcb_bus.errors import CommandFailed
+from pcb_bus.runtime.pins import PinFault
 
 log = logging.getLogger(__name__)
 
@@ -299,7 +300,7 @@ class Pulses:
         faulty = self._faulty[pin]
         try:
             getattr(self._gates[pin], way)()
-        except GateFault as fault:
+        except PinFault as fault:
             if not faulty:
                 self._on_fault(pin, str(fault))
             faulty.add(way)

@@ -13,9 +13,9 @@ from typing import Literal
 from gpiozero import DigitalInputDevice
 from gpiozero.pins import Factory
 
-from actuator.gates import GateFault, pin_faults
 from pcb_bus.contract.times import NS_PER_S
 from pcb_bus.errors import ConfigError
+from pcb_bus.runtime.pins import PinFault, pin_faults
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class Interlock:
         try:
             with pin_faults():
                 self._device = DigitalInputDevice(pin, pull_up=_PULLS[pull], pin_factory=factory, **active)
-        except GateFault as fault:
+        except PinFault as fault:
             raise ConfigError(f"actuator.interlock: pin {pin} cannot be used: {fault}") from None
         self._lock = threading.Lock()
         self._on_change: Callable[[bool], None] = lambda is_open: None
@@ -115,6 +115,6 @@ class Interlock:
         try:
             with pin_faults():
                 return bool(self._device.is_active)
-        except GateFault as fault:
+        except PinFault as fault:
             log.debug("the interlock cannot be read: %s", fault)
             return False

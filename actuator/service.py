@@ -11,7 +11,7 @@ from gpiozero.pins import Factory
 from actuator import metrics
 from actuator.commands import Commands
 from actuator.decide import Rules
-from actuator.gates import Gate, close_all, open_gates, pin_factory
+from actuator.gates import Gate, close_all, open_gates
 from actuator.ledger import Ledger
 from actuator.pulses import Pulses, SafeState
 from actuator.safety import Interlock, LineWatch
@@ -26,6 +26,7 @@ from pcb_bus.durable.resending import Pace, resend
 from pcb_bus.errors import MessageRejected
 from pcb_bus.mqtt.session import Delivery
 from pcb_bus.runtime.logs import Throttle
+from pcb_bus.runtime.pins import pin_factory
 from pcb_bus.runtime.service import Service
 
 _DECIDING, _SAFETY = "verdicts", "safety"

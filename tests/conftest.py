@@ -7,6 +7,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from gpiozero.pins.mock import MockFactory
 from support import ports
 from support.mariadb import MariaDb
 from support.probe import Probe
@@ -25,6 +26,14 @@ hypothesis.settings.load_profile("repeatable")
 def _nothing_is_known_to_be_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     """The passwords of one test are words of another."""
     monkeypatch.setattr(redaction, "_known", redaction._Known())
+
+
+@pytest.fixture
+def pins() -> Iterator[MockFactory]:
+    """The pins of a Raspberry Pi, each of which remembers its states."""
+    factory = MockFactory()
+    yield factory
+    factory.reset()
 
 
 @pytest.fixture

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from support.gate_station import WatchedGate
 from support.peer import until
 
-from actuator.gates import GateFault, close_all, open_gates
+from actuator.gates import close_all, open_gates
 from actuator.pulses import Clock, Pulse, PulseResult, Pulses, SafeState
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
 from pcb_bus.errors import CommandFailed
+from pcb_bus.runtime.pins import PinFault
 
 PIN = 22
 RETRY = 100 * NS_PER_MS
@@ -179,7 +180,7 @@ def test_a_held_pin_stays_high_until_it_is_released_and_has_its_group_alone() ->
 
 
 def no_such_pin() -> bool:
-    raise GateFault("no such pin")
+    raise PinFault("no such pin")
 
 
 def test_a_held_pin_that_failed_during_a_pulse_is_held_again() -> None:

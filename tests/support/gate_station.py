@@ -8,7 +8,7 @@ from typing import Any
 
 from actuator.commands import Commands
 from actuator.decide import GatePlan, Rules
-from actuator.gates import Gate, GateFault
+from actuator.gates import Gate
 from actuator.ledger import Ledger
 from actuator.pulses import Clock, PulseResult, Pulses
 from actuator.triggers import BoardMoments
@@ -20,6 +20,7 @@ from pcb_bus.durable.outbox import Bounds, Kept, Outbox
 from pcb_bus.durable.resending import Resends
 from pcb_bus.errors import CommandFailed, MessageRejected
 from pcb_bus.mqtt.session import Delivery
+from pcb_bus.runtime.pins import PinFault
 from pcb_bus.runtime.service import Request, Service
 from pcb_bus.runtime.settings import BrokerSettings, LineSettings
 
@@ -46,13 +47,13 @@ class WatchedGate(Gate):
 
     def on(self) -> None:
         if self.broken:
-            raise GateFault("no such pin")
+            raise PinFault("no such pin")
         self.broke_rule |= self.others()
         self.is_on = True
 
     def off(self) -> None:
         if self.broken:
-            raise GateFault("no such pin")
+            raise PinFault("no such pin")
         self.is_on = False
 
     def close(self) -> None:
