@@ -23,9 +23,15 @@ class FrameSender:
     """Encodes what was chosen, hands it to the network, and remembers the last frames that show a board."""
 
     def __init__(
-        self, side: str, encoder: Encoder, publish: Publish, quality: Quality = lambda picture, of_board: None
+        self,
+        side: str,
+        encoder: Encoder,
+        publish: Publish,
+        quality: Quality = lambda picture, of_board: None,
+        product: str | None = None,
     ) -> None:
         self._side = side
+        self._product = product
         self._encoder = encoder
         self._publish = publish
         self._quality = quality
@@ -50,6 +56,7 @@ class FrameSender:
             height=encoded.height,
             jpeg=encoded.jpeg,
             quality=self._quality(picture, of_board=board_pass is not None),
+            product=self._product,
         )
         payload = encode_msgpack(frame)
         if board_pass is not None:

@@ -93,7 +93,7 @@ class EdgeService:
     def _make_mode(self, edge: EdgeSettings, side: str) -> Mode:
         topic, session = self._node.topics.frame(side), self._node.session
         publish = partial(session.publish, topic, qos=0)
-        sender = FrameSender(side, self._encoder, publish, self._health.quality)
+        sender = FrameSender(side, self._encoder, publish, self._health.quality, edge.product)
         if edge.trigger == "mqtt":
             return OnTrigger(self._node, sender, round(NS_PER_S / edge.fps), self._bell.set)
         return FreeRun(sender, edge.fps)

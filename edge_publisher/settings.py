@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from edge_publisher.sources import CaptureRequest
-from pcb_bus.contract.messages import Name, Whole
+from pcb_bus.contract.messages import Label, Name, Whole
 from pcb_bus.errors import ConfigError
 from pcb_bus.runtime.settings import LineSettings, Section
 
@@ -38,6 +38,8 @@ class EdgeSettings(Section):
     """Rate of the live view; 0 turns it off."""
     ring_s: Annotated[float, Field(ge=0.2, le=30)] = 1.5
     """How long pictures are kept for a trigger that comes late."""
+    product: Label | None = None
+    """What its frames say that the boards are, for lines on which each camera has a product of its own."""
     sharpness: Annotated[float, Field(gt=0, le=1)] | None = None
     """How sharp the pictures of boards were at the set-up; below 0.6 of it they are blurred."""
     stall_s: Annotated[float, Field(ge=0.5, le=600)] = 5.0

@@ -62,6 +62,10 @@ class Board:
     sightings: dict[str, Sighting] = field(default_factory=dict)
     asked: frozenset[str] = frozenset()
     receipts: list[Receipt] = field(default_factory=list)
+    product: str | None = None
+    """As its trigger says."""
+    running: str | None = None
+    """The line's as the board was opened."""
 
     @property
     def under_way(self) -> bool:

@@ -61,6 +61,11 @@ class Boards:
         """It holds for the boards that are judged from now on; any thread."""
         self._judge = replace(self._judge, anomaly_threshold=anomaly_threshold)
 
+    def run_product(self, product: str | None) -> None:
+        """What is on the line: it holds for the boards that come from now on; any thread."""
+        with self._changed:
+            self._joiner.product = product
+
     def announce(self, trigger: Trigger, receipt: Receipt, received_at: int) -> None:
         """A trigger came; `receipt` acknowledges it once its board's verdict is safe. No board is judged twice."""
         judged = self._judge.verdict_id(BoardKey.of(trigger.board_id, trigger.triggered_at))

@@ -63,6 +63,8 @@ class Joiner:
         self._open: list[Board] = []
         self._finished = Finished(max(1000, 5 * options.max_open))
         self._repeated: list[Repeated] = []
+        self.product: str | None = None
+        """What runs on the line; it holds for the boards that are opened from now on."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -80,6 +82,7 @@ class Joiner:
                 return
             board = self._open_board(key, now, waited=received_at - trigger.triggered_at)
         board.key, board.triggered_at = key, trigger.triggered_at
+        board.product = trigger.product or board.product
         board.receipts.append(receipt)
 
     def offer(self, frame: Frame, *, received_at: int, now: int) -> str | None:
@@ -168,7 +171,7 @@ class Joiner:
         """`waited`: ns since the trigger, if there is one. A frame of long ago cannot be had any more."""
         timeout = self._options.timeout_ns
         ask_at: int | None = now + timeout // 2 if waited <= timeout else now
-        board = Board(key, opened_at=now, ask_at=ask_at, give_up_at=now + timeout)
+        board = Board(key, opened_at=now, ask_at=ask_at, give_up_at=now + timeout, running=self.product)
         if key is None:
             board.ask_at = None
         elif waited > _RESENDABLE_NS:

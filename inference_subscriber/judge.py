@@ -59,6 +59,7 @@ class Judge:
             verdict_id=identity,
             board_id=board_id,
             serial=next((frame.serial for frame in frames if frame.serial is not None), None),
+            product=product_of(board),
             status="ok" if whole else "incomplete",
             final_defect_type=self.taxonomy.label(category),
             category=category,
@@ -122,6 +123,12 @@ def ready_time(board: Board, judged_at: int) -> int:
     triggered_at = board.triggered_at
     times = [max(frame.captured_at, triggered_at or 0) for frame in _inspected_frames(board)]
     return min(max(times, default=triggered_at or judged_at), judged_at)
+
+
+def product_of(board: Board) -> str | None:
+    """What its trigger says that it is, else its cameras, else what runs on the line."""
+    frames = (sighting.frame.product for sighting in board.sightings.values())
+    return board.product or next(filter(None, frames), board.running)
 
 
 def _inspected_frames(board: Board) -> list[Frame]:

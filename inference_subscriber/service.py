@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import cv2
 
@@ -26,14 +27,15 @@ from inference_subscriber.receiving import Cameras, FrameStage
 from inference_subscriber.sender import VerdictSender
 from inference_subscriber.settings import InferenceLine
 from inference_subscriber.witness import Witness
-from pcb_bus.contract.messages import Trigger
+from pcb_bus.contract.messages import Label, Trigger, WireModel
 from pcb_bus.contract.taxonomy import Taxonomy, load_taxonomy
 from pcb_bus.contract.times import NS_PER_S, ms_to_ns
 from pcb_bus.durable.outbox import Outbox
 from pcb_bus.durable.resending import Pace, resend
 from pcb_bus.errors import ConfigError
 from pcb_bus.mqtt.session import QUEUED_AT_BROKER, Delivery, SessionOptions
-from pcb_bus.runtime.service import Service
+from pcb_bus.runtime.live import LiveSettings, LiveValue
+from pcb_bus.runtime.service import Request, Service
 from pcb_bus.seeing.health import Flaw
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,12 @@ _PICTURES = Pace(after_ns=10 * NS_PER_S, batch=2)
 _PICTURE_OUTBOX = "picture outbox"
 _USUAL_FRAMES = ((640, 480), (640, 640))
 _STOP_S = 1.5  # the session takes up to 2.5 s more to say goodbye
+
+
+class ProductParams(WireModel):
+    """The product that runs from now on; None: nobody knows. Left out: nothing changes."""
+
+    name: Label | None = None
 
 
 class InferenceService:
@@ -84,6 +92,10 @@ class InferenceService:
         resend(service, "evidence", self._evidence, pace or _PICTURES, _PICTURE_OUTBOX)
         self._boards = self._make_boards(settings, engine, taxonomy)
         thresholds, odd = settings.detect_options.thresholds, chosen.anomaly_threshold
+        self._product: LiveValue[str | None] = LiveValue("product", Label, chosen.product)
+        LiveSettings(service, self._run_product, self._product)
+        self._run_product()
+        service.command("product", self._on_product)
         self._thresholds = LiveThresholds(service, engine, self._boards, thresholds, odd)
         witness = None if chosen.doubtful_confidence is None else Witness(taxonomy.minor)
         inspector = self._make_inspector(engine, anomalies or Choice(), golden or {}, witness)
@@ -114,6 +126,17 @@ class InferenceService:
 
     def _announce(self, trigger: Trigger, delivery: Delivery) -> None:
         self._boards.announce(trigger, delivery.ack, delivery.received_at)
+
+    def _run_product(self) -> None:
+        self._boards.run_product(self._product())
+
+    def _on_product(self, request: Request) -> dict[str, Any]:
+        """Say or change what runs on the line. What a command says is forgotten by a restart."""
+        params = request.read(ProductParams)
+        if "name" in params.model_fields_set:
+            self._product.command(params.name)
+            self._run_product()
+        return {"product": self._product(), "outlives_restart": not self._product.commanded}
 
     def _make_inspector(
         self, engine: FeatureEngine, anomalies: Choice, golden: Mapping[str, GoldenBoard], witness: Witness | None

@@ -47,7 +47,8 @@ class InferenceSettings(Section):
     anomaly: dict[Name, Path] = Field(default_factory=dict)
     """By side: the file that `make fit-anomaly` wrote; a side without one has no anomaly score."""
     product: Name | None = None
-    """The product on this line: anomaly files of another are refused; none: those of one product, whichever."""
+    """The product on this line, as verdicts name it: anomaly files of another are refused; none: those of one product,
+    whichever. Live, and by command, but for the anomaly files."""
     golden: dict[Name, Path] = Field(default_factory=dict)
     """By side: picture of a defect-free bare board, black copper on white laminate; it confirms and names defects."""
     sharpness: dict[Name, Annotated[float, Field(gt=0, le=1)]] = Field(default_factory=dict)

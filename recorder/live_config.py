@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from sqlalchemy import Engine, LargeBinary, cast, func, select
 
 from pcb_bus.contract.codec import encode_json, first_error
-from pcb_bus.contract.messages import LiveConfig, Name, Whole
+from pcb_bus.contract.messages import Label, LiveConfig, Name, Whole
 from pcb_bus.contract.times import now_ns
 from records.database import for_reading
 from records.tables import SystemConfig
@@ -28,6 +28,7 @@ def _is(kind: Any) -> TypeAdapter[Any]:
 KNOWN: Mapping[str, TypeAdapter[Any]] = {
     "jpeg_quality": _is(Annotated[Whole, Field(ge=1, le=100)]),
     "fps": _is(Annotated[float, Field(gt=0, le=1000)]),
+    "product": _is(Label),
     "confidence": _is(_Share),
     "class_confidence": _is(dict[Name, _Share]),
     "anomaly_threshold": _is(_Share),

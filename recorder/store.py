@@ -186,7 +186,8 @@ class Store:
             connection.execute(update(Trigger).where(Trigger.id.in_(trigger_ids)).values(open=False))
 
     def _close_overdue(self, now: int, deadline: int, connection: Connection) -> list[Overdue]:
-        columns = (Trigger.id, Trigger.line, Trigger.verdict_id, Trigger.board_id, Trigger.triggered_at)
+        names = ("id", "line", "verdict_id", "board_id", "product", "triggered_at")
+        columns = [getattr(Trigger, name) for name in names]
         earliest, latest = to_datetime(now - deadline), to_datetime(now + deadline)
         not_now = or_(Trigger.received_at < earliest, Trigger.received_at > latest)
         query = select(*columns).where(Trigger.line == self._line, Trigger.open, not_now)

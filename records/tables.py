@@ -103,6 +103,7 @@ class Trigger(Base):
     verdict_id: Mapped[str] = mapped_column(_Id)
     board_id: Mapped[str] = mapped_column(_Id)
     source: Mapped[str] = mapped_column(_Id)
+    product: Mapped[str | None] = mapped_column(_Id)
     triggered_at: Mapped[datetime]
     received_at: Mapped[datetime]
     open: Mapped[bool]

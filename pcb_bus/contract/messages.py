@@ -145,19 +145,21 @@ class Trigger(Message):
     """A board stands in front of the cameras. `board_id` names one pass of one board through the station.
 
     `age_ms`: how old that moment was when the trigger was sent, by the sender's monotonic clock; None if it cannot say.
+    `product`: what the board is; None if it does not know.
     """
 
     board_id: Id
     triggered_at: Timestamp
     source: Label
     age_ms: Milliseconds | None = None
+    product: Label | None = None
 
 
 class Frame(Message):
     """One picture of one side. `board_id` and `triggered_at` are the trigger's, None in free run.
 
     `quality`: what its sender found wrong with its camera, None for nothing. A sender that never looks whether its
-    camera is frozen leaves it out.
+    camera is frozen leaves it out. `product`: what its camera is set up for.
     """
 
     side: Name
@@ -170,6 +172,7 @@ class Frame(Message):
     jpeg: bytes = Field(min_length=1, repr=False)
     serial: Id | None = None
     quality: Text | None = None
+    product: Label | None = None
 
 
 class Box(WireModel):

@@ -1,4 +1,6 @@
-"""Settings that change while a service runs: `pcb/config` says what stands in `system_config` now."""
+"""Settings that change while a service runs: `pcb/config` says what stands in `system_config` now, a command what holds
+until then.
+"""
 
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -16,6 +18,8 @@ T = TypeVar("T")
 class LiveValue(Generic[T]):
     """One value that holds now. Reading it is a single look at an immutable object: any thread, no lock.
 
+    The last word holds: what a command set does until `pcb/config` says something else of it than before.
+
     Args:
         key: its name in `system_config`.
         kind: type and range (`Annotated[int, Field(ge=1, le=100)]`), checked strictly.
@@ -28,6 +32,9 @@ class LiveValue(Generic[T]):
         self._adapter: TypeAdapter[T] = TypeAdapter(kind)
         self._from_file = self._now = from_file
         self._check = check
+        self._said: Any = None
+        self.commanded = False
+        """What holds was set by a command, which a restart forgets."""
 
     def __call__(self) -> T:
         return self._now
@@ -38,15 +45,32 @@ class LiveValue(Generic[T]):
         Raises:
             ValueError: it makes no sense; the file's value holds.
         """
-        self._now = self._from_file
-        if self.key not in values:
-            return
+        before, self._said = self._said, values.get(self.key)
+        self.commanded = self.commanded and self._said == before
+        configured = self._from_file
         try:
-            value = self._adapter.validate_python(values[self.key], strict=True)
+            if self.key in values:
+                configured = self.checked(values[self.key])
+        finally:
+            if not self.commanded:
+                self._now = configured
+
+    def checked(self, value: Any) -> T:
+        """The value, if it may be one.
+
+        Raises:
+            ValueError: it makes no sense.
+        """
+        try:
+            checked = self._adapter.validate_python(value, strict=True)
         except ValidationError as error:
             raise ValueError(first_error(error)) from None
-        self._check(value)
-        self._now = value
+        self._check(checked)
+        return checked
+
+    def command(self, value: T) -> None:
+        """A command sets it to a value that was `checked`."""
+        self._now, self.commanded = value, True
 
 
 class LiveSettings:

@@ -79,11 +79,11 @@ class Line:
         for side, camera in self.cameras.items():
             camera.subscribe(f"pcb/command/edge-{side}")
 
-    def trigger(self, board_id: str, at: int | None = None) -> int:
+    def trigger(self, board_id: str, at: int | None = None, **fields: Any) -> int:
         """Announce a board; gives the time of the trigger (ns)."""
         triggered_at = (now_ns() if at is None else at) // NS_PER_MS * NS_PER_MS
         trigger = {"v": 1, "board_id": board_id, "triggered_at": to_rfc3339(triggered_at), "source": "photo-eye"}
-        self.photo_eye.publish("pcb/trigger", json.dumps(trigger))
+        self.photo_eye.publish("pcb/trigger", json.dumps(trigger | fields))
         return triggered_at
 
     def show(self, side: str, jpeg: bytes, /, **fields: Any) -> None:

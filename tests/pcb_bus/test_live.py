@@ -57,6 +57,20 @@ def test_a_value_holds_until_another_comes_and_the_files_when_its_key_is_gone(qu
     assert (seen, told.changes) == ([85, 90, 40, 85], 3)
 
 
+def test_what_a_command_set_holds_until_the_configuration_says_something_else_of_it(quality: LiveValue[int]) -> None:
+    told, seen = Told(quality), []
+    told.hear(jpeg_quality=90)
+    quality.command(quality.checked(50))
+    for values in ({"jpeg_quality": 90}, {"jpeg_quality": 90, "fps": 5.0}, {"jpeg_quality": 40}, {"jpeg_quality": 40}):
+        told.hear(**values)
+        seen.append((quality(), quality.commanded))
+    assert seen == [(50, True), (50, True), (40, False), (40, False)]
+    quality.command(60)
+    assert (told.hear(jpeg_quality=0), quality()) == (["jpeg_quality"], 85)
+    quality.command(60)
+    assert (told.hear(jpeg_quality=0), quality()) == ([], 60)
+
+
 @pytest.mark.parametrize("nonsense", [0, 101, "90", 90.5, True, None, [90], {"a": 1}])
 def test_nonsense_is_refused_and_the_files_value_holds(quality: LiveValue[int], nonsense: Any) -> None:
     told = Told(quality)

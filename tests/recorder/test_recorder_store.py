@@ -209,9 +209,10 @@ def test_a_board_that_came_while_the_clock_was_ahead_is_missing_too(store: Store
 
 
 def test_a_board_without_a_verdict_is_unjudged_and_says_why(store: Store, engine: Engine) -> None:
-    store.write([trigger_record(1)])
+    store.write([trigger_record(1, product="controller")])
     assert store.close_overdue(LATER, DEADLINE) == [Overdue("verdict-1", "board-1", AT)]
     row = the(engine, Inspection)
+    assert row.product == "controller"
     assert (row.status, row.category, row.defect_type, row.camera_id) == ("missing", "unjudged", LABEL, "both")
     assert (row.confidence, row.boxes, row.judged_at, row.notes) == (0.0, [], None, NO_VERDICT)
     assert (row.inspection_time, row.captured_at, row.received_at) == (LOCAL, to_datetime(AT), to_datetime(LATER))

@@ -1,10 +1,13 @@
 """A session of ours against the real broker, and ways to wait for it without sleeping."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from broker import Broker
+from pcb_bus.contract.topics import Topics
 from pcb_bus.mqtt.login import Login, read_login
+from pcb_bus.mqtt.requests import Requester
 from pcb_bus.mqtt.session import MqttSession, SessionOptions, Subscription
 from pcb_bus.runtime.queues import Inbox
 from pcb_bus.runtime.settings import BrokerSettings
@@ -46,6 +49,19 @@ def broker_settings(broker: Broker) -> BrokerSettings:
 def broker_login(broker: Broker, role: str) -> Login:
     """How to reach the broker with the login of `role`."""
     return read_login(broker_settings(broker), role)
+
+
+@contextmanager
+def commander(broker: Broker) -> Iterator[Requester]:
+    """Sends commands with the login of the operator."""
+    session = MqttSession("pcb-operator", broker_login(broker, "operator"))
+    requester = Requester(session, Topics(), "operator")
+    session.start()
+    try:
+        assert session.wait_connected(WAIT_S)
+        yield requester
+    finally:
+        session.stop()
 
 
 def until(condition: Callable[[], bool], timeout: float = WAIT_S) -> None:
