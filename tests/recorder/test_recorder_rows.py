@@ -140,13 +140,15 @@ def test_the_same_event_twice_has_the_same_digest() -> None:
 
 
 def test_an_announced_board_is_open_under_the_id_that_its_verdict_will_have() -> None:
-    record = trigger_record(Trigger(board_id="board-1", triggered_at=AT, source="plc"), "line/2", AT + 1_000_000)
+    trigger = Trigger(board_id="board-1", triggered_at=AT, source="plc", product="controller")
+    record = trigger_record(trigger, "line/2", AT + 1_000_000)
     assert record.rows == [
         {
             "line": "line/2",
             "verdict_id": verdict_id("line/2", "board-1", AT),
             "board_id": "board-1",
             "source": "plc",
+            "product": "controller",
             "triggered_at": MOMENT,
             "received_at": MOMENT.replace(microsecond=124_000),
             "open": True,
