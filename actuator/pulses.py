@@ -15,6 +15,7 @@ from actuator.gates import Gate
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns, ns_to_ms
 from pcb_bus.errors import CommandFailed
 from pcb_bus.runtime.pins import PinFault
+from pcb_bus.runtime.workers import Turn
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +97,7 @@ class Pulses:
         self._high: dict[int, int] = {}
         self._faulty: dict[int, set[str]] = {pin: set() for pin in gates}
         self._changed = threading.Condition()
+        self.turn = Turn()
         self._thread = threading.Thread(target=self._run, name="pulses", daemon=True)
 
     def start(self) -> None:
@@ -207,7 +209,8 @@ class Pulses:
         try:
             with self._changed:
                 while not self._closed:
-                    self._step()
+                    with self.turn:
+                        self._step()
                     self._changed.wait(self._seconds_to_next())
         finally:
             with self._changed:

@@ -29,7 +29,7 @@ from pcb_bus.runtime.logs import Throttle
 from pcb_bus.runtime.pins import pin_factory
 from pcb_bus.runtime.service import Service
 
-_DECIDING, _SAFETY = "verdicts", "safety"
+_DECIDING, _SAFETY, _OUTBOX = "verdicts", "safety", "outbox"
 _HANGS_S = 1.0  # one decision that takes longer: its disk hangs
 
 
@@ -65,7 +65,9 @@ class ActuatorService:
         )
         self._moments = BoardMoments(settings.root, rules.max_lag_ns)
         self._verdicts = Verdicts(rules, self._ledger, self._outbox, self._pulses, self._moments, self)
-        resend(service, "actuation", self._outbox, pace)
+        resend(service, "actuation", self._outbox, pace, name=_OUTBOX)
+        service.survives(_DECIDING, _OUTBOX)  # a disk that hangs: the gates are in their safe state, and stay in it
+        service.watch("pulses", self._pulses.turn)
         self._commands = Commands(service, self._pulses, self._ledger, rules.gates, _DECIDING)
         self._watch = LineWatch(ms_to_ns(own.safe_state.after_ms))
         self._safe = own.safe(rules)
@@ -127,7 +129,7 @@ class ActuatorService:
     def _keep_safe(self) -> None:
         now = time.monotonic_ns()
         self._watch.see("no broker", here=self._service.session.connected, now=now)
-        self._watch.see("the disk hangs", here=self._worker.busy_s() < _HANGS_S, now=now)
+        self._watch.see("the disk hangs", here=self._worker.turn.busy_s() < _HANGS_S, now=now)
         lost, before = self._watch.lost(now), self._service.health["line"]
         if bool(lost) != bool(before):
             self._pulses.go_safe(self._safe if lost else SafeState())

@@ -13,6 +13,7 @@ from inference_subscriber.inspecting import Inspector
 from inference_subscriber.pictures import Picture
 from pcb_bus.contract.times import ns_to_ms
 from pcb_bus.runtime.queues import Inbox
+from pcb_bus.runtime.workers import Turn
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +33,13 @@ class DetectStage:
         self._boards = boards
         self._max_batch = min(max_batch, inspector.best_batch)
         self._failures = 0
+        self.turn = Turn()
 
     def run(self) -> None:
         """Inspect until the inbox is closed and empty."""
         while pictures := self._inbox.take_many(self._max_batch):
-            self._inspect(pictures)
+            with self.turn:
+                self._inspect(pictures)
 
     def _inspect(self, pictures: Sequence[Picture]) -> None:
         started_at = time.monotonic_ns()

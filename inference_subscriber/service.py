@@ -104,7 +104,9 @@ class InferenceService:
         cameras = Cameras(chosen.sharpness, self._picture_trouble)
         frames = FrameStage(service.session, self._boards, self._pictures, settings.frame_limits, cameras)
         service.on(topics.frames, None, frames.receive, thread="frames", queue=_WAITING_FRAMES, qos=0)
-        service.run("detect", DetectStage(inspector, self._pictures, self._boards, chosen.max_batch).run)
+        detect = DetectStage(inspector, self._pictures, self._boards, chosen.max_batch)
+        service.run("detect", detect.run)
+        service.watch("detect", detect.turn)
         service.run("clock", self._boards.run_clock)
         service.run("receipts", self._sender.run)
 

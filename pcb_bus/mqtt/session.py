@@ -29,6 +29,7 @@ from pcb_bus.mqtt.login import Login, why_no_tls
 from pcb_bus.mqtt.receipts import Receipts
 from pcb_bus.runtime import metrics
 from pcb_bus.runtime.logs import Throttle
+from pcb_bus.runtime.workers import Turn
 
 log = logging.getLogger(__name__)
 
@@ -129,6 +130,7 @@ class MqttSession:
         self._was_connected = False
         metrics.CONNECTED.labels(name).set_function(self._connected.is_set)
         self._stopping = threading.Event()
+        self._turn = Turn()
         self._max_packet = MAX_PACKET_BYTES
         self._certificate_ends: float | None = None
         self._network_thread: threading.Thread | None = None
@@ -183,6 +185,14 @@ class MqttSession:
 
     def wait_connected(self, timeout: float) -> bool:
         return self._connected.wait(timeout)
+
+    def hangs(self, longer_than_s: float) -> bool:
+        """Whether its network thread is dead, or has been in one handler for so long. A network that is away is none.
+
+        One that died is started again within 2 s.
+        """
+        thread = self._network_thread
+        return (thread is not None and not thread.is_alive()) or self._turn.busy_s() > longer_than_s
 
     @property
     def certificate_ends(self) -> float | None:
@@ -403,7 +413,8 @@ class MqttSession:
 
     def _on_message(self, client: Client, userdata: object, message: MQTTMessage) -> None:
         # An exception that left here would kill paho's network thread.
-        self._guard("message", lambda: self._dispatch(message))
+        with self._turn:
+            self._guard("message", lambda: self._dispatch(message))
 
     def _dispatch(self, message: MQTTMessage) -> None:
         try:

@@ -4,11 +4,13 @@ import faulthandler
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import traceback
 import types
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol, TypeVar
 
 from pcb_bus.errors import ConfigError
@@ -94,10 +96,22 @@ def _run_until_asked_to_stop(service: Startable) -> int:
     for number in _SIGNALS:
         signal.signal(number, lambda *_: None)
     service.start()
+    tell_supervisor("READY=1")
     os.read(asked, 1)
+    tell_supervisor("STOPPING=1")
     faulthandler.dump_traceback_later(_STOP_S, exit=True)
     service.stop()
     log.info("stopped")
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # one that comes while Python shuts down changes nothing any more
     return EXIT_FAULT if faults else EXIT_OK
+
+
+def tell_supervisor(*lines: str) -> None:
+    """What systemd wants to know of a service, as sd_notify(3) says it; nothing where it did not start this process."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    path = f"\0{address[1:]}" if address.startswith("@") else address
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.sendto("\n".join(lines).encode(), socket.MSG_DONTWAIT, path)  # it never holds up who tells

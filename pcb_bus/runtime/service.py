@@ -26,14 +26,15 @@ from pcb_bus.contract.codec import decode_json, encode_json, first_error
 from pcb_bus.contract.messages import Command, CommandReply, Event, Level, Message, NodeState, NodeStatus, WireModel
 from pcb_bus.contract.times import NS_PER_S, now_ns
 from pcb_bus.contract.topics import Topic, TopicFilter, exactly
-from pcb_bus.errors import BoardlineError, CommandFailed, MessageRejected
+from pcb_bus.errors import BoardlineError, CommandFailed, ConfigError, MessageRejected
 from pcb_bus.mqtt.login import read_login
 from pcb_bus.mqtt.session import Delivery, MqttSession, SessionOptions, Subscription
 from pcb_bus.runtime import metrics
 from pcb_bus.runtime.logs import Throttle
+from pcb_bus.runtime.process import tell_supervisor
 from pcb_bus.runtime.redaction import redact, redact_all
 from pcb_bus.runtime.settings import LineSettings
-from pcb_bus.runtime.workers import Action, Worker
+from pcb_bus.runtime.workers import Action, Turn, Worker
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,9 @@ M = TypeVar("M", bound=Message)
 P = TypeVar("P", bound=WireModel)
 _HEARTBEAT_S = 15.0
 _LOOK_S = 0.5
-_STUCK_S = 5.0  # one thing that takes a worker longer than this is told
+_STUCK_S = 5.0  # one thing that takes a thread longer than this is told
+_FEED_S = 2.0  # between two signs of life to systemd
+_LAMP_S = 0.1
 _PATIENCE_NS = 5 * NS_PER_S  # of whoever asked, unless the command says otherwise
 _COMMANDS = "commands"
 
@@ -139,18 +142,24 @@ class Service:
         )
         self._workers: dict[str, Worker] = {}
         self._loops: dict[str, threading.Thread] = {}
+        self._turns: dict[str, Turn] = {}
+        self._survived: set[str] = set()
         self._commands: dict[str, Callable[[_Asked], None]] = {}
         self._urgent: set[str] = set()
         self._faults = Throttle(interval_s=30)
         self._leaving = False
+        self._put_out: Action = lambda: None
         self._told = threading.Lock()
         self.session.set_will(self.topics.status(node), encode_json(self._birth))
         # At QoS 0 the broker keeps nothing for a session that is away, be it durable: no command outlives an outage.
         self.session.subscribe(Subscription(exactly(self.topics.command(node)), self._hear_command, qos=0))
         self.session.on_up(self._publish_status)
         self.command("ping", lambda _: {})
-        self.every(_LOOK_S, self._look_at_workers, thread="heartbeat")
+        self.every(_LOOK_S, self._look_at_threads, thread="heartbeat")
+        self.every(_FEED_S, self._feed_watchdog, thread="heartbeat")
         self.every(_HEARTBEAT_S, self._publish_status, thread="heartbeat")
+        if settings.led_pin is not None:
+            self._light(settings.led_pin)
 
     # What a service declares
 
@@ -233,11 +242,20 @@ class Service:
         """The thread of that name."""
         if name not in self._workers:
             self._workers[name] = Worker(name, self._tell_fault)
+            self.watch(name, self._workers[name].turn)
         return self._workers[name]
 
     def run(self, name: str, loop: Action) -> None:
         """Start a thread with the service that ends by itself when it should; if it dies, the process ends too."""
         self._loops[name] = threading.Thread(target=loop, name=name, daemon=True)
+
+    def watch(self, name: str, turn: Turn) -> None:
+        """Say when a thread of one's own hangs, and have the process started afresh if it goes on, as with workers."""
+        self._turns[name] = turn
+
+    def survives(self, *names: str) -> None:
+        """Of threads that may hang without being a reason to start afresh: somebody sees to what they do not."""
+        self._survived |= set(names)
 
     def start(self) -> None:
         for thread in (*self._workers.values(), *self._loops.values()):
@@ -260,6 +278,7 @@ class Service:
         self.join(timeout=timeout)
         self._leaving = True
         self._publish_status()
+        self._put_out()
         self.session.stop()
 
     # What it says
@@ -285,12 +304,15 @@ class Service:
 
     def _publish_status(self) -> None:
         with self._told:  # the last one told, which the broker retains, must be the true one
-            fault = redact(str(self.health))
-            state: NodeState = "offline" if self._leaving else "degraded" if fault else "online"
+            state, fault = self._state()
             now = {"state": state, "detail": "stopped" if self._leaving else fault, "updated_at": now_ns()}
             if self.session.connected:
                 status = self._birth.model_copy(update=now)
                 self.session.publish(self.topics.status(self.node), encode_json(status), retain=True)
+
+    def _state(self) -> tuple[NodeState, str]:
+        fault = redact(str(self.health))
+        return "offline" if self._leaving else "degraded" if fault else "online", fault
 
     # Inside
 
@@ -304,10 +326,37 @@ class Service:
         if held is not None:
             self.event("error", f"an error in {thread}: what it was working on was skipped", error=text, more=held)
 
-    def _look_at_workers(self) -> None:
-        for name, worker in self._workers.items():
-            stuck = worker.busy_s() > _STUCK_S
-            self.health[f"thread {name}"] = f"{name} is stuck: a disk or device may hang" if stuck else ""
+    def _look_at_threads(self) -> None:
+        stuck = self._stuck()
+        for name in self._turns:
+            self.health[f"thread {name}"] = f"{name} is stuck: a disk or device may hang" if name in stuck else ""
+
+    def _light(self, pin: int) -> None:
+        try:
+            from pcb_bus.runtime.pins import Lamp, PinFault, is_lit
+        except ModuleNotFoundError:
+            raise ConfigError("led_pin: needs gpiozero, which only edge and actuator install; leave it out") from None
+        lamp = Lamp(pin)
+        self._put_out = lamp.close
+
+        def show() -> None:
+            fault = ""
+            try:
+                lamp.show(lit=is_lit(time.monotonic(), connected=self.session.connected, fault=str(self.health)))
+            except PinFault as failed:
+                fault = f"the status lamp on pin {pin} fails: {failed}"
+            self.fault("lamp", fault, "warning")
+
+        self.every(_LAMP_S, show, thread="lamp")
+
+    def _stuck(self) -> set[str]:
+        return {name for name, turn in self._turns.items() if turn.busy_s() > _STUCK_S}
+
+    def _feed_watchdog(self) -> None:
+        """Once nothing comes for `WatchdogSec`, systemd starts the process afresh."""
+        if self._stuck() <= self._survived and not self.session.hangs(_STUCK_S):
+            state, fault = self._state()
+            tell_supervisor("WATCHDOG=1", f"STATUS={' '.join(f'{state} {fault}'.split())}")
 
     def _hear_command(self, delivery: Delivery) -> None:
         if delivery.retain and not delivery.payload:

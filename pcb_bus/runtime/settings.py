@@ -22,7 +22,7 @@ from pydantic_settings import (
 )
 
 from pcb_bus.contract.codec import first_error, read_yaml
-from pcb_bus.contract.messages import Name, Verdict, printable
+from pcb_bus.contract.messages import Name, Pin, Verdict, printable
 from pcb_bus.contract.topics import Topics
 from pcb_bus.errors import ConfigError
 from pcb_bus.runtime.redaction import is_secret, redact, redact_address, remember, secrets_of
@@ -142,6 +142,9 @@ class LineSettings(BaseSettings):
     broker: BrokerSettings = BrokerSettings()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
+    led_pin: Pin | None = None
+    """BCM number of a status lamp's pin on a Raspberry Pi: steady, all is well; slow blinks, something is wrong; fast
+    ones, no broker. Each node of a Pi has its own: `PCB_LED_PIN`."""
 
     @field_validator("root")
     @classmethod

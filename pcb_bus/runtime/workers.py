@@ -16,6 +16,24 @@ T = TypeVar("T")
 Action = Callable[[], None]
 
 
+class Turn:
+    """How long a thread has been at one thing. Its owner works `with turn:` and waits outside; anybody may ask."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def __enter__(self) -> None:
+        self._since = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self._since = None
+
+    def busy_s(self) -> float:
+        """0 while it waits."""
+        since = self._since
+        return 0.0 if since is None else time.monotonic() - since
+
+
 class Worker(threading.Thread):
     """Does one thing after the other, so that what it alone uses needs no locks.
 
@@ -30,7 +48,7 @@ class Worker(threading.Thread):
         self._on_fault = on_fault
         self._actions: queue.SimpleQueue[Action | None] = queue.SimpleQueue()
         self._periodic: dict[Action, tuple[float, float]] = {}  # seconds between two runs, and when the next is due
-        self._busy_since: float | None = None
+        self.turn = Turn()
         self._given_last = True
 
     def stop(self, timeout: float = 0.0) -> None:
@@ -62,25 +80,22 @@ class Worker(threading.Thread):
 
         return put
 
-    def busy_s(self) -> float:
-        """How long it has been at what it does now; 0 while it waits."""
-        since = self._busy_since
-        return 0.0 if since is None else time.monotonic() - since
-
     def run(self) -> None:
         """What the thread does, until `stop`."""
         while (action := self._next()) is not None:
-            self._busy_since = time.monotonic()
-            try:
-                action()
-            except Exception as error:
-                metrics.HANDLER_ERRORS.labels(self.name).inc()
-                log.exception("fault in %s", self.name)
-                self._on_fault(self.name, error)
-            self._busy_since = None
+            with self.turn:
+                self._do(action)
             if action in self._periodic:
                 seconds, _ = self._periodic[action]
                 self._periodic[action] = seconds, time.monotonic() + seconds
+
+    def _do(self, action: Action) -> None:
+        try:
+            action()
+        except Exception as error:
+            metrics.HANDLER_ERRORS.labels(self.name).inc()
+            log.exception("fault in %s", self.name)
+            self._on_fault(self.name, error)
 
     def _next(self) -> Action | None:
         """The periodic action that is due, or what was given, by turns where both wait; None: asked to end."""

@@ -133,11 +133,11 @@ def test_a_worker_that_never_began_can_be_stopped() -> None:
 
 def test_how_long_a_worker_is_busy_shows_while_it_is(worker: Worker, turns: Turns) -> None:
     busy(worker, turns)
-    before = worker.busy_s()
+    before = worker.turn.busy_s()
     assert before > 0
-    until(lambda: worker.busy_s() > before)
+    until(lambda: worker.turn.busy_s() > before)
     turns.go_on()
-    until(lambda: worker.busy_s() == 0)
+    until(lambda: worker.turn.busy_s() == 0)
 
 
 def test_a_fault_is_counted_and_told_and_the_worker_goes_on(turns: Turns, caplog: pytest.LogCaptureFixture) -> None:
