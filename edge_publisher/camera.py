@@ -1,21 +1,30 @@
 """A camera that is kept alive: one thread reads it, and what dies or freezes is opened again."""
 
+import queue
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotInTime
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from edge_publisher import metrics
-from edge_publisher.sources import Picture, Source
+from edge_publisher.sources import CameraGone, CaptureRequest, Picture, Source
+from edge_publisher.sources.base import adjust
+from pcb_bus.errors import BoardlineError
 from pcb_bus.runtime.backoff import Backoff
 
 _STABLE_S = 5.0  # so long without a fault, and the next outage begins with the short delays again
 _MAX_STUCK = 3
 
 
+class DriverHangs(BoardlineError, RuntimeError):
+    """Nothing in this process can end the threads that hang in a driver: the process has to begin afresh."""
+
+
 class CameraListener(Protocol):
-    """Who is told. All three are called on the camera's thread, `on_lost` also on that of `check`."""
+    """Who is told. All are called on the camera's thread, `on_lost` also on that of `check`."""
 
     def on_picture(self, picture: Picture) -> None: ...
 
@@ -25,6 +34,10 @@ class CameraListener(Protocol):
 
     def on_back(self) -> None:
         """Pictures flow again, or for the first time."""
+        ...
+
+    def on_opened(self, refused: list[str]) -> None:
+        """The source is open; what it refuses of what was asked for, in words."""
         ...
 
 
@@ -53,14 +66,22 @@ class Camera:
     Args:
         opener: opens the source; an `OSError` (`CameraGone` is one) means to try again later.
         stall_s: silence, in seconds, after which `check` gives up on the source.
+        request: what its optics are set to, whenever it is opened.
     """
 
     def __init__(
-        self, opener: Callable[[], Source], listener: CameraListener, stall_s: float, backoff: Backoff | None = None
+        self,
+        opener: Callable[[], Source],
+        listener: CameraListener,
+        stall_s: float,
+        request: CaptureRequest,
+        backoff: Backoff | None = None,
     ) -> None:
         self._opener = opener
         self._listener = listener
         self._stall_s = stall_s
+        self._request = request
+        self._asked: queue.SimpleQueue[Future[list[str]]] = queue.SimpleQueue()
         self._backoff = backoff or Backoff()
         self._lock = threading.Lock()
         self._fault: str | None = ""  # None while pictures flow
@@ -81,19 +102,45 @@ class Camera:
         """Open the source again, although pictures come. Any thread."""
         self._reading.again = True
 
+    @property
+    def request(self) -> CaptureRequest:
+        """What it is asked for now."""
+        return self._request
+
+    def adjust(self, request: CaptureRequest, patience_s: float = 2.0) -> list[str]:
+        """Set the optics to this now, and whenever the source is opened again. Any thread.
+
+        Returns:
+            In words, what the camera refuses of it.
+
+        Raises:
+            CameraGone: there is no picture within `patience_s`; the camera is told as soon as it is back.
+        """
+        self._request = request
+        answer: Future[list[str]] = Future()
+        self._asked.put(answer)
+        try:
+            return answer.result(patience_s)
+        except NotInTime:
+            raise CameraGone("the camera gives no pictures: it is told as soon as it is back") from None
+
     def check(self) -> None:
-        """Give up on a source that hangs, and begin anew. Call it now and then."""
+        """Give up on a source that hangs, and begin anew. Call it now and then.
+
+        Raises:
+            DriverHangs: it has hung so often that only a new process can help.
+        """
         reading, now = self._reading, time.monotonic()
         if reading.alive_at is None or now - reading.alive_at < self._stall_s:
             return
         reading.alive_at = now
         self._lost(reading, "frozen", f"no picture for {self._stall_s:g} s")
-        # A thread that hangs in a driver cannot be ended; a few are left behind, but not one every few seconds.
-        self._stuck = [each for each in self._stuck if each.thread and each.thread.is_alive()]
-        if len(self._stuck) < _MAX_STUCK:
-            self._stuck.append(reading)
-            reading.end()
-            self.start()
+        # A thread that hangs in a driver cannot be ended, and keeps the device.
+        self._stuck = [*(each for each in self._stuck if each.thread and each.thread.is_alive()), reading]
+        reading.end()
+        if len(self._stuck) >= _MAX_STUCK:
+            raise DriverHangs(f"the camera's driver hangs in {_MAX_STUCK} threads: this process has to end")
+        self.start()
 
     def _run(self, reading: _Reading) -> None:
         while not reading.over.is_set():
@@ -109,8 +156,10 @@ class Camera:
         source = reading.source = self._opener()
         opened = time.monotonic()
         try:
+            self._listener.on_opened(adjust(source, self._request))
             while not (reading.over.is_set() or reading.again):
                 self._take(reading, source.read())
+                self._answer(source)
                 if time.monotonic() - opened > _STABLE_S:
                     self._backoff.reset()
         finally:
@@ -127,6 +176,10 @@ class Camera:
                 self._listener.on_back()
             metrics.PICTURES.inc()
             self._listener.on_picture(picture)
+
+    def _answer(self, source: Source) -> None:
+        while not self._asked.empty():
+            self._asked.get().set_result(adjust(source, self._request))
 
     def _lost(self, reading: _Reading, reason: str, detail: str) -> None:
         with self._lock:

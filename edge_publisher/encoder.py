@@ -8,9 +8,13 @@ import numpy as np
 
 from edge_publisher import metrics
 from edge_publisher.sources import Picture
+from pcb_bus.contract.codec import MAX_BINARY_BYTES
 from pcb_bus.runtime.logs import Throttle
 
 log = logging.getLogger(__name__)
+
+MOST_BYTES = MAX_BINARY_BYTES - 64 * 1024  # with what frame and evidence add to it, the broker takes it
+_LEAST_QUALITY = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,8 @@ class Encoded:
 
 class Encoder:
     """Encodes at `quality`, scaled down so that no side is longer than `max_side`; never up, never stretched.
+
+    What would be too large for the broker has less quality, or fewer pixels.
 
     `quality` (1 to 100) may be set from any thread; the next picture has it.
     """
@@ -42,9 +48,10 @@ class Encoder:
 
     def _encode(self, picture: Picture) -> Encoded | None:
         try:
-            if picture.jpeg is not None and max(picture.width, picture.height) <= self._max_side:
-                return Encoded(picture.width, picture.height, picture.jpeg)
-            return self._compress(self._fit(_pixels(picture)))
+            jpeg, longest = picture.jpeg, max(picture.width, picture.height)
+            if jpeg is not None and picture.view is None and longest <= self._max_side and len(jpeg) <= MOST_BYTES:
+                return Encoded(picture.width, picture.height, jpeg)
+            return self._travelling(_pixels(picture))
         except (cv2.error, ValueError) as error:
             metrics.NOT_ENCODED.inc()
             self._complain(f"a picture of {picture.width}x{picture.height} cannot be encoded: {error}")
@@ -55,27 +62,44 @@ class Encoder:
         if held is not None:
             log.warning("%s (%d more)", text, held)
 
-    def _fit(self, image: np.ndarray) -> np.ndarray:
-        height, width = image.shape[:2]
-        scale = self._max_side / max(width, height)
-        if scale >= 1:
-            return image
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    def _travelling(self, image: np.ndarray) -> Encoded:
+        """Encoded so that the broker takes it: with less quality where need be, then with fewer pixels."""
+        quality, image = self.quality, _scaled(image, self._max_side / max(image.shape[:2]))
+        encoded = whole = _compress(image, quality)
+        while len(encoded.jpeg) > MOST_BYTES:
+            if quality > _LEAST_QUALITY:
+                quality = max(_LEAST_QUALITY, quality - 15)
+            else:
+                image = _scaled(image, 0.8)
+            encoded = _compress(image, quality)
+        if encoded is not whole:
+            self._complain(
+                f"a picture of {whole.width}x{whole.height} has {len(whole.jpeg) / 1e6:.1f} MB, more than the broker "
+                f"takes: sent as {encoded.width}x{encoded.height} with quality {quality}; lower edge.jpeg_quality or "
+                "edge.max_side"
+            )
+        return encoded
 
-    def _compress(self, image: np.ndarray) -> Encoded:
-        done, buffer = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.quality])
-        if not done:
-            raise ValueError("no JPEG comes of it")
-        height, width = image.shape[:2]
-        return Encoded(width, height, buffer.tobytes())
+
+def _scaled(image: np.ndarray, scale: float) -> np.ndarray:
+    """Scaled down, never up."""
+    if scale >= 1:
+        return image
+    height, width = image.shape[:2]
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def _compress(image: np.ndarray, quality: int) -> Encoded:
+    done, buffer = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise ValueError("no JPEG comes of it")
+    height, width = image.shape[:2]
+    return Encoded(width, height, buffer.tobytes())
 
 
 def _pixels(picture: Picture) -> np.ndarray:
-    if picture.image is not None:
-        image: np.ndarray | None = picture.image
-    else:
-        image = cv2.imdecode(np.frombuffer(picture.jpeg or b"", np.uint8), cv2.IMREAD_COLOR)
+    image = picture.pixels()
     if image is None or image.size == 0:
         raise ValueError("it has no pixels")
     return image

@@ -96,6 +96,8 @@ class PictureHealth:
     def _flaw_of(self, picture: Picture, *, of_board: bool) -> Flaw | None:
         try:
             image = decode_jpeg(picture.jpeg) if picture.jpeg is not None else picture.image
+            if image is not None and picture.view is not None:
+                image = picture.view.of(image)
         except MessageRejected as rejection:
             return TORN if rejection.reason == TRUNCATED else None
         flaw = None if image is None else find_flaw(image, self._sharpness)

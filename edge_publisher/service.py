@@ -24,7 +24,7 @@ from pcb_bus.runtime.service import Service
 
 def build(settings: EdgeLineSettings) -> "EdgeService":
     """The edge with the source that is configured; raises ConfigError if it, or anything else, cannot be used."""
-    return EdgeService(settings, find_source(settings.edge.source, settings.edge.request))
+    return EdgeService(settings, find_source(settings.edge.source, settings.edge.request, settings.edge.camera.view))
 
 
 class EdgeService:
@@ -42,7 +42,8 @@ class EdgeService:
         self._ring = PictureRing(edge.ring_s)
         self._bell = threading.Event()
         self._stopping = threading.Event()
-        self._camera = Camera(opener, self, max(edge.stall_s, 3 / edge.fps))
+        self._camera = Camera(opener, self, max(edge.stall_s, 3 / edge.fps), edge.request)
+        self._refused: list[str] = []
         frozen_after_ns = how_long_the_same(edge.source)
         self._health = PictureHealth(self._node, self._camera.reopen, frozen_after_ns, edge.sharpness)
         self._mode = self._make_mode(edge, side)
@@ -83,6 +84,11 @@ class EdgeService:
         if self._outage:
             self._outage = False
             self._node.event("info", "the camera is back", source=self._source_name)
+
+    def on_opened(self, refused: list[str]) -> None:
+        if refused and refused != self._refused:
+            self._node.event("warning", f"the camera refuses {', '.join(refused)}", source=self._source_name)
+        self._refused = refused
 
     def _on_live(self) -> None:
         self._encoder.quality = self._quality()

@@ -1,17 +1,67 @@
 """The `edge` section of the line's configuration."""
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WrapValidator, model_validator
 
-from edge_publisher.sources import CaptureRequest
+from edge_publisher.sources import CaptureRequest, View
+from edge_publisher.sources.base import Turn
 from pcb_bus.contract.messages import Label, Name, Whole
 from pcb_bus.errors import ConfigError
 from pcb_bus.runtime.settings import LineSettings, Section
 
+OPTICS = ("exposure_ms", "gain", "white_balance", "focus")
 TriggerMode = Literal["free_run", "mqtt"]
 JpegQuality = Annotated[Whole, Field(ge=1, le=100)]
 Fps = Annotated[float, Field(ge=0.01, le=240)]
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+_TURNS = {"0": 0, "90": 90, "180": 180, "270": 270}  # the command line and the environment give text
+
+
+def _or_auto(value: object, check: Callable[[object], float]) -> float | str:
+    return "auto" if value == "auto" else check(value)
+
+
+# Or `auto`, which their type does not say: one line about a wrong value is clearer than two.
+Exposure = Annotated[float, Field(gt=0, le=10_000), WrapValidator(_or_auto)]
+WhiteBalance = Annotated[float, Field(ge=1000, le=20_000), WrapValidator(_or_auto)]
+Focus = Annotated[float, Field(ge=0, le=100_000), WrapValidator(_or_auto)]
+Gain = Annotated[float, Field(ge=0, le=100_000)]
+Rotation = Annotated[Turn, BeforeValidator(lambda given: _TURNS.get(str(given), given))]
+
+
+class CameraSettings(Section):
+    """What the camera is told of its optics, and what is seen of its pictures. What is not set stays as the camera has
+    it; what it refuses is told when it is opened."""
+
+    exposure_ms: Exposure | None = None
+    """How long each picture is exposed; auto: the camera decides. Boards on a moving belt want it short and fixed."""
+    gain: Gain | None = None
+    """In the camera's own unit."""
+    white_balance: WhiteBalance | None = None
+    """Colour temperature, K; auto: the camera decides."""
+    focus: Focus | None = None
+    """In the camera's own unit, dioptres for csi://; auto: the camera decides."""
+    crop: tuple[Share, Share, Share, Share] | None = None
+    """Region that is seen: left, top, width and height as shares of the picture, as the camera gives it."""
+    rotate: Rotation = 0
+    """Then it is turned clockwise by so many degrees: 0, 90, 180 or 270."""
+
+    @model_validator(mode="after")
+    def _within(self) -> Self:
+        left, top, width, height = self.crop or (0, 0, 1, 1)
+        if not width or not height or left + width > 1.001 or top + height > 1.001:
+            raise ValueError("crop has to lie within the picture: left + width and top + height are 1 at most")
+        return self
+
+    @property
+    def view(self) -> View:
+        return View(self.crop, self.rotate)
 
 
 class EdgeSettings(Section):
@@ -30,6 +80,8 @@ class EdgeSettings(Section):
     """Width asked of a camera, pixels."""
     height: Annotated[int, Field(ge=16, le=16_384)] = 480
     """Height asked of a camera, pixels."""
+    camera: CameraSettings = CameraSettings()
+    """Its optics, and what is seen of its pictures."""
     max_side: Annotated[int, Field(ge=64, le=16_384)] = 1920
     """A picture with a longer side is scaled down to this, pixels."""
     jpeg_quality: JpegQuality = 85
@@ -47,7 +99,10 @@ class EdgeSettings(Section):
 
     @property
     def request(self) -> CaptureRequest:
-        return CaptureRequest(self.width, self.height, self.fps)
+        """What the source is asked for."""
+        camera = self.camera
+        optics: dict[str, Any] = {name: getattr(camera, name) for name in OPTICS}
+        return CaptureRequest(self.width, self.height, self.fps, **optics)
 
 
 class EdgeLineSettings(LineSettings):

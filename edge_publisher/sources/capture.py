@@ -2,9 +2,11 @@
 
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -13,7 +15,7 @@ from edge_publisher.sources.base import CameraGone, CaptureRequest, Picture
 from edge_publisher.sources.causes import why_no_camera, why_no_stream
 from edge_publisher.sources.mjpeg import whole_jpeg
 from pcb_bus.contract.pictures import inspect_jpeg
-from pcb_bus.contract.times import now_ns
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns
 from pcb_bus.errors import MessageRejected
 
 _MJPG = cv2.VideoWriter.fourcc(*"MJPG")
@@ -21,6 +23,23 @@ _CAMERA_API = cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY
 _TIMEOUT_MS = 5000
 _MAX_BROKEN = 10  # cut pictures in a row: a bad cable gives some, a wrong mode nothing else
 _MAX_PIXELS = 100_000_000
+_OLDEST_NS = NS_PER_S
+
+# V4L2 counts exposure in 0.1 ms; its menu of who chooses it has 1 for a fixed one, and 3 for aperture priority.
+_CONTROLS = {
+    "exposure_ms": (cv2.CAP_PROP_EXPOSURE, 10.0),
+    "gain": (cv2.CAP_PROP_GAIN, 1.0),
+    "white_balance": (cv2.CAP_PROP_WB_TEMPERATURE, 1.0),
+    "focus": (cv2.CAP_PROP_FOCUS, 1.0),
+}
+_CHOOSERS = {
+    "exposure_ms": (cv2.CAP_PROP_AUTO_EXPOSURE, 1.0, 3.0),
+    "white_balance": (cv2.CAP_PROP_AUTO_WB, 0.0, 1.0),
+    "focus": (cv2.CAP_PROP_AUTOFOCUS, 0.0, 1.0),
+}
+
+
+C = TypeVar("C", bound="Capture")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +101,10 @@ class Capture:
     def delivers_jpeg(self) -> bool:
         return int(self._capture.get(cv2.CAP_PROP_FOURCC)) == _MJPG
 
+    def _moment(self) -> int:
+        """When the picture that was read just now was captured, ns."""
+        return now_ns()
+
     def _picture(self, buffer: np.ndarray, captured_at: int) -> Picture | None:
         if self._raw:
             return picture_from_jpeg(whole_jpeg(buffer.tobytes()) or b"", captured_at)
@@ -90,7 +113,7 @@ class Capture:
     def _grab(self) -> tuple[np.ndarray, int]:
         with self._busy:
             taken, buffer = (False, None) if self._closed else self._capture.read()
-            captured_at = now_ns()
+            captured_at = self._moment()
             if self._closed:
                 self._capture.release()
         if not taken or buffer is None:
@@ -99,26 +122,64 @@ class Capture:
         return buffer, captured_at
 
 
-def open_device(device: Device) -> Capture:
+class UsbCamera(Capture):
+    """A camera whose optics can be set through V4L2; and it says when a picture was captured."""
+
+    def adjust(self, request: CaptureRequest) -> CaptureRequest:
+        """Set exposure, gain, white balance and focus; what the camera says that it has now."""
+        asked = {name for name in _CONTROLS if getattr(request, name) is not None}
+        for name in sorted(asked):
+            wanted = getattr(request, name)
+            if name in _CHOOSERS:
+                chooser, fixed, automatic = _CHOOSERS[name]
+                self._capture.set(chooser, automatic if wanted == "auto" else fixed)
+            if wanted != "auto":
+                control, unit = _CONTROLS[name]
+                self._capture.set(control, wanted * unit)
+        chosen: dict[str, Any] = {name: "auto" for name in asked & _CHOOSERS.keys() if self._chooses(name)}
+        return replace(self._values(asked), **chosen)
+
+    def values(self) -> CaptureRequest:
+        """The same with the numbers that hold now where the camera chooses them: asked for, they are fixed."""
+        return self._values(set(_CONTROLS))
+
+    def _moment(self) -> int:
+        position_ns = round(self._capture.get(cv2.CAP_PROP_POS_MSEC) * NS_PER_MS)
+        return now_ns() - age_of(position_ns, time.monotonic_ns())
+
+    def _chooses(self, name: str) -> bool:
+        chooser, _, automatic = _CHOOSERS[name]
+        return self._capture.get(chooser) == automatic
+
+    def _values(self, names: set[str]) -> CaptureRequest:
+        """OpenCV writes a line to stderr for each control that a camera does not have: only these are asked for."""
+        size = (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FPS)
+        width, height, fps = map(self._capture.get, size)
+        numbers = {name: self._capture.get(_CONTROLS[name][0]) / _CONTROLS[name][1] for name in names}
+        has: dict[str, Any] = {name: number for name, number in numbers.items() if number >= 0}
+        return CaptureRequest(round(width), round(height), fps, **has)
+
+
+def open_device(device: Device, kind: type[C]) -> C:
     """Open it so that JPEGs pass through undecoded, if it has any; otherwise decoded.
 
     Raises:
         CameraGone: it does not open, or gives no picture.
     """
-    capture = _open(device)
+    capture = _open(device, kind)
     if not capture.delivers_jpeg:
         return capture
     capture.close()
-    passing = _open(device, raw=True)
+    passing = _open(device, kind, raw=True)
     try:
         passing.peek()
     except CameraGone:
         passing.close()
-        return _open(device)
+        return _open(device, kind)
     return passing
 
 
-def open_camera(spec: str, request: CaptureRequest) -> Capture:
+def open_camera(spec: str, request: CaptureRequest) -> UsbCamera:
     """A USB camera by index (`0`) or device (`/dev/video0`), asked for MJPEG.
 
     Raises:
@@ -129,14 +190,14 @@ def open_camera(spec: str, request: CaptureRequest) -> Capture:
         (cv2.CAP_PROP_FRAME_WIDTH, request.width),
         (cv2.CAP_PROP_FRAME_HEIGHT, request.height),
         (cv2.CAP_PROP_FPS, request.fps),
-        (cv2.CAP_PROP_BUFFERSIZE, 1),
+        (cv2.CAP_PROP_BUFFERSIZE, 2),  # one is filled while the other is read; with one, some cameras lose every second
     )
     target = int(spec) if spec.isdecimal() else spec
     raw = (cv2.CAP_PROP_CONVERT_RGB, 0.0)
     device = Device(target, _CAMERA_API, (), settings, raw, f"camera {spec}")
     if _CAMERA_API == cv2.CAP_V4L2:
         device = replace(device, why=partial(why_no_camera, target))
-    return open_device(device)
+    return open_device(device, UsbCamera)
 
 
 def open_stream(spec: str, request: CaptureRequest) -> Capture:
@@ -148,7 +209,16 @@ def open_stream(spec: str, request: CaptureRequest) -> Capture:
     timeouts = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _TIMEOUT_MS)
     settings = ((cv2.CAP_PROP_BUFFERSIZE, 1.0),)
     why = partial(why_no_stream, spec)
-    return open_device(Device(spec, cv2.CAP_FFMPEG, timeouts, settings, name="stream", why=why))
+    return open_device(Device(spec, cv2.CAP_FFMPEG, timeouts, settings, name="stream", why=why), Capture)
+
+
+def age_of(position_ns: int, monotonic_ns: int) -> int:
+    """How old a picture is, ns, by what V4L2 says when it was captured; 0 where that cannot be true.
+
+    Most drivers stamp by the monotonic clock. Some stamp by another, or not at all.
+    """
+    age = monotonic_ns - position_ns
+    return age if 0 <= age <= _OLDEST_NS else 0
 
 
 def picture_from_jpeg(jpeg: bytes, captured_at: int) -> Picture | None:
@@ -170,7 +240,7 @@ def picture_from_image(image: np.ndarray | None, captured_at: int) -> Picture | 
     return Picture(captured_at, width, height, image=np.ascontiguousarray(image, np.uint8))
 
 
-def _open(device: Device, *, raw: bool = False) -> Capture:
+def _open(device: Device, kind: type[C], *, raw: bool = False) -> C:
     try:
         capture = cv2.VideoCapture(device.target, device.api, list(device.params))
     except cv2.error as error:
@@ -179,4 +249,4 @@ def _open(device: Device, *, raw: bool = False) -> Capture:
         raise CameraGone(f"{device.name}: {device.why()}")
     for key, value in (*device.settings, *((device.raw,) if raw else ())):
         capture.set(key, value)  # what a device does not support, it leaves as it is
-    return Capture(capture, device, raw=raw)
+    return kind(capture, device, raw=raw)

@@ -10,10 +10,9 @@ from urllib.parse import urlsplit
 
 import cv2
 
-from edge_publisher.sources.base import CaptureRequest, Source
+from edge_publisher.sources.base import CaptureRequest, Source, View, Viewed
 from edge_publisher.sources.capture import open_camera, open_stream
-from edge_publisher.sources.folder import NO_IMAGES, Folder, list_images
-from edge_publisher.sources.video import Video
+from edge_publisher.sources.files import NO_IMAGES, Folder, Video, list_images
 from pcb_bus.contract.times import NS_PER_S
 from pcb_bus.errors import ConfigError
 from pcb_bus.runtime.redaction import redact, redact_address
@@ -26,22 +25,30 @@ Opener = Callable[[], Source]
 _SPEAKING, _SILENT = ("OPENCV_FFMPEG_LOGLEVEL", "OPENCV_FFMPEG_DEBUG", "OPENCV_LOG_LEVEL"), "-8"
 
 
-def open_source(spec: str, request: CaptureRequest) -> Source:
+def open_source(spec: str, request: CaptureRequest, view: View | None = None) -> Source:
     """Open a camera index (`0`), a device, `rtsp://…`, a video file, a folder of images, or a driver's `scheme://…`.
 
     Raises:
         ConfigError: `spec` can never work; names `edge.source`.
         CameraGone: it did not open now.
     """
-    return find_source(spec, request)()
+    return find_source(spec, request, view)()
 
 
-def find_source(spec: str, request: CaptureRequest) -> Opener:
+def find_source(spec: str, request: CaptureRequest, view: View | None = None) -> Opener:
     """Decide what `spec` is without opening a device; call the result to open it, as often as needed.
+
+    Args:
+        view: what is to be seen of its pictures; None: all of them.
 
     Raises:
         ConfigError: `spec` can never work; names `edge.source`.
     """
+    opener = _find(spec, request)
+    return opener if view is None or view == View() else lambda: Viewed(opener(), view)
+
+
+def _find(spec: str, request: CaptureRequest) -> Opener:
     if spec.isdecimal() or spec.startswith("/dev/"):
         return lambda: open_camera(spec, request)
     if "://" in spec:

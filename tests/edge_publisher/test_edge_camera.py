@@ -7,8 +7,8 @@ from contextlib import ExitStack
 import pytest
 from support.hand_fed import HandFed, picture
 
-from edge_publisher.camera import Camera
-from edge_publisher.sources import CameraGone, Picture, Source
+from edge_publisher.camera import Camera, DriverHangs
+from edge_publisher.sources import CameraGone, CaptureRequest, Picture, Source
 from pcb_bus.runtime.backoff import Backoff
 
 AT_ONCE = 0.001
@@ -30,6 +30,10 @@ class Listener:
     def on_back(self) -> None:
         self._note("back")
 
+    def on_opened(self, refused: list[str]) -> None:
+        if refused:
+            self._note(f"refused: {', '.join(refused)}")
+
     def wait_for(self, expected: list[str]) -> None:
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.told) >= len(expected), 10), self.told
@@ -49,9 +53,11 @@ def watch() -> Iterator[Watch]:
     """Starts a camera that tries again at once; gives it and its listener."""
     with ExitStack() as stack:
 
-        def start(opener: Callable[[], Source], stall_s: float = 60) -> tuple[Camera, Listener]:
+        def start(
+            opener: Callable[[], Source], stall_s: float = 60, request: CaptureRequest | None = None
+        ) -> tuple[Camera, Listener]:
             listener = Listener()
-            camera = Camera(opener, listener, stall_s, Backoff(AT_ONCE, AT_ONCE))
+            camera = Camera(opener, listener, stall_s, request or CaptureRequest(), Backoff(AT_ONCE, AT_ONCE))
             camera.start()
             stack.callback(camera.stop)
             return camera, listener
@@ -124,7 +130,7 @@ def test_a_frozen_source_is_given_up_and_opened_again(watch: Watch) -> None:
     listener.wait_for(["back", "picture 1", "lost: no picture for 0.05 s", "back", "picture 2"])
 
 
-def test_threads_that_hang_in_a_driver_stay_few(watch: Watch) -> None:
+def test_a_driver_that_hangs_three_times_ends_the_process(watch: Watch) -> None:
     release, opened = threading.Event(), []
 
     class Deaf:
@@ -140,11 +146,71 @@ def test_threads_that_hang_in_a_driver_stay_few(watch: Watch) -> None:
         return Deaf()
 
     camera, listener = watch(opener, stall_s=0)
-    for _ in range(50):
+    camera.check()
+    camera.check()
+    with pytest.raises(DriverHangs, match="hangs in 3 threads"):
         camera.check()
-    assert len(opened) <= 4
     listener.wait_for(["lost: no picture for 0 s"])
+    assert len(opened) == 3
     release.set()
+
+
+def test_a_source_that_hangs_and_comes_back_never_ends_it(watch: Watch) -> None:
+    sources: list[HandFed] = []
+
+    def opener() -> Source:
+        sources.append(HandFed())
+        return sources[-1]()
+
+    camera, _ = watch(opener, stall_s=0)
+    for _ in range(10):
+        stuck = camera._reading.thread
+        camera.check()  # closing it ends its read
+        assert stuck is not None
+        stuck.join(10)
+
+
+class Optics(HandFed):
+    """A camera that can be focused, and whose exposure has its limits."""
+
+    def adjust(self, request: CaptureRequest) -> CaptureRequest:
+        exposure = request.exposure_ms if isinstance(request.exposure_ms, str) else min(request.exposure_ms or 0, 10)
+        return CaptureRequest(1280, 720, exposure_ms=exposure, focus=request.focus)
+
+    def values(self) -> CaptureRequest:
+        return CaptureRequest(1280, 720, exposure_ms=8, focus=3)
+
+
+def test_what_the_camera_refuses_is_told_when_it_is_opened(watch: Watch) -> None:
+    source = Optics()
+    _, listener = watch(source, request=CaptureRequest(1920, 720, exposure_ms=20, gain=2, focus=7))
+    listener.wait_for(["refused: width 1920 (it has 1280), exposure_ms 20 (it has 10), gain 2 (it has none)"])
+
+
+def test_optics_are_set_while_pictures_come(watch: Watch) -> None:
+    source = Optics()
+    camera, listener = watch(source, request=CaptureRequest(1280, 720))
+    source.give(picture(1))
+    listener.wait_for(["back", "picture 1"])
+    threading.Timer(0.02, source.give, [picture(2)]).start()
+    assert camera.adjust(CaptureRequest(1280, 720, exposure_ms=5, focus="auto")) == []
+    source.give(picture(3))
+    threading.Timer(0.02, source.give, [picture(4)]).start()
+    assert camera.adjust(CaptureRequest(1280, 720, exposure_ms=99)) == ["exposure_ms 99 (it has 10)"]
+
+
+def test_a_camera_that_is_away_is_told_once_it_is_back(watch: Watch) -> None:
+    source = Optics()
+    camera, listener = watch(source, request=CaptureRequest(1280, 720))
+    with pytest.raises(CameraGone, match="as soon as it is back"):
+        camera.adjust(CaptureRequest(1280, 720, exposure_ms=99), patience_s=0.01)
+    source.die("unplugged")
+    listener.wait_for(["lost: unplugged", "refused: exposure_ms 99 (it has 10)"])
+
+
+def test_a_source_without_optics_refuses_them(watch: Watch) -> None:
+    _, listener = watch(HandFed(), request=CaptureRequest(exposure_ms=5, white_balance="auto"))
+    listener.wait_for(["refused: exposure_ms 5 (it has none), white_balance auto (it has none)"])
 
 
 def test_stop_ends_a_read_that_waits(watch: Watch) -> None:

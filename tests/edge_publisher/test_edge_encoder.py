@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from support.hand_fed import jpeg_of, picture
 
-from edge_publisher.encoder import Encoded, Encoder
-from edge_publisher.sources import Picture
+from edge_publisher.encoder import MOST_BYTES, Encoded, Encoder
+from edge_publisher.sources import Picture, View
 from pcb_bus.contract.pictures import inspect_jpeg
 
 
@@ -39,6 +39,28 @@ def test_what_is_too_big_is_scaled_down_and_not_stretched() -> None:
     assert (scaled.width, scaled.height) == (100, 50)
     from_jpeg = encode(Picture(0, 90, 300, jpeg=jpeg_of(90, 300)), max_side=100)
     assert (from_jpeg.width, from_jpeg.height) == (30, 100)
+
+
+def test_what_the_broker_would_not_take_has_less_quality_then_fewer_pixels(caplog: pytest.LogCaptureFixture) -> None:
+    """12 megapixels of noise: more bytes than any camera makes of a board."""
+    noise = np.random.default_rng(1).integers(0, 255, (3040, 4056, 3), dtype=np.uint8)
+    encoded = encode(Picture(0, 4056, 3040, image=noise), max_side=4056)
+    assert len(encoded.jpeg) <= MOST_BYTES
+    assert encoded.width < 4056
+    assert round(encoded.width / encoded.height, 2) == round(4056 / 3040, 2)
+    assert "more than the broker takes: sent as" in caplog.text
+
+
+def test_a_jpeg_too_large_for_the_broker_does_not_pass_through() -> None:
+    jpeg = jpeg_of(64, 48)
+    encoded = encode(Picture(0, 64, 48, jpeg=jpeg + bytes(MOST_BYTES)))
+    assert (encoded.width, encoded.height) == (64, 48)
+    assert len(encoded.jpeg) < 2 * len(jpeg)
+
+
+def test_a_jpeg_that_is_turned_is_encoded_again() -> None:
+    turned = Picture(0, 64, 48, jpeg=jpeg_of(64, 48)).seen_through(View(rotate=90))
+    assert (encode(turned).width, encode(turned).height) == (48, 64)
 
 
 def test_what_cannot_be_encoded_is_no_frame() -> None:

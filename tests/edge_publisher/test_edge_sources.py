@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 from support.hand_fed import jpeg_of
 
-from edge_publisher.sources import CameraGone, CaptureRequest, Picture, Source, open_source
-from edge_publisher.sources.capture import Capture, Device, open_device
-from edge_publisher.sources.mjpeg import whole_jpeg
+from edge_publisher.sources import CameraGone, CaptureRequest, Picture, Source, View, open_source
+from edge_publisher.sources.base import adjustable
+from edge_publisher.sources.capture import Capture, Device, UsbCamera, age_of, open_device
+from edge_publisher.sources.mjpeg import STANDARD_TABLES, whole_jpeg
 from edge_publisher.sources.opening import DRIVERS, find_source
 from pcb_bus.contract.times import NS_PER_S, now_ns
 from pcb_bus.errors import ConfigError
 
 FAST = CaptureRequest(fps=200)
+CASES = Path(__file__).parents[3] / "shared/cases/20-pictures-on-the-line"
 
 
 def write_image(path: Path, shade: int, width: int = 40, height: int = 30) -> None:
@@ -34,13 +36,15 @@ def write_video(path: Path, codec: str, shades: list[int], fps: float = 100) -> 
     writer.release()
 
 
+def pixels_of(jpeg: bytes) -> np.ndarray:
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    return image
+
+
 def shade_of(picture: Picture) -> int:
-    image = picture.image
-    if image is None:
-        assert picture.jpeg is not None
-        decoded = cv2.imdecode(np.frombuffer(picture.jpeg, np.uint8), cv2.IMREAD_COLOR)
-        assert decoded is not None
-        image = decoded.astype(np.uint8)
+    image = picture.pixels()
+    assert image is not None
     assert image.shape == (picture.height, picture.width, 3)
     return round(float(image.mean()) / 10) * 10
 
@@ -168,7 +172,7 @@ class TestCamera:
         return Device(str(tmp_path / "camera.avi"), cv2.CAP_FFMPEG)
 
     def test_raw_buffers_are_whole_jpegs(self, device: Device) -> None:
-        picture = open_device(device).read()
+        picture = open_device(device, Capture).read()
         assert picture.jpeg is not None
         assert picture.jpeg.startswith(b"\xff\xd8")
         assert picture.jpeg.endswith(b"\xff\xd9")
@@ -177,12 +181,12 @@ class TestCamera:
     def test_decodes_where_raw_buffers_are_no_jpegs(self, device: Device) -> None:
         # Without conversion, this back end gives the luma plane: as little a JPEG as YUYV would be.
         awkward = Device(device.target, device.api, raw=(cv2.CAP_PROP_CONVERT_RGB, 0.0))
-        picture = open_device(awkward).read()
+        picture = open_device(awkward, Capture).read()
         assert picture.jpeg is None
         assert shade_of(picture) == 30
 
     def test_the_end_of_pictures_is_a_dead_camera(self, device: Device) -> None:
-        capture = open_device(device)
+        capture = open_device(device, Capture)
         capture.read()
         capture.read()
         with pytest.raises(CameraGone, match="no more pictures"):
@@ -194,7 +198,7 @@ class TestCamera:
             Capture(dead, replace(device, why=lambda: "another program has it"), raw=False).read()
 
     def test_a_closed_camera_gives_nothing(self, device: Device) -> None:
-        capture = open_device(device)
+        capture = open_device(device, Capture)
         capture.close()
         capture.close()
         capture.read()  # the one that was read ahead
@@ -234,6 +238,107 @@ class TestCamera:
         assert not slow.device.isOpened()
 
 
+class TestView:
+    """Of a camera of 4 x 2 pixels, numbered by rows: 0 1 2 3, 4 5 6 7; as pixels, and as a JPEG of larger blocks."""
+
+    IMAGE = np.repeat(np.arange(8, dtype=np.uint8).reshape(2, 4, 1), 3, axis=2)
+    BLOCKS = np.kron(IMAGE * 30, np.ones((32, 32, 1), np.uint8)).astype(np.uint8)
+
+    @pytest.mark.parametrize(
+        ("view", "seen"),
+        [
+            (View(rotate=90), [[4, 0], [5, 1], [6, 2], [7, 3]]),
+            (View(rotate=180), [[7, 6, 5, 4], [3, 2, 1, 0]]),
+            (View(rotate=270), [[3, 7], [2, 6], [1, 5], [0, 4]]),
+            (View(crop=(0.25, 0, 0.5, 1)), [[1, 2], [5, 6]]),
+            (View(crop=(0.5, 0.5, 0.5, 0.5), rotate=90), [[6], [7]]),
+            (View(crop=(1, 1, 0, 0)), [[7]]),
+        ],
+    )
+    def test_it_is_cut_then_turned(self, view: View, seen: list[list[int]]) -> None:
+        of_image = Picture(5, 4, 2, image=self.IMAGE).seen_through(view)
+        assert of_image.image is not None
+        assert of_image.image[:, :, 0].tolist() == seen
+        assert (of_image.captured_at, of_image.height, of_image.width) == (5, len(seen), len(seen[0]))
+        if view.crop == (1, 1, 0, 0):
+            return  # one pixel of a block
+        jpeg = cv2.imencode(".png", self.BLOCKS)[1].tobytes()  # lossless, for the comparison
+        for reduced in (1, 2):
+            of_jpeg = Picture(5, 128, 64, jpeg=jpeg).seen_through(view)
+            pixels = of_jpeg.pixels(reduced)  # type: ignore[arg-type]
+            assert pixels is not None
+            block = 32 // reduced
+            assert (pixels[block // 2 :: block, block // 2 :: block, 0] // 30).tolist() == seen
+            assert (of_jpeg.height, of_jpeg.width) == (32 * len(seen), 32 * len(seen[0]))
+
+    def test_a_source_is_seen_through_it(self, tmp_path: Path) -> None:
+        (tmp_path / "a.jpg").write_bytes(jpeg_of(60, 30))
+        source = open_source(str(tmp_path), FAST, View(rotate=90))
+        picture = source.read()
+        source.close()
+        assert (picture.width, picture.height) == (30, 60)
+        assert adjustable(source) is None
+
+
+class FakeDevice:
+    """OpenCV's view of a V4L2 camera: nothing here has one. Exposure in 0.1 ms, as V4L2 counts it, up to 50 ms."""
+
+    def __init__(self) -> None:
+        self.has = {
+            cv2.CAP_PROP_FRAME_WIDTH: 1280.0,
+            cv2.CAP_PROP_FRAME_HEIGHT: 720.0,
+            cv2.CAP_PROP_FPS: 30.0,
+            cv2.CAP_PROP_EXPOSURE: 83.0,
+            cv2.CAP_PROP_AUTO_EXPOSURE: 3.0,
+            cv2.CAP_PROP_WB_TEMPERATURE: 4600.0,
+            cv2.CAP_PROP_AUTO_WB: 1.0,
+        }
+
+    def set(self, key: int, value: float) -> bool:
+        if key in self.has:
+            self.has[key] = min(value, 500.0) if key == cv2.CAP_PROP_EXPOSURE else value
+        return key in self.has
+
+    def get(self, key: int) -> float:
+        return self.has.get(key, -1.0)
+
+
+class TestOptics:
+    @pytest.fixture
+    def camera(self) -> UsbCamera:
+        return UsbCamera(cast(cv2.VideoCapture, FakeDevice()), Device(0, cv2.CAP_V4L2), raw=True)
+
+    def test_what_is_fixed_is_read_back(self, camera: UsbCamera) -> None:
+        request = CaptureRequest(1280, 720, 30, exposure_ms=5, white_balance=5000)
+        assert camera.adjust(request) == request
+
+    def test_what_the_camera_chooses_stays_its_own(self, camera: UsbCamera) -> None:
+        assert camera.adjust(CaptureRequest(1280, 720, 30, exposure_ms="auto")).exposure_ms == "auto"
+        assert camera.adjust(CaptureRequest()) == CaptureRequest(1280, 720, 30)
+
+    def test_the_values_of_now_can_be_fixed(self, camera: UsbCamera) -> None:
+        values = camera.values()
+        assert values == CaptureRequest(1280, 720, 30, exposure_ms=8.3, white_balance=4600)
+        assert camera.adjust(values) == values
+
+    def test_what_it_refuses_is_said_with_what_it_has(self, camera: UsbCamera) -> None:
+        request = CaptureRequest(1920, 720, 60, exposure_ms=80, gain=4, focus="auto")
+        assert request.refused(camera.adjust(request)) == [
+            *("width 1920 (it has 1280)", "fps 60 (it has 30)", "exposure_ms 80 (it has 50)"),
+            *("gain 4 (it has none)", "focus auto (it has none)"),
+        ]
+
+    def test_more_pictures_than_asked_for_are_no_refusal(self, camera: UsbCamera) -> None:
+        request = CaptureRequest(1280, 720, 10)
+        assert request.refused(camera.adjust(request)) == []
+
+    @pytest.mark.parametrize(
+        ("captured", "age"), [(9.99, 0.01), (10.0, 0), (9.0, 1), (8.9, 0), (10.01, 0), (0.0, 0), (1.8e9, 0), (-1e6, 0)]
+    )
+    def test_the_drivers_time_counts_where_it_can_be_true(self, captured: float, age: float) -> None:
+        assert age_of(round(captured * NS_PER_S), 10 * NS_PER_S) == pytest.approx(age * NS_PER_S)
+
+
 class TestMjpegBuffer:
     JPEG = jpeg_of(64, 48)
 
@@ -245,10 +350,27 @@ class TestMjpegBuffer:
     def test_a_cut_picture_is_none(self, cut: int) -> None:
         assert whole_jpeg(self.JPEG[:cut]) is None
 
-    def test_one_without_huffman_tables_is_left_to_the_decoder(self) -> None:
-        at = self.JPEG.index(b"\xff\xc4")
-        end = self.JPEG.index(b"\xff\xda")
-        assert whole_jpeg(self.JPEG[:at] + self.JPEG[end:]) is None
+    def test_the_huffman_tables_that_a_camera_leaves_out_are_put_in(self) -> None:
+        """libjpeg writes the standard's own tables unless it is told to find better ones."""
+        at, end = self.JPEG.index(b"\xff\xc4"), self.JPEG.index(b"\xff\xda")
+        bare = self.JPEG[:at] + self.JPEG[end:]
+        completed = whole_jpeg(bare + b"old bytes")
+        assert completed == self.JPEG[:at] + STANDARD_TABLES + self.JPEG[end:]
+        assert np.array_equal(pixels_of(completed), pixels_of(self.JPEG))
+
+    @pytest.mark.skipif(not CASES.is_dir(), reason="the shared pictures are not here")
+    def test_a_real_picture_without_huffman_tables(self) -> None:
+        completed = whole_jpeg((CASES / "no-dht.jpg").read_bytes())
+        assert completed is not None
+        assert b"\xff\xc4" in completed
+        assert float(pixels_of(completed).std()) > 20
+
+    def test_a_progressive_picture_cannot_do_without_them(self) -> None:
+        image = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+        progressive = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+        assert whole_jpeg(progressive) is not None
+        at, end = progressive.index(b"\xff\xc4"), progressive.index(b"\xff\xda")
+        assert whole_jpeg(progressive[:at] + progressive[end:]) is None
 
     @pytest.mark.parametrize("buffer", [b"\xff\xd8\xff", b"\xff\xd8\xff\xe0\0\0" * 9, b"YUYV" * 100, b"\xff\xd8" * 50])
     def test_nonsense_is_none(self, buffer: bytes) -> None:

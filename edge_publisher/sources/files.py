@@ -1,6 +1,8 @@
-"""A folder of images as a camera: in the order of their names, again and again."""
+"""Files as a camera, at its pace, again and again: a folder of images in the order of their names, or a video."""
 
 import logging
+import threading
+import time
 from itertools import cycle
 from pathlib import Path
 
@@ -8,14 +10,35 @@ import cv2
 import numpy as np
 
 from edge_publisher.sources.base import CameraGone, CaptureRequest, Picture
-from edge_publisher.sources.capture import picture_from_image, picture_from_jpeg
-from edge_publisher.sources.pacing import Beat
+from edge_publisher.sources.capture import Capture, Device, open_device, picture_from_image, picture_from_jpeg
 from pcb_bus.contract.times import now_ns
 
 log = logging.getLogger(__name__)
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
 NO_IMAGES = "no images in it: nothing that ends in .jpg, .jpeg, .png or .bmp"
+
+
+class Beat:
+    """Lets one picture through every `1/fps` s. Beats that were missed are left out, not made up for."""
+
+    def __init__(self, fps: float) -> None:
+        self._period = 1 / fps
+        self._next = time.monotonic()
+        self._closed = threading.Event()
+
+    def wait(self) -> None:
+        """Block until the next beat.
+
+        Raises:
+            CameraGone: closed meanwhile.
+        """
+        if self._closed.wait(max(0.0, self._next - time.monotonic())):
+            raise CameraGone("closed")
+        self._next = max(self._next + self._period, time.monotonic())
+
+    def close(self) -> None:
+        self._closed.set()
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -59,6 +82,32 @@ class Folder:
 
     def close(self) -> None:
         self._beat.close()
+
+
+class Video:
+    """A `Source` that plays `path` in a loop, at the rate asked for if the file does not know its own.
+
+    Raises:
+        CameraGone: not a video that OpenCV can read.
+    """
+
+    def __init__(self, path: Path, request: CaptureRequest) -> None:
+        self._device = Device(str(path), cv2.CAP_FFMPEG, name=f"video {path.name}")
+        self._capture = open_device(self._device, Capture)
+        self._beat = Beat(self._capture.fps or request.fps)
+
+    def read(self) -> Picture:
+        self._beat.wait()
+        try:
+            return self._capture.read()
+        except CameraGone:
+            self._capture.close()
+            self._capture = open_device(self._device, Capture)
+            return self._capture.read()
+
+    def close(self) -> None:
+        self._beat.close()
+        self._capture.close()
 
 
 def _load(path: Path) -> Picture | None:
