@@ -62,7 +62,10 @@ def _edge(topics: Topics, side: str) -> Role:
     return _node(
         topics,
         f"edge-{side}",
-        writes=(*map(str, (topics.frame(side), topics.preview(side), topics.trigger, topics.resend_trigger)),),
+        writes=(
+            *map(str, (topics.frame(side), topics.preview(side), topics.serial(side))),
+            *map(str, (topics.trigger, topics.resend_trigger)),
+        ),
         reads=(str(topics.trigger), str(topics.recorded)),
     )
 
@@ -73,6 +76,7 @@ def _inference(topics: Topics, sides: Sequence[str]) -> Role:
         "inference",
         writes=(
             str(topics.verdict),
+            str(topics.all_serials),
             str(topics.all_evidence),
             str(topics.resend_verdict),
             str(topics.all_resent_evidence),
@@ -107,6 +111,7 @@ def _recorder(topics: Topics) -> Role:
         reads=(
             str(topics.trigger),
             str(topics.verdict),
+            str(topics.all_serials),
             str(topics.all_evidence),
             str(topics.actuation),
             _of(topics, "resend/+"),
@@ -143,7 +148,7 @@ def _commands(topics: Topics, sides: Sequence[str]) -> tuple[str, ...]:
 
 def _public(topics: Topics) -> Iterator[str]:
     """What anybody on the line may look at; not the binary traffic, and not verdicts that go out again."""
-    yield from map(str, (topics.trigger, topics.verdict, topics.recorded, topics.actuation))
+    yield from map(str, (topics.trigger, topics.verdict, topics.all_serials, topics.recorded, topics.actuation))
     yield from map(str, (topics.all_status, topics.all_events, topics.config))
     yield _of(topics, "preview/+")
     yield BROKER_STATISTICS

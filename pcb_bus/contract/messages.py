@@ -175,6 +175,20 @@ class Frame(Message):
     product: Label | None = None
 
 
+class Serial(Message):
+    """What is printed on a board, as it was read on one side: after its frame has gone, so that reading delays none.
+
+    `product`: what the serial says that the board is, None if it does not say.
+    """
+
+    side: Name
+    board_id: Id
+    triggered_at: Timestamp
+    serial: Id
+    symbology: Name
+    product: Label | None = None
+
+
 class Box(WireModel):
     """A defect, in pixels of the published frame; x2, y2 lie outside."""
 

@@ -95,6 +95,7 @@ class Topics:
 
     frame = _each("frame")
     preview = _each("preview")
+    serial = _each("serial")
     evidence = _each("evidence")
     resend_evidence = _each("resend/evidence")
     status = _each("status")
@@ -103,6 +104,7 @@ class Topics:
     reply = _each("reply")
 
     frames = _all("frame/+")
+    all_serials = _all("serial/+")
     all_evidence = _all("evidence/+")
     all_resent_evidence = _all("resend/evidence/+")
     all_status = _all("status/+")

@@ -13,7 +13,8 @@ TOPICS = frozenset(
     [
         *("pcb/trigger", "pcb/verdict", "pcb/recorded", "pcb/actuation", "pcb/unreported"),
         *("pcb/resend/verdict", "pcb/resend/actuation", "pcb/resend/trigger", "pcb/config"),
-        *(f"pcb/{kind}/{side}" for kind in ("frame", "preview", "evidence", "resend/evidence") for side in SIDES),
+        *(f"pcb/{kind}/{side}" for kind in ("frame", "preview", "serial", "evidence") for side in SIDES),
+        *(f"pcb/resend/evidence/{side}" for side in SIDES),
         *(f"pcb/{kind}/{node}" for kind in ("status", "event", "command") for node in (*NODES, "stranger")),
         *(f"pcb/reply/{requester}" for requester in ("inference", "dashboard", "operator", "recorder")),
         *("pcb", "pcb/new", "elsewhere/verdict"),
@@ -31,15 +32,19 @@ PUBLIC = {
     topic
     for topic in TOPICS
     if topic in {"pcb/trigger", "pcb/verdict", "pcb/recorded", "pcb/actuation", "pcb/config"}
-    or topic.startswith(("pcb/status/", "pcb/event/", "pcb/preview/"))
+    or topic.startswith(("pcb/status/", "pcb/event/", "pcb/preview/", "pcb/serial/"))
 }
+SERIALS = {"pcb/serial/left", "pcb/serial/right"}
 EVIDENCE = {"pcb/evidence/left", "pcb/evidence/right"}
 RESENT_EVIDENCE = {"pcb/resend/evidence/left", "pcb/resend/evidence/right"}
 
 MAY_WRITE: dict[str, set[str]] = {
-    "edge-left": {"pcb/frame/left", "pcb/preview/left", "pcb/trigger", "pcb/resend/trigger"} | own("edge-left"),
-    "edge-right": {"pcb/frame/right", "pcb/preview/right", "pcb/trigger", "pcb/resend/trigger"} | own("edge-right"),
+    "edge-left": {"pcb/frame/left", "pcb/preview/left", "pcb/serial/left", "pcb/trigger", "pcb/resend/trigger"}
+    | own("edge-left"),
+    "edge-right": {"pcb/frame/right", "pcb/preview/right", "pcb/serial/right", "pcb/trigger", "pcb/resend/trigger"}
+    | own("edge-right"),
     "inference": {"pcb/verdict", "pcb/resend/verdict", "pcb/command/edge-left", "pcb/command/edge-right"}
+    | SERIALS
     | EVIDENCE
     | RESENT_EVIDENCE
     | own("inference"),
@@ -62,6 +67,7 @@ MAY_READ: dict[str, set[str]] = {
     | {"pcb/resend/trigger", "pcb/config"}
     | {topic for topic in TOPICS if topic.startswith(("pcb/status/", "pcb/event/"))}
     | {"pcb/command/recorder"}
+    | SERIALS
     | EVIDENCE
     | RESENT_EVIDENCE,
     "dashboard": PUBLIC | EVIDENCE | {"pcb/command/dashboard", "pcb/reply/dashboard"},

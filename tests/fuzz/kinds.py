@@ -137,7 +137,8 @@ class Target:
         """One of each kind."""
         topics = self.topics
         each = (topics.verdict, topics.recorded, topics.actuation, topics.unreported, topics.config, topics.trigger)
-        sides = (topics.frame("left"), topics.preview("left"), topics.evidence("left"), topics.resend_evidence("left"))
+        by_side = (topics.frame, topics.preview, topics.serial, topics.evidence, topics.resend_evidence)
+        sides = (kind("left") for kind in by_side)
         resent = (topics.resend_verdict, topics.resend_actuation, topics.resend_trigger)
         by_node = (
             kind(node) for node in self.nodes for kind in (topics.status, topics.event, topics.command, topics.reply)

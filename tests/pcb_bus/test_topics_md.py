@@ -70,7 +70,7 @@ def test_every_topic_has_its_row() -> None:
     topics = Topics()
     built = {str(each) for each in (getattr(topics, name) for name in dir(Topics)) if isinstance(each, Topic)}
     for name, variable in (
-        *(("frame", "side"), ("preview", "side"), ("evidence", "side"), ("resend_evidence", "side")),
+        *((name, "side") for name in ("frame", "preview", "serial", "evidence", "resend_evidence")),
         ("reply", "requester"),
         *(("status", "node"), ("event", "node"), ("command", "node")),
     ):
