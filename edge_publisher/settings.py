@@ -70,8 +70,8 @@ class EdgeSettings(Section):
     side: Name | None = None
     """One of `sides`; `--side left` for short."""
     source: Annotated[str, Field(min_length=1, coerce_numbers_to_str=True, repr=False)] = "0"
-    """Camera index or /dev path, rtsp://…, a video file, a folder of images, sim://…; `--source` for short. One with a
-    password in it belongs here or in the environment: `PCB_EDGE__SOURCE`."""
+    """Camera index or /dev path, csi://0, rtsp://…, http://… (MJPEG), a video file, a folder of images, sim://…;
+    `--source` for short. One with a password in it belongs here or in the environment: `PCB_EDGE__SOURCE`."""
     trigger: TriggerMode = "free_run"
     """What decides which picture is sent: free_run, one every 1/fps s; mqtt, the one nearest to each trigger."""
     fps: Fps = 10.0

@@ -13,16 +13,12 @@ import numpy as np
 
 from edge_publisher.sources.base import CameraGone, CaptureRequest, Picture
 from edge_publisher.sources.causes import why_no_camera, why_no_stream
-from edge_publisher.sources.mjpeg import whole_jpeg
-from pcb_bus.contract.pictures import inspect_jpeg
+from edge_publisher.sources.mjpeg import MOST_BROKEN, picture_from_jpeg
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns
-from pcb_bus.errors import MessageRejected
 
 _MJPG = cv2.VideoWriter.fourcc(*"MJPG")
 _CAMERA_API = cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY
 _TIMEOUT_MS = 5000
-_MAX_BROKEN = 10  # cut pictures in a row: a bad cable gives some, a wrong mode nothing else
-_MAX_PIXELS = 100_000_000
 _OLDEST_NS = NS_PER_S
 
 # V4L2 counts exposure in 0.1 ms; its menu of who chooses it has 1 for a fixed one, and 3 for aperture priority.
@@ -78,12 +74,12 @@ class Capture:
         if self._peeked is not None:
             peeked, self._peeked = self._peeked, None
             return peeked
-        for _ in range(_MAX_BROKEN):
+        for _ in range(MOST_BROKEN):
             buffer, captured_at = self._grab()
             picture = self._picture(buffer, captured_at)
             if picture is not None:
                 return picture
-        raise CameraGone(f"{self._device.name}: {_MAX_BROKEN} broken pictures in a row")
+        raise CameraGone(f"{self._device.name}: {MOST_BROKEN} broken pictures in a row")
 
     def close(self) -> None:
         # Releasing under a read that hangs would crash; whoever reads releases then.
@@ -107,7 +103,7 @@ class Capture:
 
     def _picture(self, buffer: np.ndarray, captured_at: int) -> Picture | None:
         if self._raw:
-            return picture_from_jpeg(whole_jpeg(buffer.tobytes()) or b"", captured_at)
+            return picture_from_jpeg(buffer.tobytes(), captured_at)
         return picture_from_image(buffer, captured_at)
 
     def _grab(self) -> tuple[np.ndarray, int]:
@@ -219,15 +215,6 @@ def age_of(position_ns: int, monotonic_ns: int) -> int:
     """
     age = monotonic_ns - position_ns
     return age if 0 <= age <= _OLDEST_NS else 0
-
-
-def picture_from_jpeg(jpeg: bytes, captured_at: int) -> Picture | None:
-    """The picture, undecoded; None if it is not one whole JPEG."""
-    try:
-        info = inspect_jpeg(jpeg, max_pixels=_MAX_PIXELS)
-    except MessageRejected:
-        return None
-    return Picture(captured_at, info.width, info.height, jpeg=jpeg)
 
 
 def picture_from_image(image: np.ndarray | None, captured_at: int) -> Picture | None:

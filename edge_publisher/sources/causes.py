@@ -3,14 +3,16 @@
 import errno
 import os
 import socket
+import ssl
 from contextlib import suppress
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from pcb_bus.runtime.redaction import redact_address
 
 _ENCODE = "in a user or password, write %40 for @, %2F for /, %3F for ? and %23 for #"
-_PORTS = {"rtsp": 554, "rtsps": 322}
+_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 
 
 def why_no_camera(target: int | str, folder: Path = Path("/dev")) -> str:
@@ -45,20 +47,36 @@ def why_refused(error: OSError, path: Path, others: str) -> str:
 def why_no_stream(url: str, patience_s: float = 2.0) -> str:
     """Of a network camera that OpenCV could not open. No login is sent, and none is told."""
     parts = urlsplit(url)
-    where = parts.hostname
+    try:
+        where = _where(parts)
+        return f"{where} {_answer(parts, where, patience_s)}"
+    except (ValueError, OSError) as error:
+        return why_no_answer(url, error)
+
+
+def why_no_answer(url: str, error: Exception) -> str:
+    """What it means that a network camera could not be asked, or refused. No login is told."""
+    parts = urlsplit(url)
     if "@" in url and "@" not in parts.netloc:
         return f"edge.source has an @, but not where a login ends: {_ENCODE}"
-    try:
-        where = f"{parts.hostname}:{parts.port or _PORTS[parts.scheme]}"
-        return f"{where} {_answer(parts, where, patience_s)}"
-    except ValueError:
-        return f"edge.source has no valid host or port: {_ENCODE}"
-    except socket.gaierror:
+    if isinstance(error, socket.gaierror):
         return f"there is no host {parts.hostname!r}: is the name right?"
-    except ConnectionRefusedError:
-        return f"{where} refuses connections: is that the camera's RTSP port?"
-    except OSError:
-        return f"{where} does not answer: is the camera on, and in this network?"
+    match error:
+        case ssl.SSLError():
+            told = "has no certificate that this machine trusts: use http:// within a network of your own"
+        case ValueError():
+            return f"edge.source has no valid host or port: {_ENCODE}"
+        case HTTPError():
+            told = _refusal(parts, str(error.code)) or f"answers with the error {error.code}"
+        case ConnectionRefusedError():
+            told = f"refuses connections: is that the camera's {parts.scheme.upper()} port?"
+        case _:
+            told = "does not answer: is the camera on, and in this network?"
+    return f"{_where(parts)} {told}"
+
+
+def _where(parts: SplitResult) -> str:
+    return f"{parts.hostname}:{parts.port or _PORTS[parts.scheme]}"
 
 
 def _answer(parts: SplitResult, where: str, patience_s: float) -> str:
@@ -70,15 +88,14 @@ def _answer(parts: SplitResult, where: str, patience_s: float) -> str:
             stream = urlunsplit(("rtsp", where, parts.path, parts.query, ""))
             connection.sendall(f"DESCRIBE {stream} RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n\r\n".encode())
             status = connection.recv(4096).decode("latin-1").partition(" ")[2][:3]
+    return _refusal(parts, status) or "answers, but gives no pictures that OpenCV can read"
+
+
+def _refusal(parts: SplitResult, status: str) -> str:
     if status in {"401", "403"}:
-        return (
-            "seems to refuse the login in edge.source"
-            if parts.username
-            else "asks for a login: rtsp://<user>:<password>@…"
-        )
-    if status == "404":
-        return f"has no stream {redact_address(parts.path)!r}"
-    return "answers, but gives no pictures that OpenCV can read"
+        asks = f"asks for a login: {parts.scheme}://<user>:<password>@…"
+        return "seems to refuse the login in edge.source" if parts.username else asks
+    return f"has no stream {redact_address(parts.path)!r}" if status == "404" else ""
 
 
 def _holder(path: Path) -> str | None:

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from edge_publisher.sources.base import CameraGone, CaptureRequest, Picture
-from edge_publisher.sources.capture import Capture, Device, open_device, picture_from_image, picture_from_jpeg
+from edge_publisher.sources.capture import Capture, Device, open_device, picture_from_image
+from edge_publisher.sources.mjpeg import picture_of
 from pcb_bus.contract.times import now_ns
 
 log = logging.getLogger(__name__)
@@ -116,7 +117,7 @@ def _load(path: Path) -> Picture | None:
     except OSError:
         return None
     # A picture that says how it is turned is turned here, so that its size is what everyone sees.
-    as_it_is = None if b"Exif\0" in data[:256] else picture_from_jpeg(data, now_ns())
+    as_it_is = None if b"Exif\0" in data[:256] else picture_of(data, now_ns())
     return as_it_is or picture_from_image(_decode(data), now_ns())
 
 

@@ -1,7 +1,38 @@
-"""The JPEG inside a raw MJPEG buffer of a camera, so that it can travel as it came. Pure."""
+"""JPEGs that travel as they came: out of the raw buffers of a camera, and out of a stream over HTTP."""
 
-from pcb_bus.contract.pictures import END, START, START_OF_SCAN, segments
+import http.client
+import re
+import threading
+from collections import deque
+from typing import IO, Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.request import (
+    BaseHandler,
+    HTTPBasicAuthHandler,
+    HTTPDigestAuthHandler,
+    HTTPPasswordMgrWithDefaultRealm,
+    ProxyHandler,
+    Request,
+    build_opener,
+)
 
+from edge_publisher.sources.base import CameraGone, Picture
+from edge_publisher.sources.causes import why_no_answer
+from pcb_bus.contract.pictures import END, START, START_OF_SCAN, inspect_jpeg, segments
+from pcb_bus.contract.times import now_ns
+from pcb_bus.errors import MessageRejected
+
+MOST_BROKEN = 10
+"""Cut pictures in a row: a bad cable gives some, a wrong mode nothing else."""
+
+_PATIENCE_S = 5.0
+_MAX_PIXELS = 100_000_000
+_MAX_BYTES = 32 * 1024 * 1024
+_MAX_HEADER_BYTES = 64 * 1024
+_PIECE = 64 * 1024
+_HEADER_END = re.compile(rb"\r?\n\r?\n")
+_LENGTH = re.compile(rb"^content-length:[ \t]*(\d+)", re.IGNORECASE | re.MULTILINE)
 _HUFFMAN_TABLES = 0xC4
 _BASELINE = 0xC0
 
@@ -58,3 +89,159 @@ def whole_jpeg(buffer: bytes) -> bytes | None:
         return buffer[: end + len(END)]
     header = scan - 2
     return buffer[:header] + STANDARD_TABLES + buffer[header : end + len(END)]
+
+
+def picture_from_jpeg(buffer: bytes, captured_at: int) -> Picture | None:
+    """The picture in a camera's buffer, undecoded; None if there is no whole one."""
+    return picture_of(whole_jpeg(buffer) or b"", captured_at)
+
+
+def picture_of(jpeg: bytes, captured_at: int) -> Picture | None:
+    """The picture, undecoded; None if it is not one whole JPEG, as it stands."""
+    try:
+        info = inspect_jpeg(jpeg, max_pixels=_MAX_PIXELS)
+    except MessageRejected:
+        return None
+    return Picture(captured_at, info.width, info.height, jpeg=jpeg)
+
+
+class Parts:
+    """The parts of a multipart stream, however it is cut into pieces (RFC 2046, section 5.1). Pure.
+
+    Cameras do not agree on where the dashes of the boundary belong, and some send no lengths.
+    """
+
+    def __init__(self, boundary: str) -> None:
+        self._boundary = b"--" + boundary.strip('"').lstrip("-").encode("latin-1")
+        self._buffer = bytearray()
+        self._length: int | None = None
+        self._began: int | None = None  # when the header of the part came that is about to come
+
+    def feed(self, piece: bytes, now: int) -> list[tuple[bytes, int]]:
+        """What came at `now`; the parts that are whole by that, each with the time when it began.
+
+        Raises:
+            CameraGone: that is no such stream.
+        """
+        self._buffer += piece
+        parts = []
+        while self._inside(now) and (length := self._end()) >= 0:
+            parts.append((bytes(self._buffer[:length]), self._began or now))
+            del self._buffer[:length]
+            self._began = None
+        return parts
+
+    def _inside(self, now: int) -> bool:
+        while self._began is None:
+            end = _HEADER_END.search(self._buffer)
+            if end is None:
+                self._check(_MAX_HEADER_BYTES)
+                return False
+            header = bytes(self._buffer[: end.start()])
+            del self._buffer[: end.end()]
+            if header.strip():
+                length = _LENGTH.search(header)
+                self._length, self._began = int(length[1]) if length else None, now
+        return True
+
+    def _end(self) -> int:
+        """Where the part ends that the buffer begins with; negative: that has not come yet."""
+        length = self._buffer.find(self._boundary) if self._length is None else self._length
+        if 0 <= length <= min(len(self._buffer), _MAX_BYTES):
+            return length
+        self._check(_MAX_BYTES)
+        return -1
+
+    def _check(self, most: int) -> None:
+        if max(len(self._buffer), self._length or 0) > most:
+            raise CameraGone(f"stream: no picture in {most >> 10} KB: is that a stream of MJPEG?")
+
+
+class HttpStream:
+    """A `Source`: MJPEG over HTTP (`multipart/x-mixed-replace`), as many network cameras and phones offer it.
+
+    Args:
+        patience_s: so long the camera may be silent.
+
+    Raises:
+        CameraGone: it does not answer, refuses, or has no such stream there.
+    """
+
+    def __init__(self, url: str, patience_s: float = _PATIENCE_S) -> None:
+        self._busy = threading.Lock()
+        self._closed = False
+        self._pictures: deque[tuple[bytes, int]] = deque()
+        try:
+            self._response = _open(url, patience_s)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise CameraGone(f"stream: {why_no_answer(url, error)}") from None
+        kind = self._response.headers
+        if kind.get_content_maintype() != "multipart":
+            self._response.close()
+            raise CameraGone(
+                f"stream: that address answers with {kind.get_content_type()}, not with a stream of MJPEG "
+                "(multipart/x-mixed-replace): the camera's manual names the right path"
+            )
+        self._parts = Parts(str(kind.get_param("boundary", "")))
+
+    def read(self) -> Picture:
+        for _ in range(MOST_BROKEN):
+            picture = picture_from_jpeg(*self._next())
+            if picture is not None:
+                return picture
+        raise CameraGone(f"stream: {MOST_BROKEN} broken pictures in a row")
+
+    def close(self) -> None:
+        # Whoever reads notices at the next piece, or when the camera's time is over, and closes.
+        self._closed = True
+        if self._busy.acquire(blocking=False):
+            self._response.close()
+            self._busy.release()
+
+    def _next(self) -> tuple[bytes, int]:
+        while not self._pictures:
+            piece = self._read()
+            self._pictures.extend(self._parts.feed(piece, now_ns()))
+        return self._pictures.popleft()
+
+    def _read(self) -> bytes:
+        with self._busy:
+            try:
+                piece = b"" if self._closed else self._response.read1(_PIECE)
+            except TimeoutError:
+                raise CameraGone("stream: the camera has fallen silent: is it on, and in this network?") from None
+            except (OSError, http.client.HTTPException) as error:
+                raise CameraGone(f"stream: it is cut off: {error}") from None
+            if self._closed:
+                self._response.close()
+        if not piece:
+            raise CameraGone("stream: the camera has ended it")
+        return piece
+
+
+class _HangUp(BaseHandler):
+    """Before the others: urllib asks again with a login, and leaves the connection open on which it was refused."""
+
+    handler_order = 100
+
+    def http_error_401(self, request: Request, answer: IO[bytes], *_: Any) -> None:
+        answer.close()
+
+
+def _open(url: str, patience_s: float) -> http.client.HTTPResponse:
+    """Raises OSError (HTTPError and URLError are some), ValueError or HTTPException."""
+    parts = urlsplit(url)
+    address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    logins = HTTPPasswordMgrWithDefaultRealm()
+    if parts.username is not None:
+        logins.add_password(None, address, unquote(parts.username), unquote(parts.password or ""))
+    ways = HTTPBasicAuthHandler(logins), HTTPDigestAuthHandler(logins)
+    opener = build_opener(ProxyHandler({}), _HangUp, *ways)
+    try:
+        response: http.client.HTTPResponse = opener.open(address, timeout=patience_s)
+    except HTTPError as error:
+        error.close()
+        raise
+    except URLError as error:
+        raise (error.reason if isinstance(error.reason, OSError) else error) from None
+    return response

@@ -13,6 +13,7 @@ import cv2
 from edge_publisher.sources.base import CaptureRequest, Source, View, Viewed
 from edge_publisher.sources.capture import open_camera, open_stream
 from edge_publisher.sources.files import NO_IMAGES, Folder, Video, list_images
+from edge_publisher.sources.mjpeg import HttpStream
 from pcb_bus.contract.times import NS_PER_S
 from pcb_bus.errors import ConfigError
 from pcb_bus.runtime.redaction import redact, redact_address
@@ -20,13 +21,13 @@ from pcb_bus.runtime.redaction import redact, redact_address
 DRIVERS = "boardline.sources"
 """Entry-point group: scheme → `factory(spec, request) -> Source`, which may raise CameraGone or ConfigError."""
 
-_STREAMS = frozenset({"rtsp", "rtsps"})
+_STREAMS, _HTTP = frozenset({"rtsp", "rtsps"}), frozenset({"http", "https"})
 Opener = Callable[[], Source]
 _SPEAKING, _SILENT = ("OPENCV_FFMPEG_LOGLEVEL", "OPENCV_FFMPEG_DEBUG", "OPENCV_LOG_LEVEL"), "-8"
 
 
 def open_source(spec: str, request: CaptureRequest, view: View | None = None) -> Source:
-    """Open a camera index (`0`), a device, `rtsp://…`, a video file, a folder of images, or a driver's `scheme://…`.
+    """Open a camera index (`0`), a device, `rtsp://…`, `http://…`, a video file, a folder, or a driver's `scheme://…`.
 
     Raises:
         ConfigError: `spec` can never work; names `edge.source`.
@@ -108,6 +109,8 @@ def _find_by_scheme(spec: str, request: CaptureRequest) -> Opener:
     scheme, drivers = urlsplit(spec).scheme, _drivers()
     if scheme in _STREAMS:
         return lambda: open_stream(spec, request)
+    if scheme in _HTTP:
+        return lambda: HttpStream(spec)
     if scheme not in drivers:
         raise ConfigError(
             f"edge.source: unknown scheme {scheme!r} in {redact_address(spec)!r}; schemes: {_known(drivers)}"
@@ -144,4 +147,4 @@ def _drivers() -> dict[str, EntryPoint]:
 
 
 def _known(drivers: dict[str, EntryPoint]) -> str:
-    return ", ".join(f"{scheme}://" for scheme in sorted({"rtsp", *drivers}))
+    return ", ".join(f"{scheme}://" for scheme in sorted({"http", "rtsp", *drivers}))
