@@ -66,7 +66,7 @@ def _edge(topics: Topics, side: str) -> Role:
             *map(str, (topics.frame(side), topics.preview(side), topics.serial(side))),
             *map(str, (topics.trigger, topics.resend_trigger)),
         ),
-        reads=(str(topics.trigger), str(topics.recorded)),
+        reads=(str(topics.trigger), str(topics.recorded), str(topics.status("inference"))),
     )
 
 
@@ -86,6 +86,7 @@ def _inference(topics: Topics, sides: Sequence[str]) -> Role:
             str(topics.trigger),
             str(topics.frames),
             str(topics.recorded),
+            *(str(topics.status(f"edge-{side}")) for side in sides),
             *_own_replies(topics, "inference"),
         ),
     )

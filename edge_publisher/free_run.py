@@ -20,6 +20,9 @@ class FreeRun:
         """`fps` from now on; any thread."""
         self._pacer.pace(fps)
 
+    def arrived(self) -> None:
+        """Nothing to do: `step` comes soon."""
+
     def step(self, pictures: Sequence[Picture], now: int) -> float:
         newest = pictures[-1] if pictures else None
         if newest is not None and newest is not self._last:

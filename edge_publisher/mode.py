@@ -15,6 +15,10 @@ class Mode(Protocol):
         """Send what is due of the recent `pictures` (oldest first); seconds until it must be called again."""
         ...
 
+    def arrived(self) -> None:
+        """A picture came; on the camera's thread, so that it only has others do something."""
+        ...
+
     def pace(self, fps: float) -> None:
         """Frames per second from now on, where no trigger decides; any thread."""
         ...

@@ -68,6 +68,9 @@ class OnTrigger:
             self._answer_resend(resend, pictures)
         return _POLL_S if self._pending.waiting else IDLE_S
 
+    def arrived(self) -> None:
+        """Nothing to do: `step` comes soon."""
+
     def pace(self, fps: float) -> None:
         """Nothing to do: triggers set the pace."""
 

@@ -2,13 +2,16 @@
 
 import threading
 import time
+from contextlib import ExitStack, closing
 from functools import partial
+from pathlib import Path
 
 from edge_publisher.camera import Camera
 from edge_publisher.encoder import Encoder
 from edge_publisher.free_run import FreeRun
 from edge_publisher.health import PictureHealth
 from edge_publisher.mode import Mode
+from edge_publisher.on_presence import OnPresence, Station
 from edge_publisher.on_trigger import OnTrigger
 from edge_publisher.outgoing import FrameSender
 from edge_publisher.pacer import Pacer
@@ -17,9 +20,17 @@ from edge_publisher.settings import EdgeLineSettings, EdgeSettings, Fps, JpegQua
 from edge_publisher.sources import Picture
 from edge_publisher.sources.opening import Opener, find_source, how_long_the_same
 from pcb_bus.contract.times import NS_PER_S, now_ns
+from pcb_bus.durable.outbox import Outbox
+from pcb_bus.durable.trigger_source import TriggerSource
 from pcb_bus.runtime.live import LiveSettings, LiveValue
 from pcb_bus.runtime.redaction import redact_address
 from pcb_bus.runtime.service import Service
+from pcb_bus.seeing.presence import PresenceOptions
+
+NOT_SET_UP = (
+    "boards are looked for in the whole picture: run `python -m edge_publisher set-up` once, "
+    "which finds where they go by and locks the exposure"
+)
 
 
 def build(settings: EdgeLineSettings) -> "EdgeService":
@@ -46,7 +57,10 @@ class EdgeService:
         self._refused: list[str] = []
         frozen_after_ns = how_long_the_same(edge.source)
         self._health = PictureHealth(self._node, self._camera.reopen, frozen_after_ns, edge.sharpness)
-        self._mode = self._make_mode(edge, side)
+        self._stills = edge.presence.stills or Path(edge.source).is_dir()
+        self._not_set_up = edge.trigger == "presence" and edge.presence == PresenceOptions() and not self._stills
+        self._resources = ExitStack()
+        self._mode = self._make_mode(settings, side)
         self._preview = Preview(self._node, side, self._encoder, edge.preview_fps)
         self._node.run("edge", self._run)
         self._outage = False
@@ -58,18 +72,22 @@ class EdgeService:
         self._node.health["camera"] = "waiting for the first picture"
         self._node.start()
         self._camera.start()
+        if self._not_set_up:
+            self._node.event("warning", NOT_SET_UP)
 
     def stop(self) -> None:
         self._stopping.set()
         self._bell.set()
         self._camera.stop()
         self._node.stop()
+        self._resources.close()
 
     # What the camera tells, on its thread
 
     def on_picture(self, picture: Picture) -> None:
         self._health.arrived(picture)
         self._ring.add(picture)
+        self._mode.arrived()
         self._bell.set()
 
     def on_lost(self, detail: str) -> None:
@@ -96,17 +114,31 @@ class EdgeService:
 
     # The worker
 
-    def _make_mode(self, edge: EdgeSettings, side: str) -> Mode:
-        topic, session = self._node.topics.frame(side), self._node.session
-        publish = partial(session.publish, topic, qos=0)
+    def _make_mode(self, settings: EdgeLineSettings, side: str) -> Mode:
+        edge, node, wake = settings.edge, self._node, self._bell.set
+        node.tell(trigger=edge.trigger)
+        publish = partial(node.session.publish, node.topics.frame(side), qos=0)
         sender = FrameSender(side, self._encoder, publish, self._health.quality, edge.product)
-        if edge.trigger == "mqtt":
-            return OnTrigger(self._node, sender, round(NS_PER_S / edge.fps), self._bell.set)
-        return FreeRun(sender, edge.fps)
+        period = round(NS_PER_S / edge.fps)
+        match edge.trigger:
+            case "presence":
+                options = edge.presence.model_copy(update={"stills": self._stills, "singles": edge.fps <= 1})
+                station = Station(side, len(settings.sides) == 1, options, edge.product)
+                return OnPresence(node, sender, self._ring, station, self._trigger_source(edge, side), period, wake)
+            case "mqtt":
+                return OnTrigger(node, sender, period, wake)
+            case "free_run":
+                return FreeRun(sender, edge.fps)
+
+    def _trigger_source(self, edge: EdgeSettings, side: str) -> TriggerSource:
+        tell = partial(self._node.event, "critical")
+        outbox = self._resources.enter_context(closing(Outbox(edge.outbox / f"{side}.db", None, "edge.outbox", tell)))
+        return TriggerSource(self._node.session, self._node.topics, outbox, node=self._node)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._bell.clear()
+            self._node.tell(sees=not (self._node.health["camera"] or self._node.health["pictures"]))
             pictures = self._ring.pictures()
             wait_s = self._mode.step(pictures, now_ns())
             if pictures:

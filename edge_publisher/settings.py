@@ -1,6 +1,7 @@
 """The `edge` section of the line's configuration."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, WrapValidator, model_validator
@@ -10,9 +11,10 @@ from edge_publisher.sources.base import Turn
 from pcb_bus.contract.messages import Label, Name, Whole
 from pcb_bus.errors import ConfigError
 from pcb_bus.runtime.settings import LineSettings, Section
+from pcb_bus.seeing.presence import PresenceOptions
 
 OPTICS = ("exposure_ms", "gain", "white_balance", "focus")
-TriggerMode = Literal["free_run", "mqtt"]
+TriggerMode = Literal["presence", "mqtt", "free_run"]
 JpegQuality = Annotated[Whole, Field(ge=1, le=100)]
 Fps = Annotated[float, Field(ge=0.01, le=240)]
 
@@ -72,8 +74,13 @@ class EdgeSettings(Section):
     source: Annotated[str, Field(min_length=1, coerce_numbers_to_str=True, repr=False)] = "0"
     """Camera index or /dev path, csi://0, rtsp://…, http://… (MJPEG), a video file, a folder of images, sim://…;
     `--source` for short. One with a password in it belongs here or in the environment: `PCB_EDGE__SOURCE`."""
-    trigger: TriggerMode = "free_run"
-    """What decides which picture is sent: free_run, one every 1/fps s; mqtt, the one nearest to each trigger."""
+    trigger: TriggerMode = "presence"
+    """What decides which picture is sent: presence, one of each board that the edges see go by; mqtt, the one nearest
+    to each trigger; free_run, one every 1/fps s."""
+    presence: PresenceOptions = PresenceOptions()
+    """Where boards go by, in mode presence."""
+    outbox: Path = Path("var/edge")
+    """Folder of what this edge announced and the recorder has not named yet: `<side>.db`."""
     fps: Fps = 10.0
     """Pictures per second that the camera is asked for, and frames per second in free run."""
     width: Annotated[int, Field(ge=16, le=16_384)] = 640

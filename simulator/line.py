@@ -157,7 +157,11 @@ class VirtualLine:
             "sides": list(SIDES),
             "broker": {"host": self._bus.host, "port": self._bus.port, "credentials": str(self._bus.credentials)},
             "log": {"directory": str(folder / "log")},
-            "edge": {"trigger": "mqtt", "fps": max(_FPS, math.ceil(_FPS_PER_RATE * self._schedule.rate))},
+            "edge": {
+                "trigger": "mqtt",
+                "fps": max(_FPS, math.ceil(_FPS_PER_RATE * self._schedule.rate)),
+                "outbox": str(folder / "edge"),
+            },
             "actuator": {
                 "ledger": str(folder / "actuator" / "ledger.db"),
                 "outbox": str(folder / "actuator" / "outbox.db"),

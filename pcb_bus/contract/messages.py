@@ -353,7 +353,11 @@ class Unreported(Message):
 
 
 class NodeStatus(Message):
-    """Birth, life and will of a node."""
+    """Birth, life and will of a node. The rest is None where it does not concern a node.
+
+    `trigger`: an edge's mode; `sees`: whether its camera does; `overlooked`: boards that it saw and nobody announced.
+    `leader`: the edge that announces the boards, as inference says, and as an edge has heard.
+    """
 
     state: NodeState
     service: Name
@@ -363,6 +367,10 @@ class NodeStatus(Message):
     started_at: Timestamp
     updated_at: Timestamp
     detail: Text = ""
+    trigger: Name | None = None
+    sees: bool | None = None
+    overlooked: Annotated[Whole, Field(ge=0, le=1000)] | None = None
+    leader: Name | None = None
 
 
 class Event(Message):

@@ -7,10 +7,11 @@ from pcb_bus.contract.identity import verdict_id
 from pcb_bus.contract.messages import Trigger
 from pcb_bus.contract.topics import Topics
 from pcb_bus.durable.outbox import Outbox
-from pcb_bus.durable.resending import Pace, Resender
+from pcb_bus.durable.resending import Pace, Resender, resend
 from pcb_bus.errors import OutboxFault
 from pcb_bus.mqtt.session import MqttSession
 from pcb_bus.runtime import metrics
+from pcb_bus.runtime.service import Service
 from pcb_bus.runtime.workers import Worker
 
 
@@ -21,15 +22,27 @@ class TriggerSource:
 
     Args:
         pace: at which triggers that nobody has recorded go out again.
+        node: whose session it is, if a node's; its threads see to the outbox, and `start` and `stop` are not needed.
     """
 
-    def __init__(self, session: MqttSession, topics: Topics, outbox: Outbox, pace: Pace | None = None) -> None:
+    def __init__(
+        self,
+        session: MqttSession,
+        topics: Topics,
+        outbox: Outbox,
+        pace: Pace | None = None,
+        node: Service | None = None,
+    ) -> None:
         self._session = session
         self._topics = topics
         self._outbox = outbox
         worker = Worker("outbox")
         self.start, self.stop = worker.start, partial(worker.stop, 1.0)
-        Resender(session, topics, "trigger", outbox, worker, lambda _, text, __: session.complain("outbox", text), pace)
+        if node is None:
+            complain = session.complain
+            Resender(session, topics, "trigger", outbox, worker, lambda _, text, __: complain("outbox", text), pace)
+        else:
+            resend(node, "trigger", outbox, pace)
 
     @property
     def waiting(self) -> int:

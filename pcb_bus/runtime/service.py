@@ -302,6 +302,13 @@ class Service:
         elif before and not fault and again:
             self.event("info", again, **details)
 
+    def tell(self, **fields: Any) -> None:
+        """What the status says besides (fields of `NodeStatus`); published at once if it is news."""
+        with self._told:
+            before, self._birth = self._birth, self._birth.model_copy(update=fields)
+        if self._birth != before:
+            self._publish_status()
+
     def _publish_status(self) -> None:
         with self._told:  # the last one told, which the broker retains, must be the true one
             state, fault = self._state()

@@ -22,6 +22,10 @@ from pcb_bus.seeing.trains import LEAST_LENGTH, LEAST_PIECE, Train, box_of
 Image = npt.NDArray[np.uint8]
 Direction = Literal["right", "left", "down", "up"]
 
+SAME_BOARD_NS = 200 * NS_PER_MS
+"""So far apart two sides may choose their pictures of one board: their patience, and a picture or so. Two boards lie
+further apart: 0.3 s on a fast belt."""
+
 _PATIENCE_NS = 150 * NS_PER_MS
 _ALONE_NS = NS_PER_S
 _MACHINE_NS = 5 * NS_PER_S
@@ -48,6 +52,8 @@ class PresenceOptions(Section):
     """More finds boards with less texture, less ignores a belt with more."""
     stills: bool = False
     """Each picture is a board, as in a folder."""
+    singles: bool = True
+    """A picture with none within a second before and after it is a board."""
 
     @field_validator("region")
     @classmethod
@@ -146,7 +152,7 @@ class Presence:
         far = last is None or now - last > _ALONE_NS
         if far and self._alone and last is not None:
             self._ready.append(Pass(last))
-        self._alone, self._last_ns = far, now
+        self._alone, self._last_ns = far and self._options.singles, now
         self._begun_ns = now if self._begun_ns is None else self._begun_ns
 
     def _cut(self, picture: Image) -> Image:

@@ -57,10 +57,10 @@ MAY_WRITE: dict[str, set[str]] = {
 }
 
 MAY_READ: dict[str, set[str]] = {
-    "edge-left": {"pcb/trigger", "pcb/recorded", "pcb/config", "pcb/command/edge-left"},
-    "edge-right": {"pcb/trigger", "pcb/recorded", "pcb/config", "pcb/command/edge-right"},
+    "edge-left": {"pcb/trigger", "pcb/recorded", "pcb/config", "pcb/status/inference", "pcb/command/edge-left"},
+    "edge-right": {"pcb/trigger", "pcb/recorded", "pcb/config", "pcb/status/inference", "pcb/command/edge-right"},
     "inference": {"pcb/trigger", "pcb/frame/left", "pcb/frame/right", "pcb/recorded", "pcb/command/inference"}
-    | {"pcb/config", "pcb/reply/inference"},
+    | {"pcb/config", "pcb/reply/inference", "pcb/status/edge-left", "pcb/status/edge-right"},
     "actuator": {"pcb/verdict", "pcb/recorded", "pcb/unreported", "pcb/trigger", "pcb/config", "pcb/status/inference"}
     | {"pcb/command/actuator"},
     "recorder": {"pcb/trigger", "pcb/verdict", "pcb/actuation", "pcb/resend/verdict", "pcb/resend/actuation"}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from support.hand_fed import HandFed
@@ -15,13 +16,14 @@ StartEdge = Callable[..., HandFed]
 
 
 @pytest.fixture
-def start_edge(broker: Broker) -> Iterator[StartEdge]:
+def start_edge(broker: Broker, tmp_path: Path) -> Iterator[StartEdge]:
     """Starts the left edge with keys of its section; gives its camera."""
 
-    def start(**edge: object) -> HandFed:
+    def start(sides: tuple[str, ...] = ("left", "right"), **edge: object) -> HandFed:
         settings = EdgeLineSettings(
+            sides=sides,
             broker=BrokerSettings(port=broker.port, credentials=broker.credentials_folder),
-            edge=EdgeSettings.model_validate({"side": "left", **edge}),
+            edge=EdgeSettings.model_validate({"side": "left", "outbox": tmp_path / "edge", **edge}),
         )
         camera = HandFed()
         service = EdgeService(settings, camera)

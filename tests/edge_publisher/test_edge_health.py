@@ -163,8 +163,12 @@ def test_a_frozen_camera_on_a_line(start_edge: Callable[..., HandFed], mqtt_prob
     frame = decode_msgpack(Frame, inference.wait_for(FRAMES).payload)
     assert str(frame.quality).startswith("frozen: ")
     viewer.wait_for(STATUS, lambda each: "frozen: " in json.loads(each.payload)["detail"])
-    camera.give(picture(now_ns(), good()))
-    until(lambda: camera.opened == 2)
+
+    def is_opened_again() -> bool:
+        camera.give(picture(now_ns(), good()))
+        return camera.opened == 2
+
+    until(is_opened_again)
     sigma = count(1)
 
     def is_well_again() -> bool:

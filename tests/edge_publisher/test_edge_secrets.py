@@ -93,7 +93,7 @@ def test_event_and_status_name_no_password(
     address = source.format(camera=camera)
     settings = EdgeLineSettings(
         broker=BrokerSettings(host=broker.host, port=broker.port, credentials=broker.credentials_folder),
-        edge=EdgeSettings(side="left", source=address),
+        edge=EdgeSettings(side="left", source=address, trigger="free_run"),
     )
     viewer = mqtt_probe("viewer")
     viewer.subscribe("pcb/#")

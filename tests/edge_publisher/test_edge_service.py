@@ -274,7 +274,7 @@ class TestFreeRun:
     def test_frames_come_at_the_rate_without_board(
         self, start_edge: StartEdge, inference: Probe, viewer: Probe
     ) -> None:
-        camera = start_edge(fps=10, preview_fps=0)
+        camera = start_edge(trigger="free_run", fps=10, preview_fps=0)
         camera.give(picture(now_ns()))
         online(viewer)
         start = now_ns() + NS_PER_S
@@ -308,7 +308,7 @@ class TestPreview:
         assert inference.received(FRAMES) == []
 
     def test_zero_turns_it_off(self, start_edge: StartEdge, inference: Probe, viewer: Probe) -> None:
-        camera = start_edge(preview_fps=0)
+        camera = start_edge(trigger="free_run", preview_fps=0)
         camera.give(picture(now_ns()))
         online(viewer)
         camera.give(picture(now_ns() + NS_PER_S))
@@ -318,7 +318,7 @@ class TestPreview:
 
 class TestOutage:
     def test_a_camera_that_dies_is_reported_once_and_comes_back(self, start_edge: StartEdge, viewer: Probe) -> None:
-        camera = start_edge(preview_fps=0)
+        camera = start_edge(trigger="free_run", preview_fps=0)
         camera.give(picture(now_ns()))
         online(viewer)
         camera.die("the cable is out")
@@ -340,7 +340,7 @@ class TestOutage:
     def test_frames_of_a_broker_outage_are_dropped_not_kept(
         self, broker: Broker, start_edge: StartEdge, mqtt_probe: OpenProbe, viewer: Probe
     ) -> None:
-        camera = start_edge(fps=100, preview_fps=0)
+        camera = start_edge(trigger="free_run", fps=100, preview_fps=0)
         camera.give(picture(now_ns()))
         online(viewer)
         before = count("boardline_messages_dropped_total", kind="frame", reason="not_connected")
@@ -366,7 +366,9 @@ def test_the_process_publishes_what_a_folder_holds_and_says_goodbye(
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "1_test.jpg").write_bytes(jpeg)
     options = {
+        "--sides": "left",
         "--side": "left",
+        "--edge.outbox": str(tmp_path / "edge"),
         "--source": str(tmp_path / "images"),
         "--port": str(broker.port),
         "--broker.credentials": str(broker.credentials_folder),
@@ -382,6 +384,7 @@ def test_the_process_publishes_what_a_folder_holds_and_says_goodbye(
             edge.terminate()
         assert edge.wait(5) == 0
     assert {(frame.jpeg, frame.width, frame.height) for frame in sent} == {(jpeg, 64, 48)}
+    assert len({frame.board_id for frame in sent}) == 3, "each picture of a folder is a board"
     assert to_rfc3339(sent[0].captured_at) >= started
     goodbye = viewer.wait_for(STATUS, lambda message: json.loads(message.payload)["state"] == "offline")
     assert json.loads(goodbye.payload)["detail"] == "stopped"

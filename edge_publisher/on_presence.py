@@ -1,0 +1,158 @@
+"""Mode `presence`: the edges see the boards go by; the one that leads announces them, the others answer.
+
+Each edge looks at every picture, on a thread of its own. What it announces, its own frame goes out with at once: it
+does not wait for the trigger to come back.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import cv2
+import numpy as np
+
+from edge_publisher import metrics
+from edge_publisher.on_trigger import OnTrigger
+from edge_publisher.outgoing import FrameSender
+from edge_publisher.passes import Passes, Seen
+from edge_publisher.ring import PictureRing
+from edge_publisher.sources import Picture
+from edge_publisher.sources.base import Image
+from edge_publisher.triggers import BoardPass
+from pcb_bus.contract.messages import NodeStatus, Trigger
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns, ns_to_ms, to_rfc3339
+from pcb_bus.durable.trigger_source import TriggerSource
+from pcb_bus.mqtt.session import Delivery
+from pcb_bus.runtime.queues import Inbox
+from pcb_bus.runtime.service import Service
+from pcb_bus.seeing.presence import Pass, Presence, PresenceOptions
+
+_POLL_S = 0.02
+_BEHIND = 8  # pictures that wait to be looked at; older ones are left out
+_LONGER_SIDE = 320  # pixels that are enough to see boards by
+_REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """Where this edge stands: its side, whether it is the only one, how boards go by, and what they are, if known."""
+
+    side: str
+    alone: bool
+    options: PresenceOptions
+    product: str | None = None
+
+
+class OnPresence(OnTrigger):
+    """Sees boards, announces them if this edge leads, and answers triggers as `OnTrigger` does.
+
+    Args:
+        announce: publishes a trigger and sees that it is recorded.
+    """
+
+    def __init__(
+        self,
+        node: Service,
+        sender: FrameSender,
+        ring: PictureRing,
+        station: Station,
+        announce: TriggerSource,
+        period: int,
+        wake: Callable[[], None],
+    ) -> None:
+        super().__init__(node, sender, period, wake)
+        self._ring = ring
+        self._station = station
+        self._presence = Presence(station.options)
+        self._passes = Passes(node.node, node.node if station.alone else None)
+        self._seen: dict[int, Seen] = {}
+        self._last = 0
+        self._own: Inbox[tuple[Picture, BoardPass]] = Inbox(64)
+        self._send = announce.send
+        self._looking, self._announcing = node.worker("presence"), node.worker("announcing")
+        node.every(_POLL_S, self._ask, thread="presence")
+        node.tell(trigger="presence", leader=self._passes.leader)
+        if not station.alone:
+            node.on(node.topics.status("inference"), NodeStatus, self._on_status, thread="presence", retained=True)
+
+    def arrived(self) -> None:
+        self._looking.do(self._look)
+
+    def step(self, pictures: Sequence[Picture], now: int) -> float:
+        while own := self._own.take(timeout=0):
+            picture, board_pass = own
+            self._pending.answered(board_pass)
+            if self._sender.send(picture, board_pass) is not None:
+                metrics.TRIGGERS.labels("announced").inc()
+        return super().step(pictures, now)
+
+    def _on_trigger(self, trigger: Trigger, delivery: Delivery) -> None:
+        super()._on_trigger(trigger, delivery)
+        self._looking.do(partial(self._heard, trigger))
+
+    # On the thread that looks
+
+    def _look(self) -> None:
+        pictures = self._ring.pictures()
+        if pictures and pictures[-1].captured_at < self._last:  # the clock was set back
+            self._presence, self._last = Presence(self._station.options), 0
+            self._seen.clear()
+        for picture in [each for each in pictures if each.captured_at > self._last][-_BEHIND:]:
+            self._last = at = picture.captured_at
+            with metrics.LOOK_SECONDS.time():
+                image = decode_small(picture)
+                if image is not None:
+                    late = min(max(0, now_ns() - at), NS_PER_S)
+                    self._seen[at] = Seen(picture, time.monotonic_ns() - late)
+                    self._passed(self._presence.see(image, at), at)
+
+    def _ask(self) -> None:
+        until, now = self._presence.wait_until, now_ns()
+        if until is not None and now >= until:
+            self._passed(self._presence.due(now), now)
+
+    def _passed(self, found: Pass | None, now: int) -> None:
+        while found is not None:
+            metrics.PASSES.inc()
+            self._announce(self._passes.saw(self._seen[found.captured_at_ns], time.monotonic_ns()))
+            self._tell()
+            found = self._presence.due(now)
+        may_name = self._presence.may_name
+        self._seen = {at: seen for at, seen in self._seen.items() if at in may_name}
+
+    def _heard(self, trigger: Trigger) -> None:
+        self._passes.heard(trigger.source, trigger.triggered_at, time.monotonic_ns())
+        self._tell()
+
+    def _on_status(self, status: NodeStatus, _: Delivery) -> None:
+        if status.leader is not None:
+            self._announce(self._passes.appoint(status.leader, time.monotonic_ns()))
+            self._tell()
+
+    def _tell(self) -> None:
+        self._node.tell(leader=self._passes.leader, overlooked=min(self._passes.overlooked, 1000))
+
+    def _announce(self, boards: Iterable[Seen]) -> None:
+        for seen in boards:
+            at = seen.picture.captured_at // NS_PER_MS * NS_PER_MS
+            board_id = f"{self._station.side}-{to_rfc3339(at)}"
+            self._own.put((seen.picture, (board_id, at)))
+            self._wake()
+            # The disk may take its time, and the next board does not wait for it.
+            self._announcing.do(partial(self._publish, board_id, at, seen.taken_at))
+
+    def _publish(self, board_id: str, at: int, taken_at: int) -> None:
+        age_ms = round(ns_to_ms(time.monotonic_ns() - taken_at), 3)
+        product, source = self._station.product, self._node.node
+        self._send(Trigger(board_id=board_id, triggered_at=at, source=source, age_ms=age_ms, product=product))
+
+
+def decode_small(picture: Picture) -> Image | None:
+    """The pixels, of a JPEG as few of them as show boards; None if there are none."""
+    if picture.image is not None:
+        return picture.image
+    wide_enough = max(picture.width, picture.height) // _LONGER_SIDE
+    flag = next((_REDUCED[each] for each in (8, 4, 2) if each <= wide_enough), cv2.IMREAD_COLOR)
+    image = cv2.imdecode(np.frombuffer(picture.jpeg or b"", np.uint8), flag)
+    return None if image is None else np.asarray(image, np.uint8)

@@ -1,0 +1,72 @@
+"""Which of the boards that an edge sees it announces. Pure: `now` is monotonic ns, other times ns since the epoch."""
+
+from dataclasses import dataclass
+
+from edge_publisher.ring import size_of
+from edge_publisher.sources import Picture
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
+from pcb_bus.seeing.presence import SAME_BOARD_NS
+
+_KEPT, _KEPT_BYTES, _KEPT_NS = 16, 32 * 2**20, 60 * NS_PER_S
+_ACCOMPANIED_NS = 500 * NS_PER_MS  # so long after a trigger was heard, a board that is seen may be that trigger's
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The picture of a board that went by; `taken_at`: monotonic ns."""
+
+    picture: Picture
+    taken_at: int
+
+
+class Passes:
+    """The edge that leads announces each board. Another keeps those that it has seen and nobody has announced.
+
+    They are its own to announce when it is appointed: the leader before was gone, or blind. There is no telling that a
+    camera is covered from its pictures of an empty belt; but then others see boards that it overlooks.
+
+    Args:
+        me: this node's name.
+        leader: who leads; None: nobody has been appointed yet.
+
+    Attributes:
+        overlooked: how many boards in a row nobody has announced.
+    """
+
+    def __init__(self, me: str, leader: str | None = None) -> None:
+        self._me = me
+        self.leader = leader
+        self.overlooked = 0
+        self._kept: list[Seen] = []
+        self._announced_to = 0
+        self._heard_at: int | None = None
+
+    def saw(self, seen: Seen, now: int) -> list[Seen]:
+        """A board went by: what is to be announced now."""
+        if self.leader == self._me:
+            return [seen]
+        if seen.picture.captured_at > self._announced_to:
+            self._kept = [each for each in self._kept if now - each.taken_at < _KEPT_NS][1 - _KEPT :]
+            self._kept.append(seen)
+            while len(self._kept) > 1 and sum(size_of(each.picture) for each in self._kept) > _KEPT_BYTES:
+                del self._kept[0]
+        if self._heard_at is None or now - self._heard_at > _ACCOMPANIED_NS:
+            self.overlooked += 1
+        return []
+
+    def heard(self, source: str, triggered_at: int, now: int) -> None:
+        """A trigger came: boards up to its time are announced, or nobody will."""
+        if source == self._me:
+            return
+        self._announced_to, self._heard_at, self.overlooked = triggered_at + SAME_BOARD_NS, now, 0
+        self._kept = [each for each in self._kept if each.picture.captured_at > self._announced_to]
+
+    def appoint(self, leader: str, now: int) -> list[Seen]:
+        """Inference says who leads: what is to be announced now."""
+        if leader == self.leader:
+            return []
+        self.leader, self.overlooked = leader, 0
+        if leader != self._me:
+            return []
+        kept, self._kept = self._kept, []
+        return [each for each in kept if now - each.taken_at < _KEPT_NS]
