@@ -1,8 +1,8 @@
 """Boards that go by a camera without a sensor: `python -m benchmarks.presence [--passes N] [--json FILE]`.
 
-Drawn boards of two products on a drawn belt of 0.05 to 0.5 m/s, 640x480 at 30 pictures a second, under each condition
-that a line throws at a camera; then an empty belt, and each disturbance of it, where no pass may come. Where the
-photographs are, boards cut out of them as well. Nothing is set up. Exit code 1 when a figure that was promised is
+Drawn boards of two products on a drawn belt of 0.05 to 0.5 m/s, 640x480 at 10, 15 and 30 pictures a second, under each
+condition that a line throws at a camera; then an empty belt, and each disturbance of it, where no pass may come. Where
+the photographs are, boards cut out of them as well. Nothing is set up. Exit code 1 when a figure that was promised is
 missed. Figures of CPU are of this thread alone, with one core for OpenCV.
 """
 
@@ -26,12 +26,12 @@ from rich.table import Table
 from benchmarks.machine import machine
 from pcb_bus.contract.times import ns_to_ms
 from pcb_bus.seeing.presence import Pass, Presence
+from simulator.bare_board import draw_board
 from simulator.moving_belt import DISTURBANCES, Image, Scene, View, coloured, cut_out, product_boards, views
 from training.evaluation.factory import Share
 
 PHOTOGRAPHS = Path("../shared/data/joints_phone/images")
 LEAST_WHOLE, MOST_CPU_MS, MOST_WAIT_MS = 0.99, 1.0, 150.0
-_PICTURE_MS = 1000 / 30
 _KEPT = 600  # views, to look up what a chosen picture showed
 
 
@@ -41,13 +41,14 @@ class Result:
 
     condition: str
     product: str
+    fps: float
     boards: int
     passes: int = 0
     missed: list[int] = field(default_factory=list)
     twice: list[int] = field(default_factory=list)
     whole: int = 0
     cpu_ms: float = 0.0
-    longest_wait_ms: float = 0.0
+    longest_wait_ms: float = 0.0  # beyond the picture's period
     pictures: int = 0
 
     @property
@@ -59,7 +60,9 @@ def main() -> int:
     given = _arguments()
     cv2.setNumThreads(1)
     console, results, costs = Console(), [], []
-    for name, scene, product in _scenes(given):
+    for name, product, scene in _scenes(given):
+        if given.only and name not in given.only:
+            continue
         result, spent = measure(name, product, scene)
         results.append(result)
         costs += spent
@@ -67,19 +70,22 @@ def main() -> int:
     return report(results, costs, given.json, console)
 
 
-def _scenes(given: argparse.Namespace) -> Iterator[tuple[str, Scene, str]]:
-    products = {f"product {each}": product_boards(each) for each in given.products}
-    photographs = photographed(given.photographs)
-    if photographs:
-        products["photographs"] = photographs
-    for product, boards in products.items():
-        for number, (name, options) in enumerate(_conditions(boards).items()):
-            if not given.only or name in given.only:
-                yield name, Scene(**{"boards": boards, "count": given.passes, "seed": 10 + number, **options}), product
+def _scenes(given: argparse.Namespace) -> Iterator[tuple[str, str, Scene]]:
+    """Condition, product and scene."""
+    for fps in given.fps:
+        for product, boards in _products(given).items():
+            for number, (name, options) in enumerate(_conditions(boards).items()):
+                plain = {"boards": boards, "count": given.passes, "seed": 10 + number, "fps": fps}
+                yield name, product, Scene(**{**plain, **options})
     for disturbance in ((), *((each,) for each in DISTURBANCES), DISTURBANCES) if given.empty_s else ():
         name = "empty belt" + "".join(f", {each}" for each in disturbance)
-        if not given.only or name in given.only:
-            yield name, Scene(lead_s=given.empty_s, disturbances=frozenset(disturbance), fps=given.empty_fps), "none"
+        yield name, "none", Scene(lead_s=given.empty_s, disturbances=frozenset(disturbance), fps=given.empty_fps)
+
+
+def _products(given: argparse.Namespace) -> dict[str, Sequence[Image]]:
+    products: dict[str, Sequence[Image]] = {f"product {each}": product_boards(each) for each in given.products}
+    photographs = photographed(given.photographs)
+    return {**products, "photographs": photographs} if photographs else products
 
 
 def _conditions(boards: Sequence[Image]) -> Mapping[str, dict[str, Any]]:
@@ -91,7 +97,26 @@ def _conditions(boards: Sequence[Image]) -> Mapping[str, dict[str, Any]]:
         "stops": {"stops_s": (0.4, 2.0, 5.0, 1.0, 3600.0, *(1.0,) * 15)},
         "other colours": {"boards": coloured(boards)},
         "board at the start": {"start": 480.0},
+        "bare copper": {"boards": bare_boards()},
+        "faint boards": {"boards": tuple(faint(each) for each in boards)},
+        "boards that fill the view": {"boards": sized(boards, 610, 440), "gap": (60, 400)},
+        "boards longer than the view": {"boards": sized(boards, 760, 400), "gap": (60, 400)},
+        "small boards": {"boards": sized(boards, 110, 80)},
     }
+
+
+def bare_boards() -> tuple[Image, ...]:
+    """Black copper on white laminate: no colour, and little texture."""
+    return tuple(cut_out(draw_board(seed).image) for seed in range(6))
+
+
+def faint(board: Image) -> Image:
+    """As dark as the belt, nearly of its colour, with a third of its contrast."""
+    return np.asarray(cv2.addWeighted(board, 0.35, np.full_like(board, 56), 0.65, 0), np.uint8)
+
+
+def sized(boards: Sequence[Image], width: int, height: int) -> tuple[Image, ...]:
+    return tuple(np.asarray(cv2.resize(each, (width, height)), np.uint8) for each in boards)
 
 
 def photographed(folder: Path) -> tuple[Image, ...]:
@@ -106,7 +131,7 @@ def photographed(folder: Path) -> tuple[Image, ...]:
 def measure(name: str, product: str, scene: Scene) -> tuple[Result, list[float]]:
     """Plays a scene; what became of its boards, and the CPU time of each picture, ms."""
     presence, shown, costs = Presence(), dict[int, View](), []
-    result, taken = Result(name, product, scene.count), dict[int, int]()
+    result, taken = Result(name, product, scene.fps, scene.count), dict[int, int]()
     for view in views(scene):
         shown[view.captured_at_ns] = View(view.image[:0], view.captured_at_ns, view.boards)
         began = time.thread_time()
@@ -125,7 +150,7 @@ def measure(name: str, product: str, scene: Scene) -> tuple[Result, list[float]]
 def _note(result: Result, found: Pass, chosen: View, now: View, taken: dict[int, int]) -> None:
     """Which board that pass was of: one that is whole in its picture, not yet taken if there is one."""
     result.passes += 1
-    wait = ns_to_ms(now.captured_at_ns - found.captured_at_ns)
+    wait = ns_to_ms(now.captured_at_ns - found.captured_at_ns) - 1000 / result.fps
     result.longest_wait_ms = max(result.longest_wait_ms, wait)
     width = now.image.shape[1]
     whole = [index for index, (begin, end) in chosen.boards.items() if begin >= 0 and end <= width]
@@ -135,9 +160,19 @@ def _note(result: Result, found: Pass, chosen: View, now: View, taken: dict[int,
 
 
 def report(results: Sequence[Result], costs: Sequence[float], file: Path | None, console: Console) -> int:
-    table = Table("condition", "boards of", "pictures", "boards", "passes", "missed", "twice", "whole", "CPU, ms")
+    table = Table(
+        "condition", "boards of", "per second", "pictures", "boards", "passes", "missed", "twice", "whole", "CPU, ms"
+    )
     for each in results:
-        told = (each.condition, each.product, each.pictures, each.boards, each.passes, len(each.missed))
+        told = (
+            each.condition,
+            each.product,
+            f"{each.fps:g}",
+            each.pictures,
+            each.boards,
+            each.passes,
+            len(each.missed),
+        )
         table.add_row(*map(str, told), str(len(each.twice)), str(each.whole), f"{each.cpu_ms:.2f}")
     console.print(table)
     passes = sum(each.passes for each in results if each.boards)
@@ -153,12 +188,12 @@ def report(results: Sequence[Result], costs: Sequence[float], file: Path | None,
     if file:
         file.write_text(json.dumps(figures, indent=2) + "\n")
     waited = max((each.longest_wait_ms for each in results if each.boards), default=0.0)
-    console.print(f"longest wait for the verdict of presence: {waited:.0f} ms after the picture")
+    console.print(f"longest wait for the verdict of presence: {waited:.0f} ms after the picture, less a period")
     kept = (
         all(each.right for each in results),
         not passes or whole.interval[0] >= LEAST_WHOLE,
         cpu["p50"] <= MOST_CPU_MS,
-        waited <= MOST_WAIT_MS + _PICTURE_MS,
+        waited <= MOST_WAIT_MS,
     )
     return 0 if all(kept) else 1
 
@@ -169,13 +204,17 @@ def _told(share: Share) -> str:
 
 def _line(result: Result) -> str:
     fault = f", missed {result.missed}, twice {result.twice}" if not result.right else ""
-    return f"{result.condition}, {result.product}: {result.passes} passes of {result.boards} boards{fault}"
+    where = f"{result.condition}, {result.product}, {result.fps:g}/s"
+    return f"{where}: {result.passes} passes of {result.boards} boards{fault}"
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("benchmarks.presence", description=__doc__)
     parser.add_argument("--passes", type=int, default=100, help="boards for each condition (default: %(default)s)")
     parser.add_argument("--products", type=int, nargs="+", default=[1, 2])
+    parser.add_argument(
+        "--fps", type=float, nargs="+", default=[10, 15, 30], help="pictures a second (default: all of %(default)s)"
+    )
     parser.add_argument("--empty-s", type=float, default=3600.0, help="of each empty belt; 0 leaves them out")
     parser.add_argument("--empty-fps", type=float, default=30.0, help="pictures a second of an empty belt")
     parser.add_argument("--only", nargs="+", metavar="CONDITION", help="these conditions alone")

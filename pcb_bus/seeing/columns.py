@@ -31,6 +31,7 @@ _ON, _OFF = 4, 2  # bands: a column is a board's from _ON, and empty below _OFF
 _STRETCH = re.compile(rb"\0(?:\x01?\0)*")
 _SEAM_STEP = 8  # of the logarithm of brightness, across a line
 _OTHER_HUE = 0.1
+_BRIGHTER = 100  # of the logarithm of brightness: three times as bright as the belt
 _SLANT = np.ones((1, 3), np.uint8)
 _DARK = 14
 _BAND_MEANS = np.repeat(np.eye(BANDS, dtype=np.float32), _ROWS // BANDS, axis=1) * (BANDS / _ROWS)
@@ -68,7 +69,7 @@ class Columns:
 
     def seam(self, top: int, bottom: int) -> Floats:
         """For each column, the share of these bands that a line across the belt runs through."""
-        height = self._logarithm.shape[0] // BANDS
+        height = _ROWS // BANDS
         rows = self._logarithm[top * height : (bottom + 1) * height]
         step = cv2.threshold(cv2.absdiff(rows[:, 1:], rows[:, :-1]), _SEAM_STEP, 255, cv2.THRESH_BINARY)[1]
         share = cv2.reduce(cv2.dilate(step, _SLANT), 0, cv2.REDUCE_AVG, dtype=cv2.CV_32F)[0]
@@ -89,40 +90,40 @@ class Belt:
         self._along = np.zeros((_ROWS, COLUMNS), np.float32)
         self._across = np.zeros((_ROWS, COLUMNS), np.float32)
         self._noise = np.full(BANDS, _BELT_NOISE, np.float32)
-        self._belt_hue = np.full((BANDS, 2), np.nan, np.float32)  # not known: nothing is of another colour
-        self._hue_now = np.zeros((BANDS, COLUMNS, 2), np.float32)
+        self._plain = np.full((3, BANDS, 1), np.nan, np.float32)  # not known: nothing is of another colour
         self._seen = 0
-        self._last: tuple[Floats, Floats, Floats] | None = None
+        self._last: tuple[Floats, Floats, Floats, Floats] | None = None
 
     def look(self, picture: Image) -> Columns:
         """The columns of a picture, uint8, height x width x 3 (BGR), of any size."""
-        logarithm = self._logarithm(picture)
-        small = cv2.resize(logarithm, (COLUMNS, _ROWS), interpolation=cv2.INTER_AREA)
-        along, across = _gradient(small.astype(np.float32))
+        few = self._few(picture)
+        logarithm = self._logarithm(few)
+        level = cv2.resize(logarithm, (COLUMNS, _ROWS), interpolation=cv2.INTER_LINEAR).astype(np.float32)
+        along, across = _gradient(level)
         news = along - self._along
         own = cv2.add(np.abs(along), np.abs(across))
         other = cv2.add(np.abs(news), cv2.absdiff(across, self._across))
         texture = np.asarray(_BAND_MEANS @ cv2.min(own, other), np.float32)
         strong = texture > (self._noise + self._margin)[:, None]
-        self._last = along, across, texture
-        hue = self._hue(picture)
-        self._hue_now = hue
-        other_hue = np.abs(hue - self._belt_hue[:, None]).max(axis=2) > _OTHER_HUE
-        blind = cv2.mean(small)[0] < _LOG[_DARK]
-        return Columns(texture, strong, strong | other_hue, _runs(strong, other_hue), blind, logarithm, news)
+        colour = np.concatenate([self._hue(few), (_BAND_MEANS @ level)[None]])
+        self._last = along, across, texture, colour
+        unlike = colour - self._plain
+        other_colour = (np.abs(unlike[:2]) > _OTHER_HUE).any(axis=0) | (unlike[2] > _BRIGHTER)
+        blind = cv2.mean(colour[2])[0] < _LOG[_DARK]
+        return Columns(texture, strong, strong | other_colour, _runs(strong, other_colour), blind, logarithm, news)
 
     def learn(self, free: Mask) -> None:
         """In these columns of the picture just looked at lies nothing."""
         self._seen += 1
         if self._last is None or self._seen % _LEARN_EVERY or free.sum() < COLUMNS // 16:
             return
-        along, across, texture = self._last
-        self._along[:, free] += _LEARN_SHARE * (along[:, free] - self._along[:, free])
-        self._across[:, free] += _LEARN_SHARE * (across[:, free] - self._across[:, free])
-        hue = np.median(self._hue_now[:, free], axis=1)
-        self._belt_hue = (
-            hue if np.isnan(self._belt_hue[0, 0]) else self._belt_hue + _LEARN_SHARE * (hue - self._belt_hue)
-        )
+        along, across, texture, colour = self._last
+        share = np.where(free, np.float32(_LEARN_SHARE), np.float32(0))
+        self._along += share * (along - self._along)
+        self._across += share * (across - self._across)
+        lying = colour[:, :, free]
+        plain = np.partition(lying, lying.shape[2] // 2, axis=2)[:, :, lying.shape[2] // 2, None]
+        self._plain = plain if np.isnan(self._plain[0, 0]) else self._plain + _LEARN_SHARE * (plain - self._plain)
         noise = texture[:, free].mean(axis=1)
         self._noise += _LEARN_SHARE * (np.minimum(noise, _MOST_NOISE) - self._noise)
 
@@ -131,20 +132,29 @@ class Belt:
         if self._last is not None:
             self._along, self._across = self._last[0].copy(), self._last[1].copy()
 
-    def _hue(self, picture: Image) -> Floats:
-        """BANDS x COLUMNS x 2, the colour, whatever the light."""
-        size = (BANDS, COLUMNS) if self._upright else (COLUMNS, BANDS)
-        few = cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST)
-        blue, green, red = cv2.split(cv2.blur(cv2.transpose(few) if self._upright else few, (3, 3)).astype(np.float32))
-        whole = blue + green + red + 48
-        return np.asarray(np.dstack([(2 * green - red - blue) / (2 * whole), (red - blue) / whole]), np.float32)
+    def _few(self, picture: Image) -> Image:
+        """No more pixels than are needed, with the belt running along the rows."""
+        height, width = picture.shape[:2]
+        most = (2 * _ROWS, 4 * COLUMNS) if self._upright else (4 * COLUMNS, 2 * _ROWS)
+        if self._upright or width > most[0]:
+            size = min(width, most[0]), min(height, most[1])
+            few = cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST)
+            return np.asarray(cv2.transpose(few) if self._upright else few, np.uint8)
+        return picture[:: max(1, height // (2 * _ROWS))]
 
-    def _logarithm(self, picture: Image) -> Image:
-        step = max(1, max(picture.shape[:2]) // (4 * COLUMNS))
-        size = (2 * _ROWS, 2 * COLUMNS) if self._upright else (2 * COLUMNS, 2 * _ROWS)
-        grey = cv2.cvtColor(picture[::step, ::step], cv2.COLOR_BGR2GRAY)
-        half = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-        return np.asarray(cv2.LUT(cv2.transpose(half) if self._upright else half, _LOG), np.uint8)
+    @staticmethod
+    def _hue(picture: Image) -> Floats:
+        """2 x BANDS x COLUMNS, the colour, whatever the light."""
+        few = cv2.resize(picture, (COLUMNS, BANDS), interpolation=cv2.INTER_NEAREST)
+        blue, green, red = cv2.split(cv2.blur(few, (3, 3)).astype(np.float32))
+        whole = blue + green + red + 48
+        return np.asarray(np.stack([(1.5 * green + 24) / whole - 0.5, (red - blue) / whole]), np.float32)
+
+    @staticmethod
+    def _logarithm(picture: Image) -> Image:
+        """_ROWS x 2 COLUMNS."""
+        grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+        return np.asarray(cv2.LUT(cv2.resize(grey, (2 * COLUMNS, _ROWS), interpolation=cv2.INTER_AREA), _LOG), np.uint8)
 
 
 def _gradient(level: Floats) -> tuple[Floats, Floats]:

@@ -8,6 +8,8 @@ while its board goes by: once all of it is in view and its picture no longer get
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf, isfinite
+from statistics import median
 from typing import Annotated, Literal
 
 import numpy as np
@@ -191,6 +193,8 @@ class Presence:
     def _begin_trains(self, free: npt.NDArray[np.bool_], begin: int, end: int, now: int) -> None:
         """A new train of what belongs to none."""
         here = np.flatnonzero(free[begin:end]) + begin
+        if len(here) < LEAST_PIECE:
+            return
         for piece in np.split(here, np.flatnonzero(np.diff(here) > 1) + 1):
             if len(piece) < LEAST_PIECE:
                 continue
@@ -245,8 +249,8 @@ class Presence:
                 self._give(each)
 
     def _look_at(self, train: Train, board: tuple[float | None, float | None], columns: Columns, now: int) -> None:
-        left = -np.inf if board[0] is None else board[0] + train.gone
-        right = np.inf if board[1] is None else board[1] + train.gone
+        left = -inf if board[0] is None else board[0] + train.gone
+        right = inf if board[1] is None else board[1] + train.gone
         begin, end = max(0, round(max(left, 0))), min(COLUMNS, round(min(right, COLUMNS)))
         if end - begin < LEAST_LENGTH or (
             train.born_ns == self._begun_ns and abs(train.gone) < 2 and end - begin >= COLUMNS - 2
@@ -281,7 +285,7 @@ class Presence:
         return textured and box.straight >= _STRAIGHT and (came_along or not box.one_edge)
 
     def _length(self, left: float, right: float, seen: int) -> float:
-        length = right - left if np.isfinite(right - left) else float(np.median(self._lengths or [seen]))
+        length = right - left if isfinite(right - left) else median(self._lengths or [seen])
         return max(length, seen)
 
     def _candidate_of(self, train: Train, board: tuple[float | None, float | None]) -> _Candidate | None:

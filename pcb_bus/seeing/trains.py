@@ -11,9 +11,10 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from pcb_bus.contract.times import NS_PER_S
-from pcb_bus.seeing.columns import BANDS, COLUMNS, Columns, Floats
+from pcb_bus.seeing.columns import BANDS, COLUMNS, Columns, Floats, Mask
 
 #: Shortest board, columns.
 LEAST_LENGTH = COLUMNS // 10
@@ -120,7 +121,7 @@ class Train:
             found = self._by_its_ends(columns, direction, surely=surely)
         moved = (expected if found is None else found) - self.gone
         if found is not None and passed:
-            self.velocity = float(np.clip(moved / passed, -_MOST_VELOCITY, _MOST_VELOCITY))
+            self.velocity = max(-_MOST_VELOCITY, min(_MOST_VELOCITY, moved / passed))
         elif self._seen_ns and now - self._supported_ns > _GONE_NS // 2:
             self.velocity = 0.0
         self.gone += moved
@@ -166,7 +167,7 @@ class Train:
         piece = pattern[:, begin:end]
         both = cv2.matchTemplate(window, piece, cv2.TM_CCORR)[0]
         own, theirs = _energy(piece), _energy(window)
-        inside = np.clip(COLUMNS - places, 0, end - begin), np.clip(-places, 0, end - begin)
+        inside = _clipped(COLUMNS - places, end - begin), _clipped(-places, end - begin)
         energy = (own[inside[0]] - own[inside[1]]) * (theirs[end - begin :] - theirs[: 2 * reach + 1])
         least, alike_enough = (COLUMNS // 3, _SURELY) if reach == COLUMNS and self._steady_ns else (LEAST_PIECE, _ALIKE)
         least = min(least, max(LEAST_PIECE, (end - begin) // 2))
@@ -241,7 +242,7 @@ class Train:
         begin, end = self.view()
         if end - begin < LEAST_LENGTH:
             return
-        rows = np.flatnonzero(columns.filled[:, begin:end].mean(axis=1) > 0.3)
+        rows = _mostly(columns.filled[:, begin:end])
         if len(rows) < 5:
             return
         share = columns.seam(int(rows[0]) + 2, int(rows[-1]) - 2)  # the outermost bands may be belt in part
@@ -270,7 +271,18 @@ class Train:
 
 def _energy(pattern: Floats) -> Floats:
     """Of all columns before each one, and of all."""
-    return np.concatenate([[0], np.cumsum(np.square(pattern).sum(axis=0))]).astype(np.float32)
+    energy = np.zeros(pattern.shape[1] + 1, np.float32)
+    np.cumsum(np.einsum("ij,ij->j", pattern, pattern), out=energy[1:])
+    return energy
+
+
+def _clipped(places: npt.NDArray[np.intp], most: int) -> npt.NDArray[np.intp]:
+    return np.minimum(np.maximum(places, 0), most)
+
+
+def _mostly(filled: Mask) -> npt.NDArray[np.intp]:
+    """The bands of which much is filled."""
+    return np.flatnonzero(np.count_nonzero(filled, axis=1) > 0.3 * filled.shape[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +298,7 @@ class Box:
 def box_of(columns: Columns, begin: int, end: int) -> Box:
     """`straight` is the share of columns that reach from side to side."""
     filled = columns.filled[:, begin:end]
-    rows = np.flatnonzero(filled.mean(axis=1) > 0.3)
+    rows = _mostly(filled)
     if len(rows) < 3:
         return Box(0.0, 0.0, 0.0, one_edge=False)
     top, bottom = int(rows[0]), int(rows[-1])
