@@ -1,5 +1,8 @@
 """The abstract camera. A driver of your own implements `Source` and is found through `boardline.sources`."""
 
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal, Protocol, runtime_checkable
 
@@ -7,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pcb_bus.contract.times import NS_PER_S
 from pcb_bus.errors import BoardlineError
 
 Image = NDArray[np.uint8]
@@ -128,6 +132,15 @@ class Picture:
         return replace(self, width=width, height=height, view=view)
 
 
+def age_of(stamped_ns: int, now_ns: int) -> int:
+    """How old a picture is, ns, that a driver stamped by the clock that shows `now_ns`; 0 where that cannot be true.
+
+    Most drivers stamp by the monotonic clock. Some stamp by another, or not at all.
+    """
+    age = now_ns - stamped_ns
+    return age if 0 <= age <= NS_PER_S else 0
+
+
 class Source(Protocol):
     """A camera that is open. One thread reads it; `close` may come from another."""
 
@@ -155,6 +168,34 @@ class Adjustable(Protocol):
     def values(self) -> CaptureRequest:
         """The same with the numbers that hold now where the camera chooses them: asked for, they are fixed."""
         ...
+
+
+class Held:
+    """A device that one thread reads and another may close: releasing it under a read that hangs would crash."""
+
+    def __init__(self, release: Callable[[], object]) -> None:
+        self._release = release
+        self._busy = threading.Lock()
+        self._closed = False
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Around what waits for the device; raises CameraGone if it was closed before."""
+        with self._busy:
+            try:
+                if self._closed:
+                    raise CameraGone("closed")
+                yield
+            finally:
+                if self._closed:
+                    self._release()
+
+    def close(self) -> None:
+        """Now, or when whoever reads is back."""
+        self._closed = True
+        if self._busy.acquire(blocking=False):
+            self._release()
+            self._busy.release()
 
 
 class Viewed:

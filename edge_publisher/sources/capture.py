@@ -1,7 +1,6 @@
 """Pictures through OpenCV's VideoCapture: USB cameras, network streams, and the frames of a video file."""
 
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -11,15 +10,14 @@ from typing import Any, TypeVar
 import cv2
 import numpy as np
 
-from edge_publisher.sources.base import CameraGone, CaptureRequest, Picture
+from edge_publisher.sources.base import CameraGone, CaptureRequest, Held, Picture, age_of
 from edge_publisher.sources.causes import why_no_camera, why_no_stream
 from edge_publisher.sources.mjpeg import MOST_BROKEN, picture_from_jpeg
-from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns
+from pcb_bus.contract.times import NS_PER_MS, now_ns
 
 _MJPG = cv2.VideoWriter.fourcc(*"MJPG")
 _CAMERA_API = cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY
 _TIMEOUT_MS = 5000
-_OLDEST_NS = NS_PER_S
 
 # V4L2 counts exposure in 0.1 ms; its menu of who chooses it has 1 for a fixed one, and 3 for aperture priority.
 _CONTROLS = {
@@ -61,8 +59,8 @@ class Capture:
         self._capture = capture
         self._device = device
         self._raw = raw
-        self._busy = threading.Lock()
-        self._closed = False
+        self._held = Held(capture.release)
+        self.close = self._held.close
         self._peeked: Picture | None = None
         self._seen = False
 
@@ -80,13 +78,6 @@ class Capture:
             if picture is not None:
                 return picture
         raise CameraGone(f"{self._device.name}: {MOST_BROKEN} broken pictures in a row")
-
-    def close(self) -> None:
-        # Releasing under a read that hangs would crash; whoever reads releases then.
-        self._closed = True
-        if self._busy.acquire(blocking=False):
-            self._capture.release()
-            self._busy.release()
 
     @property
     def fps(self) -> float:
@@ -107,11 +98,9 @@ class Capture:
         return picture_from_image(buffer, captured_at)
 
     def _grab(self) -> tuple[np.ndarray, int]:
-        with self._busy:
-            taken, buffer = (False, None) if self._closed else self._capture.read()
+        with self._held.reading():
+            taken, buffer = self._capture.read()
             captured_at = self._moment()
-            if self._closed:
-                self._capture.release()
         if not taken or buffer is None:
             raise CameraGone(f"{self._device.name}: {'no more pictures' if self._seen else self._device.why()}")
         self._seen = True
@@ -206,15 +195,6 @@ def open_stream(spec: str, request: CaptureRequest) -> Capture:
     settings = ((cv2.CAP_PROP_BUFFERSIZE, 1.0),)
     why = partial(why_no_stream, spec)
     return open_device(Device(spec, cv2.CAP_FFMPEG, timeouts, settings, name="stream", why=why), Capture)
-
-
-def age_of(position_ns: int, monotonic_ns: int) -> int:
-    """How old a picture is, ns, by what V4L2 says when it was captured; 0 where that cannot be true.
-
-    Most drivers stamp by the monotonic clock. Some stamp by another, or not at all.
-    """
-    age = monotonic_ns - position_ns
-    return age if 0 <= age <= _OLDEST_NS else 0
 
 
 def picture_from_image(image: np.ndarray | None, captured_at: int) -> Picture | None:

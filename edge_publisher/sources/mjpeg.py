@@ -2,7 +2,6 @@
 
 import http.client
 import re
-import threading
 from collections import deque
 from typing import IO, Any
 from urllib.error import HTTPError, URLError
@@ -17,7 +16,7 @@ from urllib.request import (
     build_opener,
 )
 
-from edge_publisher.sources.base import CameraGone, Picture
+from edge_publisher.sources.base import CameraGone, Held, Picture
 from edge_publisher.sources.causes import why_no_answer
 from pcb_bus.contract.pictures import END, START, START_OF_SCAN, inspect_jpeg, segments
 from pcb_bus.contract.times import now_ns
@@ -168,16 +167,16 @@ class HttpStream:
     """
 
     def __init__(self, url: str, patience_s: float = _PATIENCE_S) -> None:
-        self._busy = threading.Lock()
-        self._closed = False
         self._pictures: deque[tuple[bytes, int]] = deque()
         try:
             self._response = _open(url, patience_s)
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise CameraGone(f"stream: {why_no_answer(url, error)}") from None
+        self._held = Held(self._response.close)
+        self.close = self._held.close
         kind = self._response.headers
         if kind.get_content_maintype() != "multipart":
-            self._response.close()
+            self.close()
             raise CameraGone(
                 f"stream: that address answers with {kind.get_content_type()}, not with a stream of MJPEG "
                 "(multipart/x-mixed-replace): the camera's manual names the right path"
@@ -191,13 +190,6 @@ class HttpStream:
                 return picture
         raise CameraGone(f"stream: {MOST_BROKEN} broken pictures in a row")
 
-    def close(self) -> None:
-        # Whoever reads notices at the next piece, or when the camera's time is over, and closes.
-        self._closed = True
-        if self._busy.acquire(blocking=False):
-            self._response.close()
-            self._busy.release()
-
     def _next(self) -> tuple[bytes, int]:
         while not self._pictures:
             piece = self._read()
@@ -205,15 +197,13 @@ class HttpStream:
         return self._pictures.popleft()
 
     def _read(self) -> bytes:
-        with self._busy:
-            try:
-                piece = b"" if self._closed else self._response.read1(_PIECE)
-            except TimeoutError:
-                raise CameraGone("stream: the camera has fallen silent: is it on, and in this network?") from None
-            except (OSError, http.client.HTTPException) as error:
-                raise CameraGone(f"stream: it is cut off: {error}") from None
-            if self._closed:
-                self._response.close()
+        try:
+            with self._held.reading():
+                piece = self._response.read1(_PIECE)
+        except TimeoutError:
+            raise CameraGone("stream: the camera has fallen silent: is it on, and in this network?") from None
+        except (OSError, http.client.HTTPException) as error:
+            raise CameraGone(f"stream: it is cut off: {error}") from None
         if not piece:
             raise CameraGone("stream: the camera has ended it")
         return piece

@@ -12,6 +12,7 @@ import cv2
 
 from edge_publisher.sources.base import CaptureRequest, Source, View, Viewed
 from edge_publisher.sources.capture import open_camera, open_stream
+from edge_publisher.sources.csi import find_csi
 from edge_publisher.sources.files import NO_IMAGES, Folder, Video, list_images
 from edge_publisher.sources.mjpeg import HttpStream
 from pcb_bus.contract.times import NS_PER_S
@@ -111,6 +112,8 @@ def _find_by_scheme(spec: str, request: CaptureRequest) -> Opener:
         return lambda: open_stream(spec, request)
     if scheme in _HTTP:
         return lambda: HttpStream(spec)
+    if scheme == "csi":
+        return find_csi(spec, request)
     if scheme not in drivers:
         raise ConfigError(
             f"edge.source: unknown scheme {scheme!r} in {redact_address(spec)!r}; schemes: {_known(drivers)}"
@@ -147,4 +150,4 @@ def _drivers() -> dict[str, EntryPoint]:
 
 
 def _known(drivers: dict[str, EntryPoint]) -> str:
-    return ", ".join(f"{scheme}://" for scheme in sorted({"http", "rtsp", *drivers}))
+    return ", ".join(f"{scheme}://" for scheme in sorted({"csi", "http", "rtsp", *drivers}))
