@@ -137,7 +137,7 @@ ensure_packages() {
 
 # opencv-python is built for a desktop: a bare Debian lacks two libraries that it loads.
 ensure_opencv_loads() {
-    [ -d "$VENV"/lib/python3*/site-packages/cv2 ] || return 0
+    compgen -G "$VENV/lib/python3*/site-packages/cv2" >/dev/null || return 0
     "$VENV/bin/python" -c 'import cv2' 2>/dev/null || install_packages libgl1 libglib2.0-0
     quietly "$VENV/bin/python" -c 'import cv2' || die "opencv-python does not load on this machine"
 }
