@@ -25,6 +25,7 @@ from pcb_bus.durable.trigger_source import TriggerSource
 from pcb_bus.runtime.live import LiveSettings, LiveValue
 from pcb_bus.runtime.redaction import redact_address
 from pcb_bus.runtime.service import Service
+from pcb_bus.runtime.workers import Turn
 from pcb_bus.seeing.presence import PresenceOptions
 
 NOT_SET_UP = (
@@ -62,7 +63,9 @@ class EdgeService:
         self._resources = ExitStack()
         self._mode = self._make_mode(settings, side)
         self._preview = Preview(self._node, side, self._encoder, edge.preview_fps)
+        self._turn = Turn()
         self._node.run("edge", self._run)
+        self._node.watch("edge", self._turn)
         self._outage = False
         self._quality = LiveValue("jpeg_quality", JpegQuality, edge.jpeg_quality)
         self._fps = LiveValue("fps", Fps, edge.fps)
@@ -137,14 +140,20 @@ class EdgeService:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._bell.clear()
-            self._node.tell(sees=not (self._node.health["camera"] or self._node.health["pictures"]))
-            pictures = self._ring.pictures()
-            wait_s = self._mode.step(pictures, now_ns())
-            if pictures:
-                self._preview.show(pictures[-1])
-            self._camera.check()
+            with self._turn:
+                wait_s = self._look()
             self._bell.wait(wait_s)
+
+    def _look(self) -> float:
+        """Do what is due; for how many seconds to wait then, unless a picture comes."""
+        self._bell.clear()
+        self._node.tell(sees=not (self._node.health["camera"] or self._node.health["pictures"]))
+        pictures = self._ring.pictures()
+        wait_s = self._mode.step(pictures, now_ns())
+        if pictures:
+            self._preview.show(pictures[-1])
+        self._camera.check()
+        return wait_s
 
 
 class Preview:
