@@ -9,11 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import cv2
-import numpy as np
-
 from edge_publisher import metrics
-from edge_publisher.on_trigger import OnTrigger
+from edge_publisher.on_trigger import Announcer, OnTrigger
 from edge_publisher.outgoing import FrameSender
 from edge_publisher.passes import Passes, Seen
 from edge_publisher.ring import PictureRing
@@ -21,8 +18,7 @@ from edge_publisher.sources import Picture
 from edge_publisher.sources.base import Image
 from edge_publisher.triggers import BoardPass
 from pcb_bus.contract.messages import NodeStatus, Trigger
-from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns, ns_to_ms, to_rfc3339
-from pcb_bus.durable.trigger_source import TriggerSource
+from pcb_bus.contract.times import NS_PER_S, now_ns
 from pcb_bus.mqtt.session import Delivery
 from pcb_bus.runtime.queues import Inbox
 from pcb_bus.runtime.service import Service
@@ -31,24 +27,21 @@ from pcb_bus.seeing.presence import Pass, Presence, PresenceOptions
 _POLL_S = 0.02
 _BEHIND = 8  # pictures that wait to be looked at; older ones are left out
 _LONGER_SIDE = 320  # pixels that are enough to see boards by
-_REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
 
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """Where this edge stands: its side, whether it is the only one, how boards go by, and what they are, if known."""
+    """Where this edge stands: whether it is the only one, and how boards go by."""
 
-    side: str
     alone: bool
     options: PresenceOptions
-    product: str | None = None
 
 
 class OnPresence(OnTrigger):
     """Sees boards, announces them if this edge leads, and answers triggers as `OnTrigger` does.
 
     Args:
-        announce: publishes a trigger and sees that it is recorded.
+        announcer: publishes a trigger and sees that it is recorded.
     """
 
     def __init__(
@@ -57,7 +50,7 @@ class OnPresence(OnTrigger):
         sender: FrameSender,
         ring: PictureRing,
         station: Station,
-        announce: TriggerSource,
+        announcer: Announcer,
         period: int,
         wake: Callable[[], None],
     ) -> None:
@@ -69,8 +62,8 @@ class OnPresence(OnTrigger):
         self._seen: dict[int, Seen] = {}
         self._last = 0
         self._own: Inbox[tuple[Picture, BoardPass]] = Inbox(64)
-        self._send = announce.send
-        self._looking, self._announcing = node.worker("presence"), node.worker("announcing")
+        self._announcer = announcer
+        self._looking = node.worker("presence")
         node.every(_POLL_S, self._ask, thread="presence")
         node.tell(trigger="presence", leader=self._passes.leader)
         if not station.alone:
@@ -135,24 +128,13 @@ class OnPresence(OnTrigger):
 
     def _announce(self, boards: Iterable[Seen]) -> None:
         for seen in boards:
-            at = seen.picture.captured_at // NS_PER_MS * NS_PER_MS
-            board_id = f"{self._station.side}-{to_rfc3339(at)}"
-            self._own.put((seen.picture, (board_id, at)))
+            board_pass = self._announcer.name(seen.picture.captured_at)
+            self._own.put((seen.picture, board_pass))
             self._wake()
-            # The disk may take its time, and the next board does not wait for it.
-            self._announcing.do(partial(self._publish, board_id, at, seen.taken_at))
-
-    def _publish(self, board_id: str, at: int, taken_at: int) -> None:
-        age_ms = round(ns_to_ms(time.monotonic_ns() - taken_at), 3)
-        product, source = self._station.product, self._node.node
-        self._send(Trigger(board_id=board_id, triggered_at=at, source=source, age_ms=age_ms, product=product))
+            self._announcer.publish(board_pass, seen.taken_at)
 
 
 def decode_small(picture: Picture) -> Image | None:
     """The pixels, of a JPEG as few of them as show boards; None if there are none."""
-    if picture.image is not None:
-        return picture.image
     wide_enough = max(picture.width, picture.height) // _LONGER_SIDE
-    flag = next((_REDUCED[each] for each in (8, 4, 2) if each <= wide_enough), cv2.IMREAD_COLOR)
-    image = cv2.imdecode(np.frombuffer(picture.jpeg or b"", np.uint8), flag)
-    return None if image is None else np.asarray(image, np.uint8)
+    return picture.pixels(8 if wide_enough >= 8 else 4 if wide_enough >= 4 else 2 if wide_enough >= 2 else 1)

@@ -1,9 +1,11 @@
 """Mode `mqtt`: each trigger on the bus gets the one picture that is nearest to it."""
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotInTime
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from edge_publisher import metrics
@@ -11,9 +13,10 @@ from edge_publisher.mode import IDLE_S
 from edge_publisher.outgoing import FrameSender
 from edge_publisher.picker import Chosen, Missed, likely_cause
 from edge_publisher.sources import Picture
-from edge_publisher.triggers import Triggers, Waiting
+from edge_publisher.triggers import BoardPass, Triggers, Waiting
 from pcb_bus.contract.messages import Id, Timestamp, Trigger, WireModel
-from pcb_bus.contract.times import NS_PER_S, now_ns, ns_to_ms
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns, ns_to_ms, to_rfc3339
+from pcb_bus.durable.trigger_source import TriggerSource
 from pcb_bus.errors import CommandFailed
 from pcb_bus.mqtt.session import Delivery
 from pcb_bus.runtime.logs import Throttle
@@ -37,6 +40,31 @@ class _Resend:
     request: Request
     params: ResendParams
     frame_id: Future[str] = field(default_factory=Future)
+
+
+class Announcer:
+    """Names the boards that this edge sees, and publishes their triggers as those of `seen_by`."""
+
+    def __init__(self, node: Service, side: str, seen_by: str, product: str | None, source: TriggerSource) -> None:
+        self._side = side
+        self._seen_by = seen_by
+        self._product = product
+        self._send = source.send
+        self._worker = node.worker("announcing")
+
+    def name(self, at: int) -> BoardPass:
+        """The pass of a board that was there at `at`."""
+        at = at // NS_PER_MS * NS_PER_MS
+        return f"{self._side}-{to_rfc3339(at)}", at
+
+    def publish(self, board_pass: BoardPass, taken_at: int) -> None:
+        """Soon: the disk may take its time, and the next board does not wait for it. `taken_at`: monotonic ns."""
+        self._worker.do(partial(self._publish, board_pass, taken_at))
+
+    def _publish(self, board_pass: BoardPass, taken_at: int) -> None:
+        (board_id, at), product = board_pass, self._product
+        age_ms = round(ns_to_ms(time.monotonic_ns() - taken_at), 3)
+        self._send(Trigger(board_id=board_id, triggered_at=at, source=self._seen_by, age_ms=age_ms, product=product))
 
 
 class OnTrigger:

@@ -12,7 +12,7 @@ from edge_publisher.free_run import FreeRun
 from edge_publisher.health import PictureHealth
 from edge_publisher.mode import Mode
 from edge_publisher.on_presence import OnPresence, Station
-from edge_publisher.on_trigger import OnTrigger
+from edge_publisher.on_trigger import Announcer, OnTrigger
 from edge_publisher.outgoing import FrameSender
 from edge_publisher.pacer import Pacer
 from edge_publisher.ring import PictureRing
@@ -126,17 +126,30 @@ class EdgeService:
         match edge.trigger:
             case "presence":
                 options = edge.presence.model_copy(update={"stills": self._stills, "singles": edge.fps <= 1})
-                station = Station(side, len(settings.sides) == 1, options, edge.product)
-                return OnPresence(node, sender, self._ring, station, self._trigger_source(edge, side), period, wake)
+                station = Station(len(settings.sides) == 1, options)
+                return OnPresence(node, sender, self._ring, station, self._announcer(edge, side), period, wake)
+            case "gpio":
+                return self._on_photo_eye(sender, edge, side)
             case "mqtt":
                 return OnTrigger(node, sender, period, wake)
             case "free_run":
                 return FreeRun(sender, edge.fps)
 
-    def _trigger_source(self, edge: EdgeSettings, side: str) -> TriggerSource:
+    def _on_photo_eye(self, sender: FrameSender, edge: EdgeSettings, side: str) -> Mode:
+        from edge_publisher.photo_eye import OnPhotoEye  # a PC that is an edge needs no gpiozero
+
+        assert edge.gpio is not None  # the settings saw to it
+        announcer, period = self._announcer(edge, side), round(NS_PER_S / edge.fps)
+        mode = OnPhotoEye(self._node, sender, edge.gpio, announcer, period, self._bell.set)
+        self._resources.callback(mode.close)
+        return mode
+
+    def _announcer(self, edge: EdgeSettings, side: str) -> Announcer:
         tell = partial(self._node.event, "critical")
         outbox = self._resources.enter_context(closing(Outbox(edge.outbox / f"{side}.db", None, "edge.outbox", tell)))
-        return TriggerSource(self._node.session, self._node.topics, outbox, node=self._node)
+        source = TriggerSource(self._node.session, self._node.topics, outbox, node=self._node)
+        seen_by = f"photo-eye-{side}" if edge.trigger == "gpio" else self._node.node
+        return Announcer(self._node, side, seen_by, edge.product, source)
 
     def _run(self) -> None:
         while not self._stopping.is_set():

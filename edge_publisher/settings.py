@@ -8,13 +8,13 @@ from pydantic import BeforeValidator, Field, WrapValidator, model_validator
 
 from edge_publisher.sources import CaptureRequest, View
 from edge_publisher.sources.base import Turn
-from pcb_bus.contract.messages import Label, Name, Whole
+from pcb_bus.contract.messages import Label, Name, Pin, Whole
 from pcb_bus.errors import ConfigError
 from pcb_bus.runtime.settings import LineSettings, Section
 from pcb_bus.seeing.presence import PresenceOptions
 
 OPTICS = ("exposure_ms", "gain", "white_balance", "focus")
-TriggerMode = Literal["presence", "mqtt", "free_run"]
+TriggerMode = Literal["presence", "gpio", "mqtt", "free_run"]
 JpegQuality = Annotated[Whole, Field(ge=1, le=100)]
 Fps = Annotated[float, Field(ge=0.01, le=240)]
 
@@ -66,6 +66,19 @@ class CameraSettings(Section):
         return View(self.crop, self.rotate)
 
 
+class GpioSettings(Section):
+    """A photo-eye on a pin of this Pi: docs/photo_eye.md says how it is wired."""
+
+    pin: Pin
+    """BCM number."""
+    edge: Literal["rising", "falling"] = "falling"
+    """What the pin does when a board comes: through an optocoupler that pulls it down, falling."""
+    pull: Literal["up", "down", "none"] = "up"
+    """The Pi's own resistor; none if there is one on the board."""
+    debounce_ms: Annotated[float, Field(ge=0, le=1000)] = 5
+    """A board counts once it has been there for so long, from its first moment on."""
+
+
 class EdgeSettings(Section):
     """One camera and the side that it looks at."""
 
@@ -75,8 +88,11 @@ class EdgeSettings(Section):
     """Camera index or /dev path, csi://0, rtsp://…, http://… (MJPEG), a video file, a folder of images, sim://…;
     `--source` for short. One with a password in it belongs here or in the environment: `PCB_EDGE__SOURCE`."""
     trigger: TriggerMode = "presence"
-    """What decides which picture is sent: presence, one of each board that the edges see go by; mqtt, the one nearest
-    to each trigger; free_run, one every 1/fps s."""
+    """What decides which picture is sent: presence, one of each board that the edges see go by; gpio, the one nearest
+    to each board that breaks the photo-eye of this Pi; mqtt, the one nearest to each trigger; free_run, one every
+    1/fps s."""
+    gpio: GpioSettings | None = None
+    """The photo-eye, in mode gpio."""
     presence: PresenceOptions = PresenceOptions()
     """Where boards go by, in mode presence."""
     outbox: Path = Path("var/edge")
@@ -103,6 +119,12 @@ class EdgeSettings(Section):
     """How sharp the pictures of boards were at the set-up; below 0.6 of it they are blurred."""
     stall_s: Annotated[float, Field(ge=0.5, le=600)] = 5.0
     """A camera that is silent for this long, and for three pictures, counts as dead."""
+
+    @model_validator(mode="after")
+    def _eye_has_a_pin(self) -> Self:
+        if self.trigger == "gpio" and self.gpio is None:
+            raise ValueError("trigger gpio needs the pin of the photo-eye: gpio.pin (docs/photo_eye.md)")
+        return self
 
     @property
     def request(self) -> CaptureRequest:
