@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from inference_subscriber.board import Board, BoardKey, Inspected, Receipt, Sighting
 from inference_subscriber.finished import Finished
+from inference_subscriber.leading import Announced
 from inference_subscriber.pairing import nearest
 from pcb_bus.contract.messages import Frame, Trigger
 from pcb_bus.contract.times import NS_PER_S
@@ -61,6 +62,7 @@ class Joiner:
         self._sides = sides
         self._options = options
         self._open: list[Board] = []
+        self._announced = Announced(f"edge-{side}" for side in sides)
         self._finished = Finished(max(1000, 5 * options.max_open))
         self._repeated: list[Repeated] = []
         self.product: str | None = None
@@ -72,8 +74,10 @@ class Joiner:
     # What happens
 
     def trigger(self, trigger: Trigger, receipt: Receipt, *, received_at: int, now: int) -> None:
-        """A board was announced, perhaps not for the first time."""
-        key = BoardKey.of(trigger.board_id, trigger.triggered_at)
+        """A board was announced, perhaps not for the first time, or by a second edge."""
+        own, key = BoardKey.of(trigger.board_id, trigger.triggered_at), self._announced.add(trigger)
+        if key != own:
+            self._unite(own, key)
         board = self._find(key)
         if board is None:
             finished = self._finished.find(key, now)
@@ -81,13 +85,15 @@ class Joiner:
                 self._repeated.append(Repeated(finished, receipt))
                 return
             board = self._open_board(key, now, waited=received_at - trigger.triggered_at)
-        board.key, board.triggered_at = key, trigger.triggered_at
+        if key == own or board.triggered_at is None:
+            board.key, board.triggered_at = key, trigger.triggered_at
         board.product = trigger.product or board.product
         board.receipts.append(receipt)
 
     def offer(self, frame: Frame, *, received_at: int, now: int) -> str | None:
         """A frame came. None lets it in; otherwise the reason why it is dropped: a short word for metrics."""
-        key = None if frame.board_id is None else BoardKey.of(frame.board_id, frame.triggered_at)
+        named = None if frame.board_id is None else BoardKey.of(frame.board_id, frame.triggered_at)
+        key = named and self._announced.key_of(named)
         board = self._partner(frame) if key is None else self._find(key)
         if board is None and self._finished.find(key or _free_key(frame), now) is not None:
             return "late"
@@ -184,6 +190,14 @@ class Joiner:
         free_keys = [_free_key(sighting.frame) for sighting in board.sightings.values()]
         for key in [board.key] if board.key is not None else free_keys:
             self._finished.add(key, now)
+
+    def _unite(self, second: BoardKey, first: BoardKey) -> None:
+        """Frames that came under the second name, before its trigger, go to the board that was first."""
+        board = self._find(first)
+        for early in [each for each in self._open if each.key == second]:
+            self._open.remove(early)
+            if board is not None:
+                board.sightings = early.sightings | board.sightings
 
     def _find(self, key: BoardKey) -> Board | None:
         candidates = [board for board in self._open if board.key is not None and board.key.may_be(key)]

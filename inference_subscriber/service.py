@@ -20,6 +20,7 @@ from inference_subscriber.golden_boards import GoldenBoards, open_golden_boards
 from inference_subscriber.inspecting import Inspector
 from inference_subscriber.joiner import Joiner
 from inference_subscriber.judge import Judge
+from inference_subscriber.leading import Leader
 from inference_subscriber.live_thresholds import LiveThresholds, check_classes
 from inference_subscriber.metrics import FRAMES_DROPPED
 from inference_subscriber.pictures import Picture, PictureInbox
@@ -27,7 +28,7 @@ from inference_subscriber.receiving import Cameras, FrameStage
 from inference_subscriber.sender import VerdictSender
 from inference_subscriber.settings import InferenceLine
 from inference_subscriber.witness import Witness
-from pcb_bus.contract.messages import Label, Trigger, WireModel
+from pcb_bus.contract.messages import Label, NodeStatus, Trigger, WireModel
 from pcb_bus.contract.taxonomy import Taxonomy, load_taxonomy
 from pcb_bus.contract.times import NS_PER_S, ms_to_ns
 from pcb_bus.durable.outbox import Outbox
@@ -49,6 +50,8 @@ _WAITING_TRIGGERS = 2 * (_SESSION.receive_maximum + QUEUED_AT_BROKER)
 _PICTURES = Pace(after_ns=10 * NS_PER_S, batch=2)
 _PICTURE_OUTBOX = "picture outbox"
 _USUAL_FRAMES = ((640, 480), (640, 640))
+_APPOINT_S = 0.5
+_APPOINT_S = 0.5
 _STOP_S = 1.5  # the session takes up to 2.5 s more to say goodbye
 
 
@@ -101,6 +104,11 @@ class InferenceService:
         inspector = self._make_inspector(engine, anomalies or Choice(), golden or {}, witness)
         topics = service.topics
         service.on(topics.trigger, Trigger, self._announce, thread="triggers", queue=_WAITING_TRIGGERS, manual_ack=True)
+        self._leader = Leader(settings.sides)
+        for side in settings.sides:
+            status = topics.status(f"edge-{side}")
+            service.on(status, NodeStatus, self._hear_edge, thread="leader", queue=16, qos=0, retained=True)
+        service.every(_APPOINT_S, self._appoint, thread="leader")
         cameras = Cameras(chosen.sharpness, self._picture_trouble)
         frames = FrameStage(service.session, self._boards, self._pictures, settings.frame_limits, cameras)
         service.on(topics.frames, None, frames.receive, thread="frames", queue=_WAITING_FRAMES, qos=0)
@@ -139,6 +147,20 @@ class InferenceService:
             self._product.command(params.name)
             self._run_product()
         return {"product": self._product(), "outlives_restart": not self._product.commanded}
+
+    def _hear_edge(self, status: NodeStatus, _: Delivery) -> None:
+        self._leader.hear(status)
+        if self._leader.name is not None:  # the first one is appointed once all had the time to say how they are
+            self._appoint()
+
+    def _appoint(self) -> None:
+        before = self._leader.name
+        why = before and self._leader.why_not(before)
+        leader = self._leader.choose()
+        if leader != before:
+            self._service.tell(leader=leader)
+            instead = f", {before} no more: {why}" if before else ""
+            self._service.event("warning" if before else "info", f"{leader} announces the boards{instead}")
 
     def _make_inspector(
         self, engine: FeatureEngine, anomalies: Choice, golden: Mapping[str, GoldenBoard], witness: Witness | None

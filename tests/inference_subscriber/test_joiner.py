@@ -328,3 +328,45 @@ def test_every_board_closes_exactly_once_whatever_happens(make_frame: MakeFrame,
     assert free_kept <= in_boards.keys()
     assert set(in_boards.values()) <= {1}
     assert set(Counter(action for action in station.actions if isinstance(action, AskResend)).values()) <= {1}
+
+
+class TestTwoLeaders:
+    """The lead changes in the middle of a pass: both edges announce the board."""
+
+    def announce(self, station: Station, side: str, at: int, receipt: Callable[[], None] = lambda: None) -> str:
+        trigger = Trigger(board_id=f"{side}-{at}", triggered_at=at, source=f"edge-{side}")
+        station.joiner.trigger(trigger, receipt, received_at=station.wall, now=station.now)
+        station.settle()
+        return trigger.board_id
+
+    def test_they_are_one_board_whichever_name_its_frames_have(self, station: Station) -> None:
+        at = station.wall
+        first, second = self.announce(station, "left", at), self.announce(station, "right", at + 90 * NS_PER_MS)
+        assert len(station.joiner) == 1
+        left, _ = station.offer("left", first, at)
+        right, _ = station.offer("right", second, at + 90 * NS_PER_MS)
+        assert station.offer("left", second, at + 90 * NS_PER_MS)[1] == "repeated"
+        assert [station.inspect(left), station.inspect(right)] == [True, True]
+        (board,) = station.closed
+        assert (board.key, board.triggered_at, len(board.receipts)) == (BoardKey.of(first, at), at, 2)
+
+    def test_a_second_announcement_of_a_judged_board_is_acknowledged_with_it(self, station: Station) -> None:
+        at = station.wall
+        first = self.announce(station, "left", at)
+        for side in SIDES:
+            station.inspect(station.offer(side, first, at)[0])
+        second = self.announce(station, "right", at + 90 * NS_PER_MS)
+        assert [each.key for each in station.actions if isinstance(each, Repeated)] == [BoardKey.of(first, at)]
+        assert station.offer("left", second, at + 90 * NS_PER_MS)[1] == "late"
+        assert (len(station.closed), len(station.joiner)) == (1, 0)
+
+    def test_frames_that_come_before_their_trigger_go_to_the_board_that_was_first(self, station: Station) -> None:
+        at, later = station.wall, station.wall + 90 * NS_PER_MS
+        first = self.announce(station, "left", at)
+        left, _ = station.offer("left", first, at)
+        early = [station.offer(side, f"right-{later}", later)[0] for side in SIDES]
+        assert len(station.joiner) == 2
+        self.announce(station, "right", later)
+        assert len(station.joiner) == 1
+        assert [station.inspect(each) for each in (left, *early)] == [True, False, True]
+        assert [(board.key, seen_sides(board)) for board in station.closed] == [(BoardKey.of(first, at), set(SIDES))]

@@ -1,0 +1,113 @@
+"""Mode `presence`: which edge announces the boards, and which announcements of two edges are one board. Pure."""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from inference_subscriber.board import BoardKey
+from pcb_bus.contract.messages import NodeStatus, Trigger
+from pcb_bus.seeing.presence import SAME_BOARD_NS
+
+_OVERLOOKED = 2  # boards in a row: one may be no board
+_REMEMBERED = 512
+
+
+class Leader:
+    """Keeps an edge that is there and sees; else the next of the sides leads. When the first is back, nothing changes.
+
+    Args:
+        sides: the line's, in the order in which their edges lead.
+
+    Attributes:
+        name: the edge that leads; None: none was appointed yet.
+    """
+
+    def __init__(self, sides: Iterable[str]) -> None:
+        self.name: str | None = None
+        self._order = [f"edge-{side}" for side in sides]
+        self._heard: dict[str, NodeStatus] = {}
+
+    def hear(self, status: NodeStatus) -> None:
+        """How an edge is now."""
+        self._heard[status.node] = status
+
+    def choose(self) -> str | None:
+        """Who leads from now on."""
+        able = [node for node in self._order if self._is_able(node)]
+        if self.name is None:
+            followed = [self._heard[node].leader for node in able]  # inference was away, and they went on
+            self.name = next((each for each in (*followed, *able) if each in able), None)
+        elif self.why_not(self.name) and able:
+            saw_more = [node for node in able if self._overlooked(node)]
+            place = self._order.index(self.name) + 1
+            next_ones = [node for node in (*self._order[place:], *self._order[:place]) if node in able]
+            self.name = (saw_more or next_ones)[0]
+        return self.name
+
+    def why_not(self, name: str) -> str:
+        """Why this edge, which leads, should not; empty: it may."""
+        status = self._heard.get(name)
+        if status is None or status.state == "offline":
+            return "it is offline"
+        if status.trigger != "presence":
+            return f"its mode is {status.trigger}"
+        if status.sees is False:
+            return f"it does not see: {status.detail}"
+        others = [node for node in self._order if node != name and self._is_able(node) and self._overlooked(node)]
+        return f"{others[0]} sees boards that it does not announce: is its camera covered?" if others else ""
+
+    def _is_able(self, node: str) -> bool:
+        status = self._heard.get(node)
+        return (
+            status is not None
+            and status.state != "offline"
+            and status.trigger == "presence"
+            and status.sees is not False
+        )
+
+    def _overlooked(self, node: str) -> bool:
+        return (self._heard[node].overlooked or 0) >= _OVERLOOKED
+
+
+class Announced:
+    """Folds two announcements of one board into one: while the lead changes, two edges may announce it.
+
+    Triggers of two edges so close in time that no two boards lie there are one: each of an edge goes with at most one
+    of another. Those of photo-eyes and PLCs are what they are.
+
+    Args:
+        nodes: the names of the edges.
+    """
+
+    def __init__(self, nodes: Iterable[str]) -> None:
+        self._nodes = frozenset(nodes)
+        self._boards: OrderedDict[BoardKey, tuple[int, set[str]]] = OrderedDict()  # when, and who announced it
+        self._same: OrderedDict[BoardKey, BoardKey] = OrderedDict()
+
+    def key_of(self, key: BoardKey) -> BoardKey:
+        """Under which key that board is known."""
+        return self._same.get(key, key)
+
+    def add(self, trigger: Trigger) -> BoardKey:
+        """The key of the board that a trigger announces: its own, or that of the edge that was first."""
+        own = BoardKey.of(trigger.board_id, trigger.triggered_at)
+        if trigger.source not in self._nodes or own in self._boards or own in self._same:
+            return self.key_of(own)
+        first = self._nearest(trigger)
+        if first is None:
+            self._boards[own] = trigger.triggered_at, {trigger.source}
+        else:
+            self._boards[first][1].add(trigger.source)
+            self._same[own] = first
+        for memory in (self._boards, self._same):
+            if len(memory) > _REMEMBERED:
+                memory.popitem(last=False)
+        return self.key_of(own)
+
+    def _nearest(self, trigger: Trigger) -> BoardKey | None:
+        """Of the boards that another edge announced, and this one did not, the nearest in time."""
+        near = {
+            key: abs(at - trigger.triggered_at)
+            for key, (at, sources) in self._boards.items()
+            if abs(at - trigger.triggered_at) <= SAME_BOARD_NS and trigger.source not in sources
+        }
+        return min(near, key=lambda key: near[key], default=None)
