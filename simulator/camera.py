@@ -1,24 +1,21 @@
-"""A camera above the virtual conveyor: `sim://<side>?look=…&product=…&seed=…&rate=…&epoch_ns=…&defect_share=…`."""
+"""A camera above the virtual conveyor: `sim://<side>?look=…&product=…&seed=…&rate=…&epoch_ns=…&defect_share=…&load=…`."""
 
 import time
 from concurrent.futures import CancelledError
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
-
-import numpy as np
-import numpy.typing as npt
 
 from edge_publisher.sources import CameraGone, CaptureRequest, Picture
 from pcb_bus.contract.times import NS_PER_S, now_ns
 from pcb_bus.errors import ConfigError
 from simulator.bare_board import NoRoomForDefects
-from simulator.painter import DrawnAhead, board_drawer, exposed, sensor_noise
+from simulator.conveyor import Load
+from simulator.painter import Belt, DrawnAhead, Image, board_drawer, exposed, sensor_noise
 from simulator.product import LEAST_SIZE
-from simulator.schedule import ASSEMBLED, BARE, LOOKS, Schedule
+from simulator.schedule import ASSEMBLED, BARE, LOOKS, MOST_MARGIN, Schedule
 
-Image = npt.NDArray[np.uint8]
-_BELT_BGR = (52, 56, 60)
 _LEAST_SIZE = {ASSEMBLED: LEAST_SIZE, BARE: (320, 240)}  # below that, a board has no room for its defects
 _OPTIONS: dict[str, type] = {
     "look": str,
@@ -28,18 +25,27 @@ _OPTIONS: dict[str, type] = {
     "epoch_ns": int,
     "defect_share": float,
     "oddity_share": float,
+    "standstill": float,
+    "margin": float,
+    "load": Path,
 }
+_NEXT = 2  # boards that are drawn before they come
 
 
 class SimulatedCamera:
     """Shows the belt of one `Schedule` from above one side, at the pace that was asked for.
 
+    Args:
+        load: the file that says which boards ride on the belt (`Load`); None: all of them.
+
     Raises:
         NoRoomForDefects: the pictures are too small for the boards.
     """
 
-    def __init__(self, schedule: Schedule, side: str, request: CaptureRequest) -> None:
+    def __init__(self, schedule: Schedule, side: str, request: CaptureRequest, load: Path | None = None) -> None:
         self._schedule = schedule
+        self._load = load
+        self._belt = Belt(schedule, request.width, request.height)
         self._size = (request.width, request.height)
         self._period_ns = round(NS_PER_S / request.fps)
         self._due = now_ns()
@@ -69,21 +75,11 @@ class SimulatedCamera:
         self._boards.close()
 
     def _view(self, now: int) -> Image:
-        board = self._boards.board(self._schedule.index_at(now))
-        shift = round(self._schedule.offset_at(now) * board.shape[1])
-        return exposed(shifted(board, shift), next(self._noise))
-
-
-def shifted(board: Image, shift: int) -> Image:
-    """The board `shift` pixels along the belt; the belt shows where it is not."""
-    if shift == 0:
-        return board
-    view = np.full_like(board, _BELT_BGR)
-    if abs(shift) < board.shape[1]:
-        source = board[:, : board.shape[1] - shift] if shift > 0 else board[:, -shift:]
-        target = view[:, shift:] if shift > 0 else view[:, : board.shape[1] + shift]
-        target[:] = source
-    return view
+        load = Load() if self._load is None else Load.read(self._load)
+        in_view = self._belt.in_view(now)
+        coming = range(in_view[-1] + 1, in_view[-1] + 1 + _NEXT)
+        boards = self._boards.boards(*([each for each in some if load.carries(each)] for some in (in_view, coming)))
+        return exposed(self._belt.seen(now, boards), next(self._noise))
 
 
 def open_simulated_camera(spec: str, request: CaptureRequest) -> SimulatedCamera:
@@ -101,13 +97,14 @@ def open_simulated_camera(spec: str, request: CaptureRequest) -> SimulatedCamera
             options[key] = _OPTIONS[key](text)
         except ValueError:
             raise ConfigError(f"edge.source: {spec}: {key} cannot be {text!r}") from None
+    load = options.pop("load", None)
     schedule = Schedule(**options)
     _check(spec, schedule)
     width, height = _LEAST_SIZE[schedule.look]
     if request.width < width or request.height < height:
         raise ConfigError(f"edge.width, edge.height: a drawn board needs {width}x{height} pixels")
     try:
-        return SimulatedCamera(schedule, parts.netloc or "board", request)
+        return SimulatedCamera(schedule, parts.netloc or "board", request, load)
     except NoRoomForDefects as error:
         raise ConfigError(f"edge.width, edge.height: {error}") from None
 
@@ -119,3 +116,5 @@ def _check(spec: str, schedule: Schedule) -> None:
         raise ConfigError(f"edge.source: {spec}: product must be 0 or more")
     if not 0 < schedule.rate <= 100 or not all(0 <= s <= 1 for s in (schedule.defect_share, schedule.oddity_share)):
         raise ConfigError(f"edge.source: {spec}: rate must be within 0 to 100, defect_share and oddity_share 0 to 1")
+    if not (0 <= schedule.standstill <= 0.9 and 0 <= schedule.margin <= MOST_MARGIN):
+        raise ConfigError(f"edge.source: {spec}: standstill must be within 0 to 0.9, margin 0 to {MOST_MARGIN}")

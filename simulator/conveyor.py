@@ -1,11 +1,45 @@
-"""The photo-eye of the virtual conveyor: says one trigger for each board that stands in place."""
+"""The virtual conveyor: which boards ride on it, and its photo-eye: one trigger for each that stands in place."""
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 from pcb_bus.contract.messages import Trigger
 from pcb_bus.contract.times import NS_PER_S, now_ns, ns_to_ms
+from pcb_bus.durable.files import private
 from simulator.schedule import Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The boards that ride on the belt, by their numbers, both ends included; None: no end.
+
+    It stands in a file, so that the cameras' processes know when the first one comes and which is the last.
+    """
+
+    first: int | None = None
+    last: int | None = None
+
+    @classmethod
+    def read(cls, file: Path) -> Self:
+        """An empty belt as long as there is no file."""
+        try:
+            first, last = file.read_text(encoding="ascii").split()
+        except FileNotFoundError:
+            return cls(0, -1)
+        return cls(int(first), None if last == "-" else int(last))
+
+    def write(self, file: Path) -> None:
+        """At once as a whole: cameras may be reading. `first` is known."""
+        new = file.with_suffix(".new")
+        with open(new, "w", encoding="ascii", opener=private) as out:
+            out.write(f"{self.first} {'-' if self.last is None else self.last}\n")
+        new.replace(file)
+
+    def carries(self, index: int) -> bool:
+        return (self.first is None or index >= self.first) and (self.last is None or index <= self.last)
 
 
 class Conveyor:

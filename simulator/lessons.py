@@ -12,7 +12,7 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,8 @@ def lesson_for(config: Path, schedule: Schedule, sides: Sequence[str], options: 
     line = load_settings(_Line, ["--config", str(config)])
     chosen, size = line.inference, (line.edge.width, line.edge.height)
     product = f"product-{schedule.product}"
-    drawing = ("--product", str(schedule.product), "--seed", str(_SEED), "--size", f"{size[0]}x{size[1]}")
+    margin = ("--margin", str(schedule.margin)) if schedule.margin else ()
+    drawing = ("--product", str(schedule.product), "--seed", str(_SEED), "--size", f"{size[0]}x{size[1]}", *margin)
     seen = ("--model", str(chosen.model), "--device", chosen.device, "--max-input", str(chosen.max_input))
     fitting = ("--product", product, "--false-call-rate", str(options.false_call_rate), *seen)
     key = sha256(repr((_digest(chosen.model), options.boards, drawing, fitting)).encode())
@@ -170,7 +171,7 @@ def _keep(learned: Path, folder: Path) -> None:
 
 
 def _good(schedule: Schedule) -> Schedule:
-    return Schedule(seed=_SEED, defect_share=0, product=schedule.product, oddity_share=0)
+    return replace(schedule, seed=_SEED, defect_share=0, oddity_share=0)
 
 
 def _digest(model: Path) -> str:

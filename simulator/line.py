@@ -23,6 +23,8 @@ from simulator.workplace import Workplace, free_ports, merged, running_line
 SIDES = ("left", "right")
 FIRST, SECOND = "pcb", "pcb/line2"
 """The roots of two lines that share a broker and a database: the second joins the first, which has to run."""
+MOVING = {"standstill": 0.3, "margin": 0.05}
+"""How boards go by that no photo-eye announces: most of the time they move, and when they stand they are seen whole."""
 _FPS = 10
 _BARE_CONFIDENCE = 0.6
 _FPS_PER_RATE = 2  # a board stands still for more than half a period: at least one picture of each

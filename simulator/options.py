@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import make_url
@@ -12,7 +13,7 @@ from simulator.demo import DemoOptions
 from simulator.drawn_set import DrawOptions
 from simulator.line import FIRST, SECOND, SIDES, LineOptions
 from simulator.product import LEAST_SIZE
-from simulator.schedule import ASSEMBLED, LOOKS, Schedule
+from simulator.schedule import ASSEMBLED, LOOKS, MOST_MARGIN, Schedule
 
 _DEFECTS, _ODDITIES = 0.3, 0.05
 _SEEN = "every user of this machine can read a password on the command line, `ps` shows it"
@@ -66,6 +67,7 @@ def _add_draw(draw: argparse.ArgumentParser) -> None:
     draw.add_argument(
         "--size", type=_size, default=(640, 480), metavar="WxH", help="of the pictures (default: 640x480)"
     )
+    draw.add_argument("--margin", type=_margin, default=0.0, metavar="SHARE", help="of belt at each end (default: 0)")
     draw.add_argument("--split", default="train", metavar="NAME", help="part of the labelled set (default: train)")
 
 
@@ -98,6 +100,7 @@ def _draw(given: argparse.Namespace) -> DrawOptions:
     defects = 0.0 if given.good else _DEFECTS if given.defects is None else given.defects
     oddities = 0.0 if given.good or given.oddities is None else given.oddities
     schedule = Schedule(seed=given.seed, defect_share=defects, product=given.product, oddity_share=oddities)
+    schedule = replace(schedule, margin=given.margin)
     sides = (given.side,) if given.side else SIDES
     return DrawOptions(given.out, given.boards, schedule, sides, given.good, given.split, *given.size)
 
@@ -138,6 +141,12 @@ def _rate(text: str) -> float:
 def _share(text: str) -> float:
     if not 0 <= (value := _number(text)) <= 1:
         raise argparse.ArgumentTypeError("from 0 to 1")
+    return value
+
+
+def _margin(text: str) -> float:
+    if not 0 <= (value := _number(text)) <= MOST_MARGIN:
+        raise argparse.ArgumentTypeError(f"from 0 to {MOST_MARGIN}")
     return value
 
 

@@ -1,11 +1,11 @@
-"""Draws the boards of a schedule as one camera sees them, each before it is there."""
+"""Draws the belt and the boards of a schedule as one camera sees them, each board before it is there."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pcb_bus.contract.times import NS_PER_S, now_ns
 from simulator.assembled.board import AssembledBoard
 from simulator.assembled.photograph import Conditions
-from simulator.bare_board import draw_board
+from simulator.bare_board import DrawnDefect, draw_board
 from simulator.product import design_of, draw_side
 from simulator.schedule import BARE, Fault, Schedule
 
@@ -25,29 +25,109 @@ Draw = Callable[[int], Image]
 #: A camera adds noise of its own to every picture of a board, so little of it is drawn with the board.
 STATION = Conditions(noise=(0.0, 3.4))
 _NOISE_SIGMA = 2.0
-_AFTER = 0.2  # of a period: by then the board in place is judged, and the processor free
+_AHEAD = 1.6  # periods before a board is in place: those on the belt are drawn, the last one judged, the processor free
+_BELT_BGR = (52, 56, 60)
+_PITCH = 1.15  # from board to board, in widths of the picture
+_EXPOSURE_S = 0.003
+_CLOTH = 7
 
 
 def board_drawer(schedule: Schedule, side: str, width: int, height: int) -> Draw:
-    """Draws boards by their number, uint8, height x width x 3 (BGR).
+    """Draws boards in their place by their number, uint8, height x width x 3 (BGR).
 
     Raises:
         NoRoomForDefects: such a picture is too small for the product.
     """
     if schedule.look == BARE:
-        return lambda index: _bare(schedule, index, side, width, height)
+        belt = Belt(schedule, width, height)
+        return lambda index: belt.in_place(index, _bare(schedule, index, side, width, height))
     assembled = assembled_drawer(schedule, side, width, height)
     return lambda index: assembled(index).image
 
 
 def assembled_drawer(schedule: Schedule, side: str, width: int, height: int) -> Callable[[int], AssembledBoard]:
     """As `board_drawer`, of assembled boards alone, with the boxes of what is wrong with them."""
-    design = design_of(schedule.product, side, width, height)
+    design, belt = design_of(schedule.product, side, width, height), Belt(schedule, width, height)
 
     def draw(index: int) -> AssembledBoard:
-        return draw_side(design, schedule.board_seed(index, side), *_names(schedule.faults(index, side)), STATION)
+        names = _names(schedule.faults(index, side))
+        board = draw_side(design, schedule.board_seed(index, side), *names, STATION)
+        defects, oddities = (tuple(map(belt.moved, each)) for each in (board.defects, board.oddities))
+        return AssembledBoard(belt.in_place(index, board.image), defects, oddities)
 
     return draw
+
+
+class Belt:
+    """The belt of a schedule before one camera: where boards are in its picture, and what is seen around them."""
+
+    def __init__(self, schedule: Schedule, width: int, height: int) -> None:
+        self._schedule = schedule
+        self._width = width
+        self._pitch = round(_PITCH * width)
+        self._left, self._top = round(schedule.margin * width), round(schedule.margin * height)
+        self._place = slice(self._top, height - self._top), slice(self._left, width - self._left)
+        self._board = width - 2 * self._left, height - 2 * self._top
+        self._scale = self._board[0] / width, self._board[1] / height
+        self._cloth = cloth(width, height, np.random.default_rng(_CLOTH))
+        self._blur = round(_EXPOSURE_S * self._pitch * schedule.rate / (1 - schedule.standstill))
+
+    def in_place(self, index: int, board: Image) -> Image:
+        """The picture of a board that stands, from one that it fills."""
+        if self._board[0] == self._width:
+            return board
+        view = self._under(index)
+        view[self._place] = cv2.resize(board, self._board, interpolation=cv2.INTER_AREA)
+        return view
+
+    def moved(self, box: DrawnDefect) -> DrawnDefect:
+        """Where that box is once its board is in its place."""
+        (across, down), left, top = self._scale, self._left, self._top
+        x1, x2 = (round(left + across * x) for x in (box.x1, box.x2))
+        y1, y2 = (round(top + down * y) for y in (box.y1, box.y2))
+        return replace(box, x1=x1, y1=y1, x2=x2, y2=y2)
+
+    def in_view(self, now: int) -> Sequence[int]:
+        """The numbers of the boards that may be seen, the one that came first before the others."""
+        nearest, offset = self._schedule.index_at(now), self._schedule.offset_at(now)
+        if offset == 0:
+            return (nearest,)
+        return (nearest - 1, nearest) if offset < 0 else (nearest, nearest + 1)
+
+    def seen(self, now: int, pictures: Mapping[int, Image]) -> Image:
+        """What a camera sees of boards, given their pictures in place; a belt that moves is blurred a little."""
+        nearest, offset = self._schedule.index_at(now), self._schedule.offset_at(now)
+        progress = nearest + offset / 2
+        view = self._under(progress)
+        for index, picture in pictures.items():
+            self._put(view, picture, round((progress - index) * self._pitch))
+        if offset != 0 and self._blur > 1:
+            cv2.blur(view, (self._blur, 1), view)
+        return view
+
+    def _under(self, progress: float) -> Image:
+        begin = round(-progress * self._pitch) % (self._cloth.shape[1] - self._width)
+        return self._cloth[:, begin : begin + self._width].copy()
+
+    def _put(self, view: Image, picture: Image, shift: int) -> None:
+        rows, columns = self._place
+        left, right = max(0, columns.start + shift), min(self._width, columns.stop + shift)
+        if left < right:
+            view[rows, left:right] = picture[rows, left - shift : right - shift]
+
+
+def cloth(width: int, height: int, rng: np.random.Generator) -> Image:
+    """A belt with grain, scratches and a seam of its own, that comes round after four widths of a picture; one more."""
+    grain = cv2.GaussianBlur(rng.normal(0, 6, (height, 4 * width)).astype(np.float32), (0, 0), 1.0)
+    belt = np.clip(np.array(_BELT_BGR, np.float32) + grain[..., None], 0, 255).astype(np.uint8)
+    for _ in range(25):
+        start = rng.uniform((0, 0), (4 * width, height))
+        end = start + rng.uniform(-30, 30, 2)
+        shade = float(rng.uniform(35, 85))
+        begin, stop = (round(start[0]), round(start[1])), (round(end[0]), round(end[1]))
+        cv2.line(belt, begin, stop, (shade, shade, shade), 1, cv2.LINE_AA)
+    cv2.line(belt, (2 * width, 0), (2 * width + 30, height), (40, 42, 45), 2, cv2.LINE_AA)
+    return np.hstack([belt, belt[:, :width]])
 
 
 def sensor_noise(width: int, height: int, seed: int) -> Sequence[Noise]:
@@ -74,7 +154,7 @@ class _Coming:
 
 
 class DrawnAhead:
-    """The board in place, and the next one, drawn by a thread while the first one stands.
+    """The boards in view, and the next ones, drawn by a thread while nothing else is to do.
 
     Args:
         draw: the picture of a board by its number.
@@ -86,14 +166,16 @@ class DrawnAhead:
         self._boards: dict[int, _Coming] = {}
         self._hand = ThreadPoolExecutor(1, "draw")
 
-    def board(self, index: int) -> Image:
-        """Waits until it is drawn; then the next one is begun, once there is time."""
-        for number in [each for each in self._boards if not index <= each <= index + 1]:
+    def boards(self, wanted: Sequence[int], coming: Sequence[int] = ()) -> dict[int, Image]:
+        """Waits until those `wanted` are drawn; then those `coming` are begun, each once there is time."""
+        for number in [each for each in self._boards if each not in {*wanted, *coming}]:
             self._boards.pop(number).forget()
-        wanted = self._coming(index)
-        wanted.hurry.set()
-        self._coming(index + 1)
-        return wanted.picture.result()
+        pictures = [self._coming(index) for index in wanted]
+        for each in pictures:
+            each.hurry.set()
+        for index in coming:
+            self._coming(index)
+        return {index: each.picture.result() for index, each in zip(wanted, pictures, strict=True)}
 
     def close(self) -> None:
         for each in list(self._boards.values()):  # another thread may be reading
@@ -107,8 +189,8 @@ class DrawnAhead:
         return self._boards[index]
 
     def _drawn(self, index: int, hurry: threading.Event) -> Image:
-        judged = self._schedule.trigger_time(index - 1) + _AFTER * self._schedule.period_ns
-        hurry.wait(max(0.0, judged - now_ns()) / NS_PER_S)
+        due = self._schedule.trigger_time(index) - _AHEAD * self._schedule.period_ns
+        hurry.wait(max(0.0, due - now_ns()) / NS_PER_S)
         return self._draw(index)
 
 

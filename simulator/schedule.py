@@ -22,7 +22,7 @@ from simulator.product import MOST_DEFECTS
 ASSEMBLED, BARE = "assembled", "bare"
 #: What the boards look like, and the defects that such boards may have.
 LOOKS: Mapping[str, Sequence[str]] = {ASSEMBLED: ASSEMBLED_DEFECTS, BARE: BARE_DEFECTS}
-_STANDSTILL = 0.7  # share of the period that a board stands still, centred on its trigger
+MOST_MARGIN = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,8 @@ class Schedule:
         look: assembled boards in colour, or bare copper.
         product: which product the assembled boards are; bare boards are each of another layout.
         oddity_share: share of the sides that carry an oddity instead, 0 to 1; bare boards have none.
+        standstill: share of the period that a board stands still, centred on its trigger.
+        margin: share of a picture's width and height where the belt shows beside a board that stands, at each end.
     """
 
     seed: int = 1
@@ -59,6 +61,8 @@ class Schedule:
     look: str = ASSEMBLED
     product: int = 1
     oddity_share: float = 0.05
+    standstill: float = 0.7
+    margin: float = 0.0
 
     @property
     def period_ns(self) -> float:
@@ -84,10 +88,10 @@ class Schedule:
         return index if self.trigger_time(index) > now else index + 1
 
     def offset_at(self, now: int) -> float:
-        """How far the nearest board is from its place: 0 while it stands, to -1 before and 1 after."""
+        """How far the nearest board is from its place: 0 while it stands, -1 and 1 half way to the next."""
         phase = (now - self.epoch_ns) / self.period_ns - self.index_at(now)
-        beyond = abs(phase) - _STANDSTILL / 2
-        return float(np.copysign(max(0.0, beyond) / (0.5 - _STANDSTILL / 2), phase))
+        beyond = abs(phase) - self.standstill / 2
+        return float(np.copysign(max(0.0, beyond) / (0.5 - self.standstill / 2), phase))
 
     def board_id(self, index: int) -> str:
         """Names one pass of one board; other runs have other ids."""

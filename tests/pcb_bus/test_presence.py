@@ -12,9 +12,8 @@ from pydantic import ValidationError
 from benchmarks.presence import PHOTOGRAPHS, photographed
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
 from pcb_bus.seeing.presence import Pass, Presence, PresenceOptions
-from simulator.camera import shifted
 from simulator.moving_belt import DISTURBANCES, Scene, View, coloured, product_boards, views
-from simulator.painter import board_drawer
+from simulator.painter import Belt, board_drawer
 from simulator.schedule import Schedule
 
 Image = npt.NDArray[np.uint8]
@@ -153,11 +152,11 @@ def test_boards_as_large_as_the_view_count() -> None:
     """As on the line of the demo: each jumps into place, stands, and jumps on; it is seen from edge to edge."""
     schedule = Schedule(rate=1.5, epoch_ns=NS_PER_S)
     draw = board_drawer(schedule, "left", 640, 480)
-    boards = {index: draw(index) for index in range(-1, 5)}
+    boards, belt = {index: draw(index) for index in range(-1, 5)}, Belt(schedule, 640, 480)
     presence, seen = Presence(), []
     for number in range(int(3.2 * 30)):
         now = NS_PER_S // 3 + number * NS_PER_S // 30
-        view = shifted(boards[schedule.index_at(now)], round(schedule.offset_at(now) * 640))
+        view = belt.seen(now, {index: boards[index] for index in belt.in_view(now)})
         found = presence.see(view, now)
         if found is not None and schedule.index_at(found.captured_at_ns) >= 0:
             assert found.whole

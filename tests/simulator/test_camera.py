@@ -3,18 +3,24 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
 
 from edge_publisher.sources import CameraGone, CaptureRequest, Picture
-from pcb_bus.contract.times import now_ns
+from pcb_bus.contract.times import NS_PER_S, now_ns
 from pcb_bus.errors import ConfigError
+from pcb_bus.seeing.presence import Presence
 from simulator.camera import open_simulated_camera
-from simulator.painter import board_drawer
+from simulator.conveyor import Load
+from simulator.line import MOVING
+from simulator.painter import Belt, board_drawer, exposed, sensor_noise
 from simulator.schedule import ASSEMBLED, BARE, Schedule
 
 REQUEST = CaptureRequest(width=480, height=360, fps=200)
+BELT = (52, 56, 60)
 
 
 @pytest.mark.parametrize("look", [ASSEMBLED, BARE])
@@ -38,12 +44,55 @@ def test_two_pictures_of_a_board_differ_by_noise_alone() -> None:
 
 
 def test_between_two_boards_there_is_belt() -> None:
-    period_ns = 10**10
-    schedule = Schedule(rate=0.1, epoch_ns=now_ns() - period_ns // 2)
-    with closing(open_simulated_camera(f"sim://left?{schedule.query}", REQUEST)) as camera:
-        picture = camera.read()
-    assert picture.image is not None
-    assert np.abs(picture.image.astype(int) - (52, 56, 60)).mean() < 10
+    """One goes, the next one comes."""
+    schedule = Schedule(rate=0.1)
+    going, coming = (board_drawer(schedule, "left", 480, 360)(index) for index in (0, 1))
+    image = Belt(schedule, 480, 360).seen(5 * NS_PER_S, {0: going, 1: coming})
+    assert np.abs(image[:, 280:].astype(int) - going[:, :200]).mean() < 5
+    assert np.abs(image[:, :200].astype(int) - coming[:, 280:]).mean() < 5
+    assert np.abs(image[:, 210:270].astype(int) - BELT).mean() < 10
+
+
+def test_the_belt_moves_and_a_board_with_it() -> None:
+    schedule = Schedule(epoch_ns=NS_PER_S, standstill=0.3, margin=0.05)
+    belt, board = Belt(schedule, 480, 360), board_drawer(schedule, "left", 480, 360)(0)
+    assert np.array_equal(belt.seen(schedule.trigger_time(0), {0: board}), board)
+    assert np.abs(board[:, :20].astype(int) - BELT).mean() < 10
+    moments = [schedule.trigger_time(0) + round(schedule.period_ns * phase) for phase in (0.2, 0.5, 0.8)]
+    empty, other = (belt.seen(each, {}) for each in moments[:2])
+    assert 0 < np.abs(empty.astype(int) - other).mean() < 10
+    assert [belt.in_view(each) for each in moments] == [(0, 1)] * 3
+
+
+def test_only_boards_that_are_put_on_it_ride_on_the_belt(tmp_path: Path) -> None:
+    load, schedule = tmp_path / "the load", Schedule(rate=0.01, epoch_ns=now_ns())
+    source = f"sim://left?{schedule.query}&{urlencode({'load': load})}"
+    with closing(open_simulated_camera(source, REQUEST)) as camera:
+        for boards in (None, Load(1), Load(0, 3), Load(-5, -1)):
+            if boards:
+                boards.write(load)
+            image = camera.read().image
+            assert image is not None
+            empty = np.abs(image.astype(int) - BELT).mean() < 10
+            assert empty == (boards != Load(0, 3))
+
+
+def test_presence_sees_each_board_of_the_demo_once() -> None:
+    """Whole, and where the anomaly score has learned it; whatever the pictures a second."""
+    schedule = Schedule(epoch_ns=NS_PER_S, **MOVING)
+    belt, draw = Belt(schedule, 640, 480), board_drawer(schedule, "left", 640, 480)
+    boards, noise = {index: draw(index) for index in range(5)}, sensor_noise(640, 480, 1)
+    for fps in (10, 15):
+        presence, seen = Presence(), []
+        for number in range(-fps, 4 * fps):
+            now = schedule.epoch_ns + number * NS_PER_S // fps
+            shown = {index: boards[index] for index in belt.in_view(now) if index in boards}
+            found = presence.see(exposed(belt.seen(now, shown), noise[number % 4]), now)
+            if found is not None:
+                assert found.whole
+                assert schedule.offset_at(found.captured_at_ns) == 0
+                seen.append(schedule.index_at(found.captured_at_ns))
+        assert seen == [0, 1, 2, 3, 4]
 
 
 def test_pictures_come_no_faster_than_was_asked_for() -> None:
@@ -65,6 +114,8 @@ def test_pictures_come_no_faster_than_was_asked_for() -> None:
         ("sim://left?look=pretty", "assembled, bare"),
         ("sim://left?product=green", "product"),
         ("sim://left?product=-1", "product"),
+        ("sim://left?standstill=1", "standstill"),
+        ("sim://left?margin=0.5", "margin"),
     ],
 )
 def test_impossible_options_are_named(spec: str, named: str) -> None:

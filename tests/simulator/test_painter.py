@@ -1,4 +1,4 @@
-"""The next board is drawn while the present one stands, and not before that one was judged."""
+"""The next boards are drawn while nothing else is to do, and not all at once."""
 
 import threading
 from collections.abc import Iterator
@@ -43,35 +43,36 @@ def boards(hand: Hand) -> Iterator[DrawnAhead]:
 
 
 def test_the_next_board_is_there_before_it_is_asked_for(hand: Hand, boards: DrawnAhead) -> None:
-    assert boards.board(0)[0, 0, 0] == 0
+    assert boards.boards([0], [1])[0][0, 0, 0] == 0
     assert hand.wait_for(2) == [0, 1]
-    assert boards.board(1)[0, 0, 0] == 1
+    both = boards.boards([0, 1], [2])
+    assert {index: int(each[0, 0, 0]) for index, each in both.items()} == {0: 0, 1: 1}
     assert hand.wait_for(3) == [0, 1, 2]
 
 
 def test_no_board_is_drawn_twice(hand: Hand, boards: DrawnAhead) -> None:
     for _ in range(5):
-        boards.board(0)
+        boards.boards([0], [1])
     assert hand.wait_for(2) == [0, 1]
 
 
-def test_drawing_waits_until_the_present_board_was_judged(hand: Hand) -> None:
+def test_drawing_waits_until_the_last_board_was_judged(hand: Hand) -> None:
     schedule = Schedule(rate=2, epoch_ns=now_ns() + 50 * NS_PER_MS)
     boards = DrawnAhead(schedule, hand.draw)
-    boards.board(0)
-    hand.wait_for(2)
+    boards.boards([0], [1, 2])
+    hand.wait_for(3)
     boards.close()
-    assert hand.asked[1][1] >= schedule.trigger_time(0) + 90 * NS_PER_MS
+    assert hand.asked[2][1] >= schedule.trigger_time(0) + 190 * NS_PER_MS
 
 
 def test_the_end_does_not_wait_for_the_next_board(hand: Hand) -> None:
     boards = DrawnAhead(Schedule(rate=0.001, epoch_ns=now_ns()), hand.draw)
-    boards.board(0)
+    boards.boards([0], [1, 2])
     boards.close()
 
 
 def test_a_board_that_comes_early_does_not_wait(hand: Hand) -> None:
     boards = DrawnAhead(Schedule(rate=0.001, epoch_ns=now_ns()), hand.draw)
-    boards.board(0)
-    assert boards.board(1)[0, 0, 0] == 1
+    boards.boards([0], [1, 2])
+    assert boards.boards([2])[2][0, 0, 0] == 2
     boards.close()

@@ -40,7 +40,7 @@ def test_the_next_board_is_due_later_and_the_one_before_is_not(schedule: Schedul
 
 
 @given(schedules, st.integers(0, 10**12))
-def test_a_board_is_never_further_than_its_own_length(schedule: Schedule, since: int) -> None:
+def test_a_board_is_never_further_than_half_way_to_the_next(schedule: Schedule, since: int) -> None:
     assert -1.001 <= schedule.offset_at(schedule.epoch_ns + since) <= 1.001
 
 
@@ -98,8 +98,9 @@ def test_board_ids_differ_between_runs(other: Schedule) -> None:
 
 
 def test_the_query_of_a_camera_names_every_option() -> None:
-    query = parse_qs(Schedule(5, 2.5, 123, 0.25, "bare", 7, 0.125).query)
+    query = parse_qs(Schedule(5, 2.5, 123, 0.25, "bare", 7, 0.125, 0.5, 0.05).query)
     assert query.pop("look") == ["bare"]
     assert query.pop("product") == ["7"]
     assert query.pop("oddity_share") == ["0.125"]
+    assert (query.pop("standstill"), query.pop("margin")) == (["0.5"], ["0.05"])
     assert query == {"seed": ["5"], "rate": ["2.5"], "epoch_ns": ["123"], "defect_share": ["0.25"]}
