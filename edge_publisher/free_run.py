@@ -1,18 +1,25 @@
 """Free run: a frame every 1/fps s, of no board in particular."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from edge_publisher.mode import IDLE_S
 from edge_publisher.outgoing import FrameSender
 from edge_publisher.pacer import Pacer
 from edge_publisher.sources import Picture
 
+_POLL_S = 0.01  # while the network is busy
+
 
 class FreeRun:
-    """Sends the newest picture, `fps` times a second."""
+    """Sends the newest picture, `fps` times a second.
 
-    def __init__(self, sender: FrameSender, fps: float) -> None:
+    Args:
+        is_free: whether the network has sent all that it was given: what waits for a slow one would be old by then.
+    """
+
+    def __init__(self, sender: FrameSender, fps: float, is_free: Callable[[], bool] = lambda: True) -> None:
         self._sender = sender
+        self._is_free = is_free
         self._pacer = Pacer(fps)
         self._last: Picture | None = None
 
@@ -26,6 +33,8 @@ class FreeRun:
     def step(self, pictures: Sequence[Picture], now: int) -> float:
         newest = pictures[-1] if pictures else None
         if newest is not None and newest is not self._last:
+            if not self._is_free():
+                return _POLL_S
             self._last = newest
             if self._pacer.due(newest.captured_at):
                 self._sender.send(newest)

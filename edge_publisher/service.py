@@ -32,6 +32,7 @@ NOT_SET_UP = (
     "boards are looked for in the whole picture: run `python -m edge_publisher set-up` once, "
     "which finds where they go by and locks the exposure"
 )
+_MOST_NAMED = 50
 
 
 def build(settings: EdgeLineSettings) -> "EdgeService":
@@ -121,7 +122,7 @@ class EdgeService:
         edge, node, wake = settings.edge, self._node, self._bell.set
         node.tell(trigger=edge.trigger)
         publish = partial(node.session.publish, node.topics.frame(side), qos=0)
-        sender = FrameSender(side, self._encoder, publish, self._health.quality, edge.product)
+        sender = self._sender = FrameSender(side, self._encoder, publish, self._health.quality, edge.product)
         period = round(NS_PER_S / edge.fps)
         match edge.trigger:
             case "presence":
@@ -133,7 +134,7 @@ class EdgeService:
             case "mqtt":
                 return OnTrigger(node, sender, period, wake)
             case "free_run":
-                return FreeRun(sender, edge.fps)
+                return FreeRun(sender, edge.fps, lambda: not node.session.unsent)
 
     def _on_photo_eye(self, sender: FrameSender, edge: EdgeSettings, side: str) -> Mode:
         from edge_publisher.photo_eye import OnPhotoEye  # a PC that is an edge needs no gpiozero
@@ -166,7 +167,15 @@ class EdgeService:
         if pictures:
             self._preview.show(pictures[-1])
         self._camera.check()
+        self._report_overdue()
         return wait_s
+
+    def _report_overdue(self) -> None:
+        boards = self._sender.overdue.take(time.monotonic()) if self._node.session.connected else []
+        if boards:
+            some = boards if len(boards) <= _MOST_NAMED else [*boards[:_MOST_NAMED], "…"]
+            lost = "frames that could not be sent in time: the network was away, or is too slow for them"
+            self._node.event("warning", lost, count=len(boards), boards=some)
 
 
 class Preview:
@@ -181,8 +190,8 @@ class Preview:
 
     def show(self, picture: Picture) -> None:
         """Publish it, if it is new and the time for one has come."""
-        if self._pacer is None or picture is self._last or not self._session.connected:
-            return
+        if self._pacer is None or picture is self._last or not self._session.connected or self._session.unsent > 1:
+            return  # on a slow network frames go first
         self._last = picture
         if self._pacer.due(picture.captured_at):
             encoded = self._encoder.encode(picture)

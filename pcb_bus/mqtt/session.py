@@ -195,6 +195,11 @@ class MqttSession:
         return (thread is not None and not thread.is_alive()) or self._turn.busy_s() > longer_than_s
 
     @property
+    def unsent(self) -> int:
+        """How many QoS 0 messages wait for the network."""
+        return self._receipts.unsent
+
+    @property
     def certificate_ends(self) -> float | None:
         """Until when the broker's certificate is valid, s since the epoch; None without TLS, and before it is known."""
         return self._certificate_ends

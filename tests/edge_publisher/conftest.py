@@ -19,10 +19,10 @@ StartEdge = Callable[..., HandFed]
 def start_edge(broker: Broker, tmp_path: Path) -> Iterator[StartEdge]:
     """Starts the left edge with keys of its section; gives its camera."""
 
-    def start(sides: tuple[str, ...] = ("left", "right"), **edge: object) -> HandFed:
+    def start(sides: tuple[str, ...] = ("left", "right"), port: int = broker.port, **edge: object) -> HandFed:
         settings = EdgeLineSettings(
             sides=sides,
-            broker=BrokerSettings(port=broker.port, credentials=broker.credentials_folder),
+            broker=BrokerSettings(port=port, credentials=broker.credentials_folder),
             edge=EdgeSettings.model_validate({"side": "left", "outbox": tmp_path / "edge", **edge}),
         )
         camera = HandFed()

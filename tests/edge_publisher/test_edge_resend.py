@@ -1,6 +1,7 @@
 """A resend that was answered with an error is never carried out."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,13 @@ class Edge:
         broker = BrokerSettings(credentials=folder)
         settings = EdgeLineSettings(broker=broker, edge=EdgeSettings(side="left", trigger="mqtt"))
         self.sent: list[bytes] = []
-        sender = FrameSender("left", Encoder(85, 1920), self.sent.append)
+        sender = FrameSender("left", Encoder(85, 1920), self._publish)
         self.awake = True
         self._mode = OnTrigger(Service("edge_publisher", "edge-left", settings), sender, 100 * NS_PER_MS, self._wake)
+
+    def _publish(self, payload: bytes, *, on_done: Callable[[bool], object]) -> bool:
+        self.sent.append(payload)
+        return True
 
     def _wake(self) -> None:
         if self.awake:
