@@ -171,8 +171,8 @@ class DrawnAhead:
         for number in [each for each in self._boards if each not in {*wanted, *coming}]:
             self._boards.pop(number).forget()
         pictures = [self._coming(index) for index in wanted]
-        for each in pictures:
-            each.hurry.set()
+        for each in self._boards.values() if not all(each.picture.done() for each in pictures) else ():
+            each.hurry.set()  # also those that stand in the way
         for index in coming:
             self._coming(index)
         return {index: each.picture.result() for index, each in zip(wanted, pictures, strict=True)}

@@ -48,8 +48,8 @@ def test_between_two_boards_there_is_belt() -> None:
     schedule = Schedule(rate=0.1)
     going, coming = (board_drawer(schedule, "left", 480, 360)(index) for index in (0, 1))
     image = Belt(schedule, 480, 360).seen(5 * NS_PER_S, {0: going, 1: coming})
-    assert np.abs(image[:, 280:].astype(int) - going[:, :200]).mean() < 5
-    assert np.abs(image[:, :200].astype(int) - coming[:, 280:]).mean() < 5
+    assert np.array_equal(image[:, 276:], going[:, :204])
+    assert np.array_equal(image[:, :204], coming[:, 276:])
     assert np.abs(image[:, 210:270].astype(int) - BELT).mean() < 10
 
 
@@ -78,28 +78,20 @@ def test_only_boards_that_are_put_on_it_ride_on_the_belt(tmp_path: Path) -> None
 
 
 def test_presence_sees_each_board_of_the_demo_once() -> None:
-    """Whole, and where the anomaly score has learned it; whatever the pictures a second."""
-    schedule = Schedule(epoch_ns=NS_PER_S, **MOVING)
+    """Whole, and where the anomaly score has learned it."""
+    schedule, fps = Schedule(epoch_ns=NS_PER_S, **MOVING), 12
     belt, draw = Belt(schedule, 640, 480), board_drawer(schedule, "left", 640, 480)
-    boards, noise = {index: draw(index) for index in range(5)}, sensor_noise(640, 480, 1)
-    for fps in (10, 15):
-        presence, seen = Presence(), []
-        for number in range(-fps, 4 * fps):
-            now = schedule.epoch_ns + number * NS_PER_S // fps
-            shown = {index: boards[index] for index in belt.in_view(now) if index in boards}
-            found = presence.see(exposed(belt.seen(now, shown), noise[number % 4]), now)
-            if found is not None:
-                assert found.whole
-                assert schedule.offset_at(found.captured_at_ns) == 0
-                seen.append(schedule.index_at(found.captured_at_ns))
-        assert seen == [0, 1, 2, 3, 4]
-
-
-def test_pictures_come_no_faster_than_was_asked_for() -> None:
-    with closing(open_simulated_camera("sim://?look=bare", CaptureRequest(320, 240, fps=50))) as camera:
-        times = [camera.read().captured_at for _ in range(6)]
-    # A late picture may be followed by one at once; on a busy machine they come later, never sooner.
-    assert times[-1] - times[0] >= 4 * 20_000_000
+    boards, noise = {index: draw(index) for index in range(3)}, sensor_noise(640, 480, 1)
+    presence, seen = Presence(), []
+    for number in range(-fps, 2 * fps):
+        now = schedule.epoch_ns + number * NS_PER_S // fps
+        shown = {index: boards[index] for index in belt.in_view(now) if index in boards}
+        found = presence.see(exposed(belt.seen(now, shown), noise[number % 4]), now)
+        if found is not None:
+            assert found.whole
+            assert schedule.offset_at(found.captured_at_ns) == 0
+            seen.append(schedule.index_at(found.captured_at_ns))
+    assert seen == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
