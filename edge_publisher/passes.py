@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from edge_publisher.ring import size_of
 from edge_publisher.sources import Picture
+from pcb_bus.contract.identity import SAME_BOARD_NS
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
-from pcb_bus.seeing.presence import SAME_BOARD_NS
 
 _KEPT, _KEPT_BYTES, _KEPT_NS = 16, 32 * 2**20, 60 * NS_PER_S
 _ACCOMPANIED_NS = 500 * NS_PER_MS  # so long after a trigger was heard, a board that is seen may be that trigger's

@@ -4,8 +4,8 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from inference_subscriber.board import BoardKey
+from pcb_bus.contract.identity import SAME_BOARD_NS
 from pcb_bus.contract.messages import NodeStatus, Trigger
-from pcb_bus.seeing.presence import SAME_BOARD_NS
 
 _OVERLOOKED = 2  # boards in a row: one may be no board
 _REMEMBERED = 512

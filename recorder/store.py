@@ -3,15 +3,16 @@
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Engine, case, insert, or_, select, update
+from sqlalchemy import Connection, Engine, case, delete, insert, or_, select, update
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from pcb_bus.contract.identity import SAME_BOARD_NS
 from pcb_bus.contract.messages import evidence_id
 from pcb_bus.contract.times import from_datetime, to_datetime
 from recorder.pictures import link_images
@@ -24,6 +25,7 @@ from records.times import hour_of
 
 _TRIES = 3
 _CLOSED_AT_ONCE = 500
+_EDGE = "edge-"  # sources of triggers that lead in turn
 _MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
 _MOMENTS: Row = {"Date": _MOMENT.date(), "DateTime": _MOMENT, "UtcTime": _MOMENT}
 _PLAIN = _MOMENTS | {"Integer": 1, "Double": 1.0, "Boolean": True, "LargeBinary": b"", "JSON": {}}
@@ -186,7 +188,7 @@ class Store:
             connection.execute(update(Trigger).where(Trigger.id.in_(trigger_ids)).values(open=False))
 
     def _close_overdue(self, now: int, deadline: int, connection: Connection) -> list[Overdue]:
-        names = ("id", "line", "verdict_id", "board_id", "product", "triggered_at")
+        names = ("id", "line", "verdict_id", "board_id", "source", "product", "triggered_at")
         columns = [getattr(Trigger, name) for name in names]
         earliest, latest = to_datetime(now - deadline), to_datetime(now + deadline)
         not_now = or_(Trigger.received_at < earliest, Trigger.received_at > latest)
@@ -195,12 +197,26 @@ class Store:
         late = [row._asdict() for row in connection.execute(query)]
         before = self._present(connection, [trigger["verdict_id"] for trigger in late])
         without = [trigger for trigger in late if trigger["verdict_id"] not in before]
+        again = [trigger["id"] for trigger in without if self._was_announced_before(trigger, connection)]
+        connection.execute(delete(Trigger).where(Trigger.id.in_(again)))
+        without = [trigger for trigger in without if trigger["id"] not in again]
         rows = [missing_row(trigger, self._zone, self._unjudged, to_datetime(now)) for trigger in without]
         if rows:
             connection.execute(insert(Inspection), rows)
         self._close(connection, [trigger["id"] for trigger in late])
         self._settle(connection, {row["verdict_id"]: row["inspection_time"] for row in rows})
         return [Overdue(row["verdict_id"], row["board_id"], from_datetime(row["triggered_at"])) for row in without]
+
+    def _was_announced_before(self, trigger: Row, connection: Connection) -> bool:
+        """As the lead of the edges changes, two of them may announce a board: it has one verdict, and no second row."""
+        if not trigger["source"].startswith(_EDGE):
+            return False
+        at, apart = trigger["triggered_at"], timedelta(microseconds=SAME_BOARD_NS // 1000)
+        judged = (Inspection.line == Trigger.line) & (Inspection.verdict_id == Trigger.verdict_id)
+        of_another = (Trigger.source.startswith(_EDGE), Trigger.source != trigger["source"])
+        near = Trigger.triggered_at.between(at - apart, at + apart)
+        query = select(Trigger.id).join(Inspection, judged).where(Trigger.line == self._line, near, *of_another)
+        return connection.execute(query.limit(1)).first() is not None
 
 
 def _insert_new(connection: Connection, table: Any, rows: Iterable[Row]) -> None:

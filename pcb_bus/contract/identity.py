@@ -5,6 +5,10 @@ from collections.abc import Iterable
 
 from pcb_bus.contract.times import NS_PER_MS
 
+SAME_BOARD_NS = 200 * NS_PER_MS
+"""So far apart two edges may announce one board: they take up to 150 ms to choose its picture. Two boards lie further
+apart, 0.3 s on a fast belt."""
+
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:boardline:verdict")
 
 

@@ -24,10 +24,6 @@ from pcb_bus.seeing.trains import LEAST_LENGTH, LEAST_PIECE, Train, box_of
 Image = npt.NDArray[np.uint8]
 Direction = Literal["right", "left", "down", "up"]
 
-SAME_BOARD_NS = 200 * NS_PER_MS
-"""So far apart two sides may choose their pictures of one board: their patience, and a picture or so. Two boards lie
-further apart: 0.3 s on a fast belt."""
-
 _PATIENCE_NS = 150 * NS_PER_MS
 _ALONE_NS = NS_PER_S
 _MACHINE_NS = 5 * NS_PER_S

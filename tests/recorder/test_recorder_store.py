@@ -16,7 +16,7 @@ from sqlalchemy.types import TypeEngine
 from support.boards import AT, LINE, MINUTE, ZONE, count, drift, side, trigger_record, verdict_record
 
 from pcb_bus.contract.messages import Actuation, Event, Evidence, Verdict
-from pcb_bus.contract.times import to_datetime
+from pcb_bus.contract.times import NS_PER_MS, to_datetime
 from pcb_bus.errors import MessageRejected
 from recorder import rows
 from recorder.rows import NO_VERDICT, PAYLOAD_KEPT, Record, Row
@@ -229,6 +229,26 @@ def test_a_trigger_left_open_beside_its_inspection_is_closed_without_an_alarm(st
         connection.execute(update(Trigger).values(open=True))
     assert store.close_overdue(LATER, DEADLINE) == []
     assert (open_triggers(engine), count(engine, Inspection)) == (set(), 1)
+
+
+@pytest.mark.parametrize(
+    ("second", "later_ms", "missing"),
+    [
+        ("edge-right", 200, []),
+        ("edge-right", -200, []),
+        ("edge-right", 201, ["board-2"]),
+        ("edge-left", 90, ["board-2"]),
+        ("plc", 90, ["board-2"]),
+    ],
+)
+def test_a_judged_board_that_a_second_edge_announced_is_not_missing(
+    store: Store, engine: Engine, second: str, later_ms: int, missing: list[str]
+) -> None:
+    """As the lead of the edges changes, two of them may announce one board."""
+    store.write([trigger_record(1, source="edge-left"), verdict_record(1)])
+    store.write([trigger_record(2, AT + later_ms * NS_PER_MS, source=second)])
+    assert [lost.board_id for lost in store.close_overdue(LATER, DEADLINE)] == missing
+    assert (count(engine, Inspection), count(engine, Trigger)) == (1 + len(missing), 1 + len(missing))
 
 
 def test_many_are_closed_a_part_at_a_time_oldest_first(store: Store, engine: Engine) -> None:

@@ -58,9 +58,11 @@ def verdict_record(
     return rows.verdict_record(Verdict(**(fields | changes)), line, zone, at)
 
 
-def trigger_record(number: int, at: int = AT, line: str = LINE, product: str | None = None) -> Record:
+def trigger_record(
+    number: int, at: int = AT, line: str = LINE, product: str | None = None, source: str = "plc"
+) -> Record:
     """The trigger of the same pass, received when it was sent."""
-    trigger = Trigger(board_id=f"board-{number}", triggered_at=at, source="plc", product=product)
+    trigger = Trigger(board_id=f"board-{number}", triggered_at=at, source=source, product=product)
     record = rows.trigger_record(trigger, line, at)
     return Record(record.table, [{**record.rows[0], "verdict_id": f"verdict-{number}"}], named=record.named)
 
