@@ -117,7 +117,7 @@ class Drain:
         try:
             return self._steps.read(arrival)
         except MessageRejected as rejection:
-            return self._rejected(arrival, rejection)
+            return self._rejected(arrival, rejection.with_traceback(None))  # which would hold the whole batch
         except Exception as error:  # a message that nobody thought of must not stop those behind it
             log.exception("cannot read a message of %s", arrival.topic)
             return self._rejected(arrival, MessageRejected("unreadable", f"{type(error).__name__}: {error}"))

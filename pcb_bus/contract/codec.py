@@ -68,10 +68,17 @@ def _checked(read: Callable[[], M]) -> M:
         message = read()
     except ValidationError as error:
         reason = "not_json" if error.errors()[0]["type"] == "json_invalid" else "schema"
-        raise MessageRejected(reason, first_error(error)) from None
-    if "v" not in message.model_fields_set:
-        raise MessageRejected("schema", "v: field required")
-    return message
+        rejection = MessageRejected(reason, first_error(error))
+    else:
+        if "v" in message.model_fields_set:
+            return message
+        rejection = MessageRejected("schema", "v: field required")
+    # The garbage collector does not see what a ValidationError holds. A rejection that somebody keeps must not hold one,
+    # or all its callers' frames stay for ever, with every message in them.
+    try:
+        raise rejection
+    finally:
+        del rejection
 
 
 def read_yaml(path: Path, *, secret: bool = False) -> Any:

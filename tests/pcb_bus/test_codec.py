@@ -1,6 +1,8 @@
 """What a stranger may send, and what comes of it: a message, or one counted and named rejection."""
 
+import gc
 import json
+import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -479,3 +481,26 @@ def test_whatever_is_read_can_be_stored(example: Message) -> None:
                 for each in values_in(read.model_dump()):
                     assert not isinstance(each, int | float) or abs(each) < 2**63
                     assert not isinstance(each, str) or (len(each) <= MAX_TEXT and not set(each) & set("\0\n\x1f\x7f"))
+
+
+class Batch:
+    """What a caller works on; it keeps the rejections."""
+
+    def __init__(self) -> None:
+        self.rejections: list[MessageRejected] = []
+
+    def read(self, payload: bytes) -> None:
+        try:
+            decode_json(Trigger, payload)
+        except MessageRejected as rejection:
+            self.rejections.append(rejection)
+
+
+def test_a_rejection_that_is_kept_does_not_keep_its_callers_for_ever() -> None:
+    batch = Batch()
+    batch.read(b'{"v": 1, "board_id": "b", "triggered_at": "yesterday", "source": "s"}')
+    assert len(batch.rejections) == 1
+    gone = weakref.ref(batch)
+    del batch
+    gc.collect()
+    assert gone() is None
