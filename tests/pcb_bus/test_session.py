@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -243,6 +244,24 @@ def test_frames_are_refused_while_the_network_is_slow(peer: OpenPeer, broker: Br
         assert edge.session.connected
     assert [done.take(WAIT_S) for _ in range(sent.count(True))] == [True] * sent.count(True)
     assert edge.publish("pcb/frame/left", frame, qos=0)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_NOTSENT_LOWAT"), reason="an option of Linux")
+def test_what_a_slow_network_does_not_take_waits_here_not_in_the_kernel(peer: OpenPeer) -> None:
+    """A reader that stands still: without the option, the kernel takes some megabytes of frames that will be old."""
+    connection = peer("edge-left").session._client.socket()
+    assert connection is not None
+    most = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with socket.create_connection(server.getsockname()) as slow:
+            slow.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, most)
+            slow.settimeout(0.05)
+            taken = 0
+            with suppress(TimeoutError):
+                while taken < 10_000_000:
+                    taken += slow.send(bytes(64 * 1024))
+    assert taken < 400_000
 
 
 def test_a_publish_that_the_broker_denies_is_noticed(peer: OpenPeer, caplog: pytest.LogCaptureFixture) -> None:
