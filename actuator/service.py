@@ -25,6 +25,7 @@ from pcb_bus.durable.outbox import Outbox
 from pcb_bus.durable.resending import Pace, resend
 from pcb_bus.errors import MessageRejected
 from pcb_bus.mqtt.session import Delivery
+from pcb_bus.runtime.line_time import TimeFollower
 from pcb_bus.runtime.logs import Throttle
 from pcb_bus.runtime.pins import pin_factory
 from pcb_bus.runtime.service import Service
@@ -53,6 +54,7 @@ class ActuatorService:
         self._interlock = interlock
         self._service = service = Service("actuator", NODE, settings)
         tell = partial(service.event, "critical")
+        TimeFollower(service)
         self._ledger = Ledger(own.ledger, tell=tell)
         self._outbox = Outbox(own.outbox, own.bounds, "actuator.outbox", tell)
         self._worker = service.worker(_DECIDING)

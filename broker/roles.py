@@ -64,9 +64,12 @@ def _edge(topics: Topics, side: str) -> Role:
         f"edge-{side}",
         writes=(
             *map(str, (topics.frame(side), topics.preview(side), topics.serial(side))),
-            *map(str, (topics.trigger, topics.resend_trigger)),
+            *map(str, (topics.trigger, topics.resend_trigger, topics.clock)),
         ),
-        reads=(str(topics.trigger), str(topics.recorded), str(topics.status("inference"))),
+        reads=(
+            *map(str, (topics.trigger, topics.recorded, topics.status("inference"))),
+            *_own_replies(topics, f"edge-{side}"),
+        ),
     )
 
 
@@ -87,6 +90,7 @@ def _inference(topics: Topics, sides: Sequence[str]) -> Role:
             str(topics.frames),
             str(topics.recorded),
             *(str(topics.status(f"edge-{side}")) for side in sides),
+            str(topics.clock),
             *_own_replies(topics, "inference"),
         ),
     )
@@ -96,10 +100,11 @@ def _actuator(topics: Topics) -> Role:
     return _node(
         topics,
         "actuator",
-        writes=(str(topics.actuation), str(topics.resend_actuation)),
+        writes=(*map(str, (topics.actuation, topics.resend_actuation, topics.clock)),),
         reads=(
             *map(str, (topics.verdict, topics.recorded, topics.unreported, topics.trigger)),
             str(topics.status("inference")),
+            *_own_replies(topics, "actuator"),
         ),
     )
 

@@ -18,7 +18,7 @@ from edge_publisher.sources import Picture
 from edge_publisher.sources.base import Image
 from edge_publisher.triggers import BoardPass
 from pcb_bus.contract.messages import NodeStatus, Trigger
-from pcb_bus.contract.times import NS_PER_S, now_ns
+from pcb_bus.contract.times import NS_PER_S
 from pcb_bus.mqtt.session import Delivery
 from pcb_bus.runtime.queues import Inbox
 from pcb_bus.runtime.service import Service
@@ -96,12 +96,12 @@ class OnPresence(OnTrigger):
             with metrics.LOOK_SECONDS.time():
                 image = decode_small(picture)
                 if image is not None:
-                    late = min(max(0, now_ns() - at), NS_PER_S)
+                    late = min(max(0, self._clock.steady() - at), NS_PER_S)
                     self._seen[at] = Seen(picture, time.monotonic_ns() - late)
                     self._passed(self._presence.see(image, at), at)
 
     def _ask(self) -> None:
-        until, now = self._presence.wait_until, now_ns()
+        until, now = self._presence.wait_until, self._clock.steady()
         if until is not None and now >= until:
             self._passed(self._presence.due(now), now)
 
@@ -115,7 +115,7 @@ class OnPresence(OnTrigger):
         self._seen = {at: seen for at, seen in self._seen.items() if at in may_name}
 
     def _heard(self, trigger: Trigger) -> None:
-        self._passes.heard(trigger.source, trigger.triggered_at, time.monotonic_ns())
+        self._passes.heard(trigger.source, self._clock.own(trigger.triggered_at), time.monotonic_ns())
         self._tell()
 
     def _on_status(self, status: NodeStatus, _: Delivery) -> None:

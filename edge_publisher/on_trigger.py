@@ -13,9 +13,9 @@ from edge_publisher.mode import IDLE_S
 from edge_publisher.outgoing import FrameSender
 from edge_publisher.picker import Chosen, Missed, likely_cause
 from edge_publisher.sources import Picture
-from edge_publisher.triggers import BoardPass, Triggers, Waiting
+from edge_publisher.triggers import BoardPass, Senders, Triggers, Waiting
 from pcb_bus.contract.messages import Id, Timestamp, Trigger, WireModel
-from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns, ns_to_ms, to_rfc3339
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, ms_to_ns, ns_to_ms, to_rfc3339
 from pcb_bus.durable.trigger_source import TriggerSource
 from pcb_bus.errors import CommandFailed
 from pcb_bus.mqtt.session import Delivery
@@ -46,6 +46,7 @@ class Announcer:
     """Names the boards that this edge sees, and publishes their triggers as those of `seen_by`."""
 
     def __init__(self, node: Service, side: str, seen_by: str, product: str | None, source: TriggerSource) -> None:
+        self._line_time = node.clock.line
         self._side = side
         self._seen_by = seen_by
         self._product = product
@@ -53,8 +54,8 @@ class Announcer:
         self._worker = node.worker("announcing")
 
     def name(self, at: int) -> BoardPass:
-        """The pass of a board that was there at `at`."""
-        at = at // NS_PER_MS * NS_PER_MS
+        """The pass of a board that was there at `at` by the clock of the pictures; it is named by the line's."""
+        at = self._line_time(at) // NS_PER_MS * NS_PER_MS
         return f"{self._side}-{to_rfc3339(at)}", at
 
     def publish(self, board_pass: BoardPass, taken_at: int) -> None:
@@ -79,7 +80,9 @@ class OnTrigger:
         self._node = node
         self._sender = sender
         self._wake = wake
+        self._clock = node.clock
         self._pending = Triggers(period)
+        self._senders = Senders()
         self._triggers: Inbox[Waiting] = Inbox(256, lambda _: DROPPED.labels("trigger", "inbox_full").inc())
         self._resends: Inbox[_Resend] = Inbox(64)
         self._misses = Throttle(interval_s=10)
@@ -104,9 +107,19 @@ class OnTrigger:
 
     # On the network and command threads
 
-    def _on_trigger(self, trigger: Trigger, delivery: Delivery) -> None:
-        self._triggers.put(Waiting(trigger.board_id, trigger.triggered_at, delivery.received_at))
+    def _on_trigger(self, trigger: Trigger, _: Delivery) -> None:
+        came, said = self._clock.steady(), trigger.triggered_at
+        lag = came - ms_to_ns(trigger.age_ms or 0) - self._clock.own(said)
+        off = self._senders.off(trigger.source, lag)
+        self._tell_clock(trigger.source, off)
+        self._triggers.put(Waiting(trigger.board_id, said, came, self._clock.own(said) - said + off))
         self._wake()
+
+    def _tell_clock(self, source: str, off: int) -> None:
+        fault = f"the clock of {source} is not the line's: its boards are taken as triggers come (docs/clocks.md)"
+        part, again = f"clock of {source}", f"the clock of {source} is the line's again"
+        if off or self._node.health[part]:
+            self._node.fault(part, fault if off else "", "warning", again, behind_ms=round(ns_to_ms(off)))
 
     def _on_resend(self, request: Request) -> dict[str, Any]:
         resend = _Resend(request, request.read(ResendParams))
@@ -131,20 +144,20 @@ class OnTrigger:
             self._report_miss(trigger, decision, [each.captured_at for each in pictures])
         elif self._sender.send(pictures[decision.index], trigger.board_pass) is not None:
             metrics.TRIGGERS.labels("sent").inc()
-            metrics.ANSWER_SECONDS.observe((now_ns() - trigger.asked_at) / NS_PER_S)
+            metrics.ANSWER_SECONDS.observe((self._clock.steady() - trigger.asked_at) / NS_PER_S)
 
     def _report_miss(self, trigger: Waiting, miss: Missed, captured: Sequence[int]) -> None:
         metrics.TRIGGERS.labels("missed").inc()
         held = self._misses.admit("miss")
         if held is None:
             return
-        cause = likely_cause(trigger.triggered_at, trigger.asked_at, captured, self._pending.period)
+        cause = likely_cause(trigger.at, trigger.asked_at, captured, self._pending.period)
         self._node.event(
             "warning",
             f"no picture near the trigger: {cause}",
             board_id=trigger.board_id,
             nearest_ms=None if miss.distance is None else round(ns_to_ms(miss.distance)),
-            clock_difference_ms=round(ns_to_ms(trigger.asked_at - trigger.triggered_at)),
+            clock_difference_ms=round(ns_to_ms(trigger.asked_at - trigger.at)),
             others_since_last=held,
         )
 
@@ -161,7 +174,9 @@ class OnTrigger:
         board_id, triggered_at = params.board_id, params.triggered_at
         frame_id = self._sender.resend(board_id, triggered_at)
         if frame_id is None and triggered_at is not None:
-            decision = self._pending.decide_now((board_id, triggered_at), [each.captured_at for each in pictures])
+            captured = [each.captured_at for each in pictures]
+            shift = self._clock.own(triggered_at) - triggered_at
+            decision = self._pending.decide_now((board_id, triggered_at), captured, shift)
             if isinstance(decision, Chosen):
                 frame_id = self._sender.send(pictures[decision.index], (board_id, triggered_at))
         metrics.RESENDS.labels("nothing" if frame_id is None else "sent").inc()

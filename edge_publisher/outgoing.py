@@ -58,7 +58,11 @@ class Overdue:
 
 
 class FrameSender:
-    """Encodes what was chosen, hands it to the network, and remembers the last frames that show a board."""
+    """Encodes what was chosen, hands it to the network, and remembers the last frames that show a board.
+
+    Args:
+        line_time: what the line's clock said when this machine's said that.
+    """
 
     def __init__(
         self,
@@ -67,8 +71,10 @@ class FrameSender:
         publish: Publish,
         quality: Quality = lambda picture, of_board: None,
         product: str | None = None,
+        line_time: Callable[[int], int] = lambda at: at,
     ) -> None:
         self._side = side
+        self._line_time = line_time
         self._product = product
         self._encoder = encoder
         self._publish = publish
@@ -90,7 +96,7 @@ class FrameSender:
             board_id=board_id,
             triggered_at=triggered_at,
             frame_id=new_id(),
-            captured_at=picture.captured_at,
+            captured_at=self._line_time(picture.captured_at),
             width=encoded.width,
             height=encoded.height,
             jpeg=encoded.jpeg,

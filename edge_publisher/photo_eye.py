@@ -160,6 +160,7 @@ class OnPhotoEye(OnTrigger):
     def _announce(self, came: int | None, now: int, monotonic: int) -> None:
         if came is None:
             return
-        board_id, at = board_pass = self._announcer.name(now - (monotonic - came))
-        self._triggers.put(Waiting(board_id, at, now))
+        moment = now - (monotonic - came)
+        board_id, at = board_pass = self._announcer.name(moment)
+        self._triggers.put(Waiting(board_id, at, now, moment - at))
         self._announcer.publish(board_pass, came)

@@ -75,7 +75,7 @@ def likely_cause(triggered_at: int, asked_at: int, captured: Sequence[int], conf
         return "the camera gives no pictures"
     delay_s, reach = (asked_at - triggered_at) / 1e9, REACH * frame_period(captured, configured)
     if delay_s * 1e9 < -reach:
-        return f"the trigger's clock is {-delay_s:.1f} s ahead of this machine's: set up NTP on both"
+        return f"the trigger's clock is {-delay_s:.1f} s ahead of this machine's: set up NTP on both (docs/clocks.md)"
     if triggered_at < captured[0] - reach:
         return (
             f"the trigger came {delay_s:.1f} s after its time: "

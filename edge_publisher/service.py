@@ -3,6 +3,7 @@
 import threading
 import time
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,9 +20,11 @@ from edge_publisher.ring import PictureRing
 from edge_publisher.settings import EdgeLineSettings, EdgeSettings, Fps, JpegQuality, configured_side, node_name
 from edge_publisher.sources import Picture
 from edge_publisher.sources.opening import Opener, find_source, how_long_the_same
-from pcb_bus.contract.times import NS_PER_S, now_ns
+from pcb_bus.contract.times import NS_PER_S
 from pcb_bus.durable.outbox import Outbox
 from pcb_bus.durable.trigger_source import TriggerSource
+from pcb_bus.runtime.clock import LineClock
+from pcb_bus.runtime.line_time import TimeFollower
 from pcb_bus.runtime.live import LiveSettings, LiveValue
 from pcb_bus.runtime.redaction import redact_address
 from pcb_bus.runtime.service import Service
@@ -41,16 +44,17 @@ def build(settings: EdgeLineSettings) -> "EdgeService":
 
 
 class EdgeService:
-    """One camera, which `opener` opens, on the bus.
+    """One camera, which `opener` opens, on the bus. Within, times are those of the steady clock.
 
     Raises:
         ConfigError: the side or the credentials cannot be used.
     """
 
-    def __init__(self, settings: EdgeLineSettings, opener: Opener) -> None:
+    def __init__(self, settings: EdgeLineSettings, opener: Opener, clock: LineClock | None = None) -> None:
         edge, side = settings.edge, configured_side(settings)
         self._source_name = redact_address(edge.source)
-        self._node = Service("edge_publisher", node_name(settings), settings)
+        self._node = Service("edge_publisher", node_name(settings), settings, clock=clock)
+        TimeFollower(self._node)
         self._encoder = Encoder(edge.jpeg_quality, edge.max_side)
         self._ring = PictureRing(edge.ring_s)
         self._bell = threading.Event()
@@ -89,6 +93,9 @@ class EdgeService:
     # What the camera tells, on its thread
 
     def on_picture(self, picture: Picture) -> None:
+        captured_at = self._node.clock.of_wall(picture.captured_at)
+        if captured_at != picture.captured_at:
+            picture = replace(picture, captured_at=captured_at)
         self._health.arrived(picture)
         self._ring.add(picture)
         self._mode.arrived()
@@ -122,7 +129,8 @@ class EdgeService:
         edge, node, wake = settings.edge, self._node, self._bell.set
         node.tell(trigger=edge.trigger)
         publish = partial(node.session.publish, node.topics.frame(side), qos=0)
-        sender = self._sender = FrameSender(side, self._encoder, publish, self._health.quality, edge.product)
+        quality = self._health.quality
+        sender = self._sender = FrameSender(side, self._encoder, publish, quality, edge.product, node.clock.line)
         period = round(NS_PER_S / edge.fps)
         match edge.trigger:
             case "presence":
@@ -163,7 +171,7 @@ class EdgeService:
         self._bell.clear()
         self._node.tell(sees=not (self._node.health["camera"] or self._node.health["pictures"]))
         pictures = self._ring.pictures()
-        wait_s = self._mode.step(pictures, now_ns())
+        wait_s = self._mode.step(pictures, self._node.clock.steady())
         if pictures:
             self._preview.show(pictures[-1])
         self._camera.check()

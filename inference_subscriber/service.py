@@ -35,6 +35,7 @@ from pcb_bus.durable.outbox import Outbox
 from pcb_bus.durable.resending import Pace, resend
 from pcb_bus.errors import ConfigError
 from pcb_bus.mqtt.session import QUEUED_AT_BROKER, Delivery, SessionOptions
+from pcb_bus.runtime.line_time import tell_time
 from pcb_bus.runtime.live import LiveSettings, LiveValue
 from pcb_bus.runtime.service import Request, Service
 from pcb_bus.seeing.health import Flaw
@@ -111,6 +112,7 @@ class InferenceService:
         service.every(_APPOINT_S, self._appoint, thread="leader")
         cameras = Cameras(chosen.sharpness, self._picture_trouble)
         frames = FrameStage(service.session, self._boards, self._pictures, settings.frame_limits, cameras)
+        tell_time(service)
         service.on(topics.frames, None, frames.receive, thread="frames", queue=_WAITING_FRAMES, qos=0)
         detect = DetectStage(inspector, self._pictures, self._boards, chosen.max_batch)
         service.run("detect", detect.run)

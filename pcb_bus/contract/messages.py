@@ -357,6 +357,8 @@ class NodeStatus(Message):
 
     `trigger`: an edge's mode; `sees`: whether its camera does; `overlooked`: boards that it saw and nobody announced.
     `leader`: the edge that announces the boards, as inference says, and as an edge has heard.
+    `clock_offset_ms`: the clock of inference less the one of this machine, give or take `clock_uncertainty_ms`; None
+    where nobody has measured it.
     """
 
     state: NodeState
@@ -371,6 +373,8 @@ class NodeStatus(Message):
     sees: bool | None = None
     overlooked: Annotated[Whole, Field(ge=0, le=1000)] | None = None
     leader: Name | None = None
+    clock_offset_ms: Annotated[float, Field(ge=-1e13, le=1e13)] | None = None
+    clock_uncertainty_ms: Milliseconds | None = None
 
 
 class Event(Message):
@@ -403,3 +407,10 @@ class CommandReply(Message):
 
     result: Details = Field(default_factory=dict)
     error: Text | None = None
+
+
+class ClockReply(Message):
+    """What inference's clock said when it was asked the time on `pcb/clock`, and when it answered."""
+
+    heard_at: Timestamp
+    said_at: Timestamp

@@ -18,6 +18,14 @@ def now_ns() -> int:
     return time.time_ns()
 
 
+_BEGAN = time.time_ns() - time.monotonic_ns()
+
+
+def steady_ns() -> int:
+    """The wall clock as it stood when this process began, going on evenly: whoever sets the clock does not move it."""
+    return time.monotonic_ns() + _BEGAN
+
+
 def ms_to_ns(ms: float) -> int:
     return round(ms * NS_PER_MS)
 

@@ -92,6 +92,7 @@ class Topics:
     resend_actuation = _one("resend/actuation")
     resend_trigger = _one("resend/trigger")
     config = _one("config")
+    clock = _one("clock")
 
     frame = _each("frame")
     preview = _each("preview")

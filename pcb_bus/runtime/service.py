@@ -22,14 +22,15 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from pcb_bus.contract.codec import decode_json, encode_json, first_error
+from pcb_bus.contract.codec import decode_json, encode_json, encode_msgpack, first_error
 from pcb_bus.contract.messages import Command, CommandReply, Event, Level, Message, NodeState, NodeStatus, WireModel
-from pcb_bus.contract.times import NS_PER_S, now_ns
+from pcb_bus.contract.times import NS_PER_S, ns_to_ms
 from pcb_bus.contract.topics import Topic, TopicFilter, exactly
 from pcb_bus.errors import BoardlineError, CommandFailed, ConfigError, MessageRejected
 from pcb_bus.mqtt.login import read_login
 from pcb_bus.mqtt.session import Delivery, MqttSession, SessionOptions, Subscription
 from pcb_bus.runtime import metrics
+from pcb_bus.runtime.clock import LineClock
 from pcb_bus.runtime.logs import Throttle
 from pcb_bus.runtime.process import tell_supervisor
 from pcb_bus.runtime.redaction import redact, redact_all
@@ -105,7 +106,7 @@ class Request:
             raise MessageRejected("schema", f"params.{first_error(error)}") from None
 
 
-CommandHandler = Callable[[Request], dict[str, Any]]
+CommandHandler = Callable[[Request], dict[str, Any] | Message]
 _Asked = tuple[Request, Delivery]
 
 
@@ -118,13 +119,23 @@ class Service:
     Args:
         service: what it is (`edge_publisher`).
         node: its name, the last level of its topics and its login at the broker.
+        clock: what time it is on the line.
 
     Raises:
         ConfigError: the credentials file or the TLS files cannot be used.
     """
 
-    def __init__(self, service: str, node: str, settings: LineSettings, options: SessionOptions | None = None) -> None:
+    def __init__(
+        self,
+        service: str,
+        node: str,
+        settings: LineSettings,
+        options: SessionOptions | None = None,
+        clock: LineClock | None = None,
+    ) -> None:
         self.node = node
+        self.clock = clock or LineClock()
+        self._started = self.clock.steady()
         self.topics = settings.topics
         name = f"{settings.root}-{node}".replace("/", "-")
         login = read_login(settings.broker, node, settings.root)
@@ -136,7 +147,7 @@ class Service:
             node=node,
             version=_version(),
             host=socket.gethostname(),
-            started_at=(now := now_ns()),
+            started_at=(now := self.clock.now()),
             updated_at=now,
             detail="connection lost",
         )
@@ -156,6 +167,7 @@ class Service:
         self.session.on_up(self._publish_status)
         self.command("ping", lambda _: {})
         self.every(_LOOK_S, self._look_at_threads, thread="heartbeat")
+        self.every(_LOOK_S, self._look_at_clock, thread="heartbeat")
         self.every(_FEED_S, self._feed_watchdog, thread="heartbeat")
         self.every(_HEARTBEAT_S, self._publish_status, thread="heartbeat")
         if settings.led_pin is not None:
@@ -217,6 +229,7 @@ class Service:
 
     def command(self, name: str, handler: CommandHandler, *, thread: str = _COMMANDS, urgent: bool = False) -> None:
         """Answer `name` with what `handler(request)` returns; a `BoardlineError` or `ValueError` is an error reply.
+        A message of its own kind is answered in MessagePack.
 
         Whatever is retained or expired is refused. `urgent`: obeyed on the network thread, however old, and whatever
         else is wrong with the message.
@@ -227,7 +240,8 @@ class Service:
             try:
                 if not urgent:
                     request.check()
-                self._reply(delivery, CommandReply(result=handler(request)))
+                result = handler(request)
+                self._reply(delivery, result if isinstance(result, Message) else CommandReply(result=result))
             except (BoardlineError, ValueError) as error:
                 self._reply(delivery, CommandReply(error=str(error)))
             except Exception as error:
@@ -287,7 +301,7 @@ class Service:
         """Log, and publish what a person should know."""
         log.log(logging.getLevelNamesMapping()[level.upper()], "%s %s", message, details or "")
         message, details = redact(message), redact_all(details)
-        event = Event(level=level, source=self.node, message=message, details=details, at=now_ns())
+        event = Event(level=level, source=self.node, message=message, details=details, at=self.clock.now())
         self.session.publish(self.topics.event(self.node), encode_json(event))
 
     def fault(self, part: str, fault: str, level: Level = "error", again: str = "", **details: Any) -> None:
@@ -309,10 +323,18 @@ class Service:
         if self._birth != before:
             self._publish_status()
 
+    def answer(self, delivery: Delivery, message: Message, qos: int = 1) -> None:
+        """Say something to whoever asked, on the response topic: a CommandReply in JSON, the rest in MessagePack."""
+        topic = delivery.response_topic
+        if topic and re.fullmatch(rf"{re.escape(self.topics.root)}/reply/[^+#\0]+", topic):
+            encode = encode_json if isinstance(message, CommandReply) else encode_msgpack
+            self.session.publish(topic, encode(message), qos=qos, correlation=delivery.correlation)
+
     def _publish_status(self) -> None:
         with self._told:  # the last one told, which the broker retains, must be the true one
             state, fault = self._state()
-            now = {"state": state, "detail": "stopped" if self._leaving else fault, "updated_at": now_ns()}
+            detail, started = "stopped" if self._leaving else fault, self.clock.line(self._started)
+            now = {"state": state, "detail": detail, "started_at": started, "updated_at": self.clock.now()}
             if self.session.connected:
                 status = self._birth.model_copy(update=now)
                 self.session.publish(self.topics.status(self.node), encode_json(status), retain=True)
@@ -337,6 +359,11 @@ class Service:
         stuck = self._stuck()
         for name in self._turns:
             self.health[f"thread {name}"] = f"{name} is stuck: a disk or device may hang" if name in stuck else ""
+
+    def _look_at_clock(self) -> None:
+        step = self.clock.steps()
+        if step:
+            self.event("warning", "this machine's clock was set", by_ms=round(ns_to_ms(step), 1))
 
     def _light(self, pin: int) -> None:
         try:
@@ -382,18 +409,17 @@ class Service:
             self._reply(delivery, CommandReply(error=f"unknown command; this node knows {known}"))
             return
         lives = [] if delivery.expiry_s is None else [delivery.expiry_s * NS_PER_S]
-        lives += [] if command.expires_at is None else [command.expires_at - now_ns()]
+        lives += [] if command.expires_at is None else [command.expires_at - self.clock.now()]
         obey((Request(command, now, now + min(lives, default=_PATIENCE_NS), delivery.retain), delivery))
 
     def _too_busy(self, asked: _Asked) -> None:
         metrics.DROPPED.labels("command", "queue_full").inc()
         self._reply(asked[1], CommandReply(error="this node is too busy: the command is not carried out"))
 
-    def _reply(self, delivery: Delivery, reply: CommandReply) -> None:
-        topic = delivery.response_topic
-        if topic and re.fullmatch(rf"{re.escape(self.topics.root)}/reply/[^+#\0]+", topic):
-            told = reply.model_copy(update={"error": redact(reply.error) if reply.error else reply.error})
-            self.session.publish(topic, encode_json(told), correlation=delivery.correlation)
+    def _reply(self, delivery: Delivery, reply: CommandReply | Message) -> None:
+        if isinstance(reply, CommandReply) and reply.error:
+            reply = reply.model_copy(update={"error": redact(reply.error)})
+        self.answer(delivery, reply)
 
 
 def _name_in(payload: bytes) -> str:

@@ -12,11 +12,11 @@ ROLES = (*NODES, "operator", "trigger", "viewer")
 TOPICS = frozenset(
     [
         *("pcb/trigger", "pcb/verdict", "pcb/recorded", "pcb/actuation", "pcb/unreported"),
-        *("pcb/resend/verdict", "pcb/resend/actuation", "pcb/resend/trigger", "pcb/config"),
+        *("pcb/resend/verdict", "pcb/resend/actuation", "pcb/resend/trigger", "pcb/config", "pcb/clock"),
         *(f"pcb/{kind}/{side}" for kind in ("frame", "preview", "serial", "evidence") for side in SIDES),
         *(f"pcb/resend/evidence/{side}" for side in SIDES),
         *(f"pcb/{kind}/{node}" for kind in ("status", "event", "command") for node in (*NODES, "stranger")),
-        *(f"pcb/reply/{requester}" for requester in ("inference", "dashboard", "operator", "recorder")),
+        *(f"pcb/reply/{requester}" for requester in (*NODES, "operator")),
         *("pcb", "pcb/new", "elsewhere/verdict"),
     ]
 )
@@ -26,7 +26,7 @@ def own(node: str) -> set[str]:
     return {f"pcb/status/{node}", f"pcb/event/{node}", *(f"pcb/reply/{each}" for each in REQUESTERS)}
 
 
-REQUESTERS = ("inference", "dashboard", "operator", "recorder")
+REQUESTERS = (*NODES, "operator")
 COMMANDS = {f"pcb/command/{node}" for node in NODES}
 PUBLIC = {
     topic
@@ -40,15 +40,17 @@ RESENT_EVIDENCE = {"pcb/resend/evidence/left", "pcb/resend/evidence/right"}
 
 MAY_WRITE: dict[str, set[str]] = {
     "edge-left": {"pcb/frame/left", "pcb/preview/left", "pcb/serial/left", "pcb/trigger", "pcb/resend/trigger"}
+    | {"pcb/clock"}
     | own("edge-left"),
     "edge-right": {"pcb/frame/right", "pcb/preview/right", "pcb/serial/right", "pcb/trigger", "pcb/resend/trigger"}
+    | {"pcb/clock"}
     | own("edge-right"),
     "inference": {"pcb/verdict", "pcb/resend/verdict", "pcb/command/edge-left", "pcb/command/edge-right"}
     | SERIALS
     | EVIDENCE
     | RESENT_EVIDENCE
     | own("inference"),
-    "actuator": {"pcb/actuation", "pcb/resend/actuation"} | own("actuator"),
+    "actuator": {"pcb/actuation", "pcb/resend/actuation", "pcb/clock"} | own("actuator"),
     "recorder": {"pcb/recorded", "pcb/config", "pcb/unreported"} | own("recorder"),
     "dashboard": COMMANDS | own("dashboard"),
     "operator": COMMANDS,
@@ -57,12 +59,14 @@ MAY_WRITE: dict[str, set[str]] = {
 }
 
 MAY_READ: dict[str, set[str]] = {
-    "edge-left": {"pcb/trigger", "pcb/recorded", "pcb/config", "pcb/status/inference", "pcb/command/edge-left"},
-    "edge-right": {"pcb/trigger", "pcb/recorded", "pcb/config", "pcb/status/inference", "pcb/command/edge-right"},
+    "edge-left": {"pcb/trigger", "pcb/recorded", "pcb/config", "pcb/status/inference"}
+    | {"pcb/command/edge-left", "pcb/reply/edge-left"},
+    "edge-right": {"pcb/trigger", "pcb/recorded", "pcb/config", "pcb/status/inference"}
+    | {"pcb/command/edge-right", "pcb/reply/edge-right"},
     "inference": {"pcb/trigger", "pcb/frame/left", "pcb/frame/right", "pcb/recorded", "pcb/command/inference"}
-    | {"pcb/config", "pcb/reply/inference", "pcb/status/edge-left", "pcb/status/edge-right"},
+    | {"pcb/config", "pcb/reply/inference", "pcb/clock", "pcb/status/edge-left", "pcb/status/edge-right"},
     "actuator": {"pcb/verdict", "pcb/recorded", "pcb/unreported", "pcb/trigger", "pcb/config", "pcb/status/inference"}
-    | {"pcb/command/actuator"},
+    | {"pcb/command/actuator", "pcb/reply/actuator"},
     "recorder": {"pcb/trigger", "pcb/verdict", "pcb/actuation", "pcb/resend/verdict", "pcb/resend/actuation"}
     | {"pcb/resend/trigger", "pcb/config"}
     | {topic for topic in TOPICS if topic.startswith(("pcb/status/", "pcb/event/"))}

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_publisher.picker import Chosen, Missed
-from edge_publisher.triggers import MAX_WAITING, Triggers, Waiting
+from edge_publisher.triggers import MAX_WAITING, Senders, Triggers, Waiting
 from pcb_bus.contract.times import NS_PER_MS as MS
 
 PERIOD = 100 * MS
@@ -68,6 +68,32 @@ def test_deciding_now_ends_the_wait() -> None:
 
 def test_deciding_now_may_miss() -> None:
     assert Triggers(PERIOD).decide_now(("b1", 1000 * MS), []) == Missed(None)
+
+
+def test_another_clock_is_reckoned_with_also_when_a_frame_is_asked_for_later() -> None:
+    triggers = Triggers(PERIOD)
+    late = Waiting("b1", 1000 * MS, 5000 * MS, shift=4000 * MS)
+    triggers.offer(late)
+    assert triggers.decide([1000 * MS, 5000 * MS], 5000 * MS) == [(late, Chosen(1))]
+    assert triggers.decide_now(("b1", 1000 * MS), [1000 * MS, 5000 * MS]) == Chosen(1)
+    assert triggers.decide_now(("b2", 1000 * MS), [1000 * MS, 3000 * MS], shift=2000 * MS) == Chosen(1)
+
+
+def test_a_sender_whose_triggers_are_all_as_late_has_a_wrong_clock() -> None:
+    senders = Senders()
+    assert [senders.off("plc", lag * MS) for lag in (503, 510, 505, 512, 1500, 509)] == [
+        *(0, 0, 503 * MS, 505 * MS),
+        *(505 * MS, 505 * MS),
+    ]
+    assert [senders.off("plc", lag * MS) for lag in (2, 8, 3)] == [505 * MS, 505 * MS, 0]
+    assert [senders.off("ahead", lag * MS) for lag in (-700, -695, -698)] == [0, 0, -700 * MS]
+
+
+def test_triggers_that_a_network_held_up_make_no_wrong_clock() -> None:
+    senders = Senders()
+    queued = [senders.off("plc", lag * MS) for lag in (5000, 4500, 4000, 3500, 3, 2, 4)]
+    assert queued == [0] * 7
+    assert [senders.off("far away", lag * MS) for lag in (120, 125, 130, 122)] == [0] * 4
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3)), max_size=60))
