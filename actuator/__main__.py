@@ -1,13 +1,15 @@
 """`python -m actuator` drives the gates; `python -m actuator off` switches every gate off and ends.
 
 The second is for systemd's ExecStopPost: it also runs after a kill -9, which leaves a real pin as it was.
+`python -m actuator doctor [--json]` looks for what is wrong, and says what to do.
 """
 
 import gc
 import sys
+from collections.abc import Iterator
 
 from actuator.gates import all_off, close_all
-from actuator.service import ActuatorService, build, open_all_gates
+from actuator.service import ActuatorService, build, open_all_gates, rules_of
 from actuator.settings import NODE, ActuatorLineSettings
 from pcb_bus.errors import ConfigError
 from pcb_bus.runtime.pins import PinFault
@@ -22,6 +24,8 @@ SWITCH_INTERVAL_S = 0.0005
 def main(argv: list[str]) -> int:
     if argv[:1] == ["off"]:
         return switch_off(argv[1:])
+    if argv[:1] == ["doctor"]:
+        return doctor(argv[1:])
     # A busy thread gives way to the one that times the pins after this, not after Python's 5 ms.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     return run_service(ActuatorLineSettings, build_for_good, lambda _: NODE, argv, program=_PROGRAM)
@@ -33,6 +37,21 @@ def build_for_good(settings: ActuatorLineSettings) -> ActuatorService:
     gc.collect()
     gc.freeze()
     return service
+
+
+def doctor(argv: list[str]) -> int:
+    """Look at everything that the gates depend on, but the relays: `test_pulse` is for those."""
+    from pcb_bus.runtime.doctor import Finding, check_broker, check_clock, check_disk, check_pins, check_power, examine
+
+    def checks(settings: ActuatorLineSettings) -> Iterator[Finding]:
+        own = settings.actuator
+        yield check_pins(f"the gates on {', '.join(str(plan.pin) for plan in rules_of(settings).gates.values())}")
+        yield check_clock()
+        yield check_broker(settings, NODE)
+        yield check_disk(own.ledger, own.outbox, settings.log.directory)
+        yield check_power()
+
+    return examine(ActuatorLineSettings, checks, argv, program=_PROGRAM)
 
 
 def switch_off(argv: list[str]) -> int:

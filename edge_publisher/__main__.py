@@ -1,4 +1,7 @@
-"""`python -m edge_publisher --side left --source 0`; `--help` shows every option."""
+"""`python -m edge_publisher --side left --source 0`; `--help` shows every option.
+
+`python -m edge_publisher doctor [--json]` with the same options looks for what is wrong, and says what to do.
+"""
 
 import sys
 
@@ -7,11 +10,18 @@ from edge_publisher.settings import EdgeLineSettings, node_name
 from edge_publisher.sources.opening import quiet_opencv
 from pcb_bus.runtime.process import run_service
 
+_PROGRAM = "edge_publisher"
 
-def main(argv: list[str] | None = None) -> int:
+
+def main(argv: list[str]) -> int:
     quiet_opencv()
-    return run_service(EdgeLineSettings, build, node_name, argv, program="edge_publisher")
+    if argv[:1] == ["doctor"]:
+        from edge_publisher.doctor import checks
+        from pcb_bus.runtime.doctor import examine
+
+        return examine(EdgeLineSettings, checks, argv[1:], program=_PROGRAM)
+    return run_service(EdgeLineSettings, build, node_name, argv, program=_PROGRAM)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

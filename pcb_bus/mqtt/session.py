@@ -132,6 +132,8 @@ class MqttSession:
         metrics.CONNECTED.labels(name).set_function(self._connected.is_set)
         self._stopping = threading.Event()
         self._turn = Turn()
+        self.trouble = ""
+        """Why the last attempt to connect failed; empty before the first, and while connected."""
         self._max_packet = MAX_PACKET_BYTES
         self._certificate_ends: float | None = None
         self._network_thread: threading.Thread | None = None
@@ -353,6 +355,7 @@ class MqttSession:
             if self._epoch is None:
                 return  # gone already
             self._greeting = None
+            self.trouble = ""
             self._connected.set()
             self._was_connected = True
         for callback in self._on_up:
@@ -361,17 +364,19 @@ class MqttSession:
     def _refused(self, reason: ReasonCode) -> None:
         metrics.CONNECT_FAILED.labels(str(reason)).inc()
         login = self._login.username or "nobody (no login given)"
-        self.complain(
-            f"refused {reason}", f"the broker at {self._where} refuses {login}: {reason}; still trying", error=True
-        )
+        self._not_connected(f"refused {reason}", f"the broker at {self._where} refuses {login}: {reason}", error=True)
 
     def _on_connect_fail(self, client: Client, userdata: object) -> None:
         why = self._client.failed_in_tls if self._tls is not None else None
         metrics.CONNECT_FAILED.labels("tls" if why else "unreachable").inc()
         if why:
-            self.complain("tls", f"no TLS with the broker at {self._where}: {why}; still trying", error=True)
+            self._not_connected("tls", f"no TLS with the broker at {self._where}: {why}", error=True)
         else:
-            self.complain("unreachable", f"no broker at {self._where}; still trying")
+            self._not_connected("unreachable", f"no broker at {self._where}")
+
+    def _not_connected(self, kind: str, why: str, *, error: bool = False) -> None:
+        self.trouble = why
+        self.complain(kind, f"{why}; still trying", error=error)
 
     def _on_disconnect(
         self,

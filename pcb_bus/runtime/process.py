@@ -90,6 +90,7 @@ def _run_until_asked_to_stop(service: Startable) -> int:
         os.write(ask, b"\0")
 
     threading.excepthook = on_thread_fault
+    faulthandler.enable(2)  # a watchdog ends a process that hangs with SIGABRT: the log shows where each thread was
     # The interpreter writes each signal to the pipe. A handler that sets an Event deadlocks when a second signal comes
     # in the middle of it.
     signal.set_wakeup_fd(ask, warn_on_full_buffer=False)

@@ -16,6 +16,7 @@ import yaml
 from support.probe import Probe
 from support.processes import wait_until_ended
 
+from actuator.__main__ import main
 from broker import Broker
 from pcb_bus.contract.codec import decode_json, encode_json
 from pcb_bus.contract.identity import verdict_id
@@ -257,3 +258,15 @@ def test_wrong_configuration_is_one_line(station: Station, settings: dict[str, A
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert key in done.stderr
+
+
+def test_the_doctor_looks_at_pins_clock_broker_disk_and_power(
+    station: Station, broker: Broker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "mock")
+    login = (f"--broker.port={broker.port}", f"--broker.credentials={broker.credentials_folder}")
+    assert main(["doctor", "--json", *station.options(), *login]) == 1
+    found = {each["what"]: each for each in json.loads(capsys.readouterr().out)}
+    assert list(found) == ["pins", "clock", "broker", "disk", "power"]
+    assert "nothing moves" in found["pins"]["found"]
+    assert (found["broker"]["state"], found["disk"]["state"]) == ("well", "well")
