@@ -58,7 +58,7 @@ demo:
 		$(call option,LINE,--line) $(MORE)
 
 test:
-	@deploy/setup.sh dev mosquitto mosquitto_sub mariadbd mariadb-install-db ip mkfs.ext4 openssl
+	@deploy/setup.sh dev mosquitto mosquitto_sub mariadbd mariadb-install-db ip mkfs.ext4 openssl gst-inspect-1.0
 	@$(RUN) pytest $(MORE)
 
 test-faults:

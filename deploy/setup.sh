@@ -44,6 +44,8 @@ debian_package_of() {
         mariadbd | mariadb-install-db) echo mariadb-server ;;
         ip) echo iproute2 ;;
         mkfs.ext4) echo e2fsprogs ;;
+        gst-inspect-1.0) # and with it GStreamer's RTSP server
+            printf '%s\n' gstreamer1.0-tools gstreamer1.0-plugins-{base,good,ugly} gir1.2-gst-rtsp-server-1.0 python3-gi ;;
         *) echo "$1" ;;
     esac
 }
