@@ -1,4 +1,4 @@
-"""`python -m recorder` runs the service; with `migrate`, `reconcile` or `config` it does that and ends."""
+"""`python -m recorder` runs the service; with `migrate`, `reconcile`, `history` or `config` it does that and ends."""
 
 import sys
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, func, select
 
 from pcb_bus.contract.messages import Level, NodeStatus
 from pcb_bus.contract.times import NS_PER_S, ms_to_ns, now_ns
@@ -19,11 +19,12 @@ from recorder.alerts import Alert, Alerts, read_alerts
 from recorder.settings import AlertSettings
 from records.database import for_reading
 from records.tables import Alert as Table
-from records.tables import Inspection
+from records.tables import Inspection, Serial
 from records.times import local_time
 
 NODE, DISK, SPOOL, RATE = "node_offline", "disk_nearly_full", "spool_filling", "defect_rate"
 LOST, CERTIFICATE = "unaccounted_board", "certificate_ends"
+OTHER_PRODUCT, TWO_SERIALS = "serial_of_other_product", "two_serials_on_a_side"
 _STOPPED = "stopped"  # the detail of a node that ends on purpose
 _MOST_NODES = 256
 _MEGABYTE = 1_000_000
@@ -150,6 +151,48 @@ def check_defect_rate(alerts: Alerts, line: str, boards: int, defective: int, th
     is_over = _over(defective, threshold * boards, 0.8 * threshold * boards)
     details = {"boards": boards, "defective": defective, "threshold": threshold}
     alerts.follow(RATE, line, is_over, "warning", message, **details)
+
+
+def look_at_serials(alerts: Alerts, engine: Engine, line: str) -> None:
+    """Of the last day, those that contradict their boards: an alert for each product that they name, and each side.
+
+    It ends a day after the last of them, or by a person; the next one after that raises it again.
+
+    Raises:
+        SQLAlchemyError: the database does not answer.
+    """
+    since, kinds = datetime.now(UTC) - _DAY, (OTHER_PRODUCT, TWO_SERIALS)
+    lately = Serial.line == line, Serial.conflict.in_(("product", "serial")), Serial.received_at >= since
+    newest = select(func.max(Serial.id)).where(*lately).group_by(Serial.conflict, Serial.product, Serial.camera_id)
+    resolved = select(Table.kind, Table.subject, func.max(Table.resolved_at).label("at"))
+    resolved = resolved.where(Table.line == line, Table.kind.in_(kinds)).group_by(Table.kind, Table.subject)
+    with for_reading(engine).connect() as connection:
+        ids = connection.scalars(newest).all()
+        rows = connection.execute(select(Serial.__table__).where(Serial.id.in_(ids)).order_by(Serial.id)).all()
+        told = {(alert.kind, alert.subject): alert.at for alert in connection.execute(resolved)} if rows else {}
+        found = [(row.received_at, *_conflict(connection, row)) for row in rows]
+    for received_at, kind, subject, message, details in found:
+        if (until := told.get((kind, subject))) is None or received_at > until:
+            alerts.raise_alert(kind, subject, "warning", message, **details)
+    for kind in kinds:
+        alerts.resolve_others(kind, {each[2] for each in found if each[1] == kind})
+
+
+def _conflict(connection: Connection, serial: Any) -> tuple[str, str, str, dict[str, Any]]:
+    """Kind, subject, message and details of the alert about a row of the serials."""
+    board, side = serial.board_id, serial.camera_id
+    details = {"board_id": board, "verdict_id": serial.verdict_id, "side": side, "serial": serial.serial}
+    if serial.conflict == "product":
+        passed = Inspection.line == serial.line, Inspection.verdict_id == serial.verdict_id
+        running = connection.scalar(select(Inspection.product).where(*passed))
+        likely = "another product is on the belt, or the line was not told that it changed"
+        message = f"board {board} is {serial.product} by its serial {serial.serial}, but {running} is running: {likely}"
+        return OTHER_PRODUCT, serial.product, message, details | {"product": serial.product, "running": running}
+    here = Serial.line == serial.line, Serial.verdict_id == serial.verdict_id, Serial.camera_id == side
+    read = connection.scalars(select(Serial.serial).where(*here).order_by(Serial.id)).all()
+    likely = "two boards were in view, or a label is no serial; narrow edge.serial_region or edge.serial_pattern"
+    message = f"{side} read {len(read)} serials on board {board}, {', '.join(read[:_SHOWN])}: {likely}"
+    return TWO_SERIALS, side, message, details | {"serials": read[:_SHOWN]}
 
 
 def _over(value: float, high: float, low: float) -> bool | None:

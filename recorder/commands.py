@@ -1,4 +1,4 @@
-"""`python -m recorder migrate`, `reconcile` and `config`. Only `migrate` changes tables."""
+"""`python -m recorder migrate`, `reconcile`, `config` and `history`. Only `migrate` changes tables."""
 
 import argparse
 import json
@@ -27,10 +27,11 @@ from recorder.statistics import touch_hours
 from records.database import KEY, is_sqlite, make_engine, make_folder, reason
 from records.errors import DatabaseDown
 from records.migrate import bring_up_to_date, check_tables
+from records.queries import history
 from records.tables import SystemConfig
 from records.times import local_time
 
-EXIT_GAPS, EXIT_DATABASE_DOWN = 1, 3
+EXIT_GAPS, EXIT_UNKNOWN, EXIT_DATABASE_DOWN = 1, 1, 3
 _UNDER_WAY = timedelta(minutes=1)  # a board that was announced a moment ago is no gap
 _CONFIG_USAGE = """\
 usage: {program} [KEY VALUE | KEY --unset] [settings]
@@ -89,6 +90,29 @@ def run_config(argv: list[str], program: str) -> int:
     return EXIT_OK
 
 
+def run_history(argv: list[str], program: str) -> int:
+    """Exit code 0: shown. 1: no board has this serial. 2: wrong configuration. 3: the database does not answer."""
+    parser = _Parser(
+        program,
+        allow_abbrev=False,
+        description="Every pass of the board with this serial, on every line of the database, newest first.",
+        epilog="Any setting of the line may follow, as in --database_url sqlite:///file. Exit code: 0 shown, "
+        "1 no board has this serial, 2 wrong configuration, 3 the database does not answer.",
+    )
+    parser.add_argument("serial", metavar="SERIAL", help="as it was read")
+    parser.add_argument("--last", metavar="N", type=int, default=50, help="so many passes at most (default: 50)")
+    options, rest = parser.parse_known_args(argv)
+    settings = load_settings(RecorderLine, rest, program=program)
+    with _existing_database(settings) as engine, engine.connect() as connection:
+        passes = history(connection, options.serial, max(1, options.last))
+    for each in passes:
+        time = each.inspection_time.isoformat(" ", "milliseconds")
+        print("  ".join((time, each.line, each.board_id, each.product or "-", each.category, each.defect_type)))
+    if not passes:
+        print(f"no board has the serial {options.serial!r}", file=sys.stderr)
+    return EXIT_OK if passes else EXIT_UNKNOWN
+
+
 def _exit_code(run: Callable[[list[str], str], int], database_down: int, argv: list[str], program: str) -> int:
     """A failure is one line on stderr."""
     try:
@@ -104,6 +128,7 @@ def _exit_code(run: Callable[[list[str], str], int], database_down: int, argv: l
 COMMANDS = {
     "migrate": partial(_exit_code, migrate, EXIT_FAULT),
     "reconcile": partial(_exit_code, run_reconcile, EXIT_DATABASE_DOWN),
+    "history": partial(_exit_code, run_history, EXIT_DATABASE_DOWN),
     "config": partial(_exit_code, run_config, EXIT_FAULT),
 }
 """By name: of the arguments and how the program is called, the exit code."""

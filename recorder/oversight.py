@@ -26,6 +26,7 @@ from recorder.checks import (
     check_spool,
     look_at_defect_rate,
     look_at_disks,
+    look_at_serials,
 )
 from recorder.faults import careful, show
 from recorder.gates import Gates
@@ -96,6 +97,7 @@ class Oversight:
             (database, 2.0, "live values", self.live.look),
             (database, 2.0, "late verdicts", self._lost.look_for_late_verdicts),
             (database, 2.0, "the defect rate", self._look_at_defect_rate),
+            (database, 2.0, "serials", lambda: look_at_serials(self.alerts, engine, line)),
             (self._slow, 2.0, "verdicts without a report", self._look_for_unreported),
             (self._nightly, 1.0, "nightly", self._count_at_night),
         ]

@@ -175,6 +175,7 @@ class Retention:
         # By the recorder's clock as well: that of a camera may have said anything.
         self._remove_rows(Inspection, Inspection.inspection_time < shown, Inspection.received_at < boards)
         self._remove_rows(tables.Trigger, ~tables.Trigger.open, tables.Trigger.received_at < boards)
+        self._remove_rows(tables.Serial, tables.Serial.received_at < boards)
         self._remove_rows(tables.Actuation, tables.Actuation.received_at < boards)
         self._remove_rows(DefectImage, DefectImage.state.in_(("removed", "pending")), DefectImage.received_at < boards)
         self._remove_rows(tables.SystemLog, tables.SystemLog.logged_at < logs)

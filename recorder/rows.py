@@ -20,6 +20,7 @@ from pcb_bus.contract.messages import (
     Id,
     Name,
     Recorded,
+    Serial,
     SideResult,
     Trigger,
     Verdict,
@@ -72,6 +73,13 @@ def read(arrival: Arrival, line: str, zone: ZoneInfo, sides: Collection[str]) ->
             return trigger_record(decode_json(Trigger, arrival.payload), line, arrival.received_at)
         case "verdict":
             return verdict_record(decode_json(Verdict, arrival.payload), line, zone, arrival.received_at)
+        case "serial":
+            serial, side = decode_json(Serial, arrival.payload), arrival.topic.rsplit("/", 1)[-1]
+            if serial.side not in sides:
+                raise MessageRejected("unknown_side", f"{serial.side} is not a side of this line")
+            if serial.side != side:
+                raise MessageRejected("side_mismatch", f"a serial of {serial.side!r} on the topic of {side!r}")
+            return serial_record(serial, line, arrival.received_at)
         case "actuation":
             return actuation_record(decode_json(Actuation, arrival.payload), line, arrival.received_at)
         case "event":
@@ -165,6 +173,30 @@ def missing_row(trigger: Row, zone: ZoneInfo, label: str, now: datetime) -> Row:
         "received_at": now,
         "notes": NO_VERDICT,
     }
+
+
+def serial_record(serial: Serial, line: str, received_at: int) -> Record:
+    """Of the pass under the id that its verdict has; whether anything contradicts it, only the other rows tell."""
+    row = {
+        "line": line,
+        "verdict_id": verdict_id(line, serial.board_id, serial.triggered_at),
+        "board_id": serial.board_id,
+        "camera_id": serial.side,
+        "serial": serial.serial,
+        "symbology": serial.symbology,
+        "product": serial.product,
+        "conflict": None,
+        "received_at": to_datetime(received_at),
+    }
+    return Record(tables.Serial, [row])
+
+
+def conflict_of(serial: Any, of_pass: Iterable[Any], product: str | None) -> str | None:
+    """What contradicts a serial, as `tables.Serial` says: `of_pass` are those of its pass, `product` is the board's."""
+    if serial.product and product and serial.product != product:
+        return "product"
+    same_side = (each for each in of_pass if each.camera_id == serial.camera_id)
+    return "serial" if any(each.serial != serial.serial for each in same_side) else None
 
 
 def actuation_record(report: Actuation, line: str, received_at: int) -> Record:
@@ -290,7 +322,7 @@ def _about(arrival: Arrival, line: str) -> tuple[str | None, tuple[str, str] | N
     unpack = msgpack.unpackb if arrival.kind == "evidence" else json.loads
     try:
         data = unpack(arrival.payload)
-        if arrival.kind == "trigger":
+        if arrival.kind in {"trigger", "serial"}:
             board = _ID.validate_python(data["board_id"], strict=True)
             about = verdict_id(line, board, from_rfc3339(data["triggered_at"]))
         else:
@@ -299,7 +331,7 @@ def _about(arrival: Arrival, line: str) -> tuple[str | None, tuple[str, str] | N
             return about, ("evidence", evidence_id(about, _SIDE.validate_python(data["side"], strict=True)))
     except (ValueError, TypeError, LookupError, OverflowError, RecursionError, msgpack.UnpackException):
         return None, None
-    return about, None if arrival.kind == "event" else (f"{arrival.kind}s", about)
+    return about, None if arrival.kind in {"event", "serial"} else (f"{arrival.kind}s", about)
 
 
 def _text(text: str, longest: int) -> str:

@@ -180,6 +180,7 @@ def _interests(topics: Topics) -> tuple[tuple[TopicFilter, Kind], ...]:
         (exactly(topics.resend_trigger), "trigger"),
         (exactly(topics.verdict), "verdict"),
         (exactly(topics.resend_verdict), "verdict"),
+        (topics.all_serials, "serial"),
         (exactly(topics.actuation), "actuation"),
         (exactly(topics.resend_actuation), "actuation"),
         (topics.all_evidence, "evidence"),

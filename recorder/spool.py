@@ -32,7 +32,7 @@ _OLDEST = f"SELECT {_FIELDS} FROM spool WHERE stage = ? AND place > ? ORDER BY p
 _BATCH_BYTES = 8 * 2**20  # of pictures that are held in memory at once
 _FREE_PAGES = 4096  # 16 MiB that an outage took, worth giving back to the disk
 
-Kind = Literal["trigger", "verdict", "actuation", "evidence", "event"]
+Kind = Literal["trigger", "verdict", "serial", "actuation", "evidence", "event"]
 
 
 class SpoolFault(BoardlineError, OSError):

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Engine, case, delete, insert, or_, select, update
+from sqlalchemy import Connection, Engine, bindparam, case, delete, insert, or_, select, update
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
@@ -16,11 +16,11 @@ from pcb_bus.contract.identity import SAME_BOARD_NS
 from pcb_bus.contract.messages import evidence_id
 from pcb_bus.contract.times import from_datetime, to_datetime
 from recorder.pictures import link_images
-from recorder.rows import MISSING, NO_VERDICT, Record, Row, missing_row
+from recorder.rows import MISSING, NO_VERDICT, Record, Row, conflict_of, missing_row
 from recorder.statistics import touch
 from records.database import for_reading, meaning, reason
 from records.errors import DatabaseDown, RowRefused
-from records.tables import Defect, DefectImage, Inspection, InspectionSide, Trigger
+from records.tables import Defect, DefectImage, Inspection, InspectionSide, Serial, Trigger
 from records.times import hour_of
 
 _TRIES = 3
@@ -140,7 +140,7 @@ class Store:
         others[Trigger] = [row | {"open": row["verdict_id"] not in inspected} for row in others[Trigger]]
         for table, rows in others.items():
             _insert_new(connection, table, rows)
-        self._settle(connection, fresh)
+        self._settle(connection, fresh, [row["verdict_id"] for row in others[Serial]])
 
     def _present(self, connection: Connection, verdict_ids: Collection[str]) -> dict[str, Any]:
         columns = (Inspection.verdict_id, Inspection.id, Inspection.status, Inspection.inspection_time)
@@ -172,8 +172,9 @@ class Store:
         missing = update(Inspection).where(*pass_, Inspection.status == MISSING)
         return connection.execute(missing.values({**row, "notes": notes})).rowcount == 1
 
-    def _settle(self, connection: Connection, fresh: dict[str, datetime]) -> None:
-        """What follows from inspections that were written."""
+    def _settle(self, connection: Connection, fresh: dict[str, datetime], read: Iterable[str] = ()) -> None:
+        """What follows from inspections that were written, and from serials of the passes `read`."""
+        self._pair(connection, {*fresh, *read})
         if not fresh:
             return
         # Read, then closed by key: an update that finds nothing would lock the gaps in which triggers are inserted.
@@ -182,6 +183,34 @@ class Store:
         link_images(connection, self._line, fresh, self._image_url)
         # Last, for these few rows are those that other writers wait for.
         touch(connection, self._line, map(hour_of, fresh.values()))
+
+    def _pair(self, connection: Connection, verdict_ids: Collection[str]) -> None:
+        """Boards and their serials, whichever came first: a board has the first of its pass; conflicts are found."""
+        if not verdict_ids:
+            return
+        mine = Serial.line == self._line, Serial.verdict_id.in_(verdict_ids)
+        passes: dict[str, list[Any]] = defaultdict(list)
+        for serial in connection.execute(select(Serial.__table__).where(*mine).order_by(Serial.id)):
+            passes[serial.verdict_id].append(serial)
+        if not passes:
+            return
+        columns = (Inspection.id, Inspection.verdict_id, Inspection.serial, Inspection.product)
+        judged = select(*columns).where(Inspection.line == self._line, Inspection.verdict_id.in_(passes))
+        boards = {board.verdict_id: board for board in connection.execute(judged)}
+        nameless = [
+            {"of": board.id, "now": passes[each][0].serial} for each, board in boards.items() if not board.serial
+        ]
+        conflicts = []
+        for each, serials in passes.items():
+            product = boards[each].product if each in boards else None
+            found = [(serial, conflict_of(serial, serials, product)) for serial in serials]
+            conflicts += [{"of": serial.id, "now": now} for serial, now in found if now != serial.conflict]
+        for column, changed in ((Inspection.serial, nameless), (Serial.conflict, conflicts)):
+            if changed:
+                row = column.class_
+                connection.execute(
+                    update(row).where(row.id == bindparam("of")).values({column: bindparam("now")}), changed
+                )
 
     def _close(self, connection: Connection, trigger_ids: Collection[int]) -> None:
         if trigger_ids:

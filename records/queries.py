@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Date, Select, func, or_, select, text
+from sqlalchemy import ColumnElement, Connection, Date, Select, func, or_, select, text, union
 
 from records.tables import (
     Actuation,
@@ -19,6 +19,7 @@ from records.tables import (
     DefectStatistics,
     Inspection,
     InspectionSide,
+    Serial,
 )
 
 T = TypeVar("T", bound=Base)
@@ -69,6 +70,7 @@ class Details(NamedTuple):
     defects: list[Defect]
     pictures: list[DefectImage]
     gates: list[Actuation]
+    serials: list[Serial]
 
 
 class Count(NamedTuple):
@@ -98,6 +100,16 @@ def boards(connection: Connection, chosen: Filter, limit: int = 50, offset: int 
     return [Board(*row) for row in connection.execute(found)]
 
 
+def history(connection: Connection, serial: str, limit: int = 50, offset: int = 0) -> list[Board]:
+    """A page of the passes of the board that has this serial on any side: of every line, newest first."""
+    newest = Inspection.captured_at.desc(), Inspection.id.desc()
+    same_pass = (Serial.line == Inspection.line) & (Serial.verdict_id == Inspection.verdict_id)
+    named = select(Inspection.id).where(Inspection.serial == serial)
+    ids = union(named, select(Inspection.id).join(Serial, same_pass).where(Serial.serial == serial)).subquery()
+    found = select(*_BOARD).join(ids, ids.c.id == Inspection.id).order_by(*newest).limit(limit).offset(offset)
+    return [Board(*row) for row in connection.execute(found)]
+
+
 def count(connection: Connection, chosen: Filter) -> int:
     """How many there are. Millions take a second; those of whole hours and days are known to `hours` and `days`."""
     return connection.scalar(select(func.count()).select_from(Inspection).where(*_where(chosen))) or 0
@@ -120,6 +132,7 @@ def details(connection: Connection, inspection_id: int) -> Details | None:
         belonging(Defect, inspection_id=board.id),
         belonging(DefectImage, **passed),
         belonging(Actuation, **passed),
+        belonging(Serial, **passed),
     )
 
 

@@ -202,6 +202,34 @@ class Defect(Base):
     y2: Mapped[float]
 
 
+class Serial(Base):
+    """What was read on one side of a pass, once for each serial; it may come before its verdict.
+
+    `product` is what the serial says that the board is. `conflict`: `product`, the board is another; `serial`, there is
+    another serial on this side; NULL where nothing contradicts it.
+    """
+
+    __tablename__ = "serials"
+    __table_args__ = (
+        UniqueConstraint("line", "verdict_id", "camera_id", "serial"),
+        Index(None, "serial"),
+        Index(None, "line", "conflict", "received_at"),
+        Index(None, "line", "received_at"),
+        ON_MYSQL,
+    )
+
+    id: Mapped[int] = mapped_column(_BigId, primary_key=True)
+    line: Mapped[str] = mapped_column(_Line)
+    verdict_id: Mapped[str] = mapped_column(_Id)
+    board_id: Mapped[str] = mapped_column(_Id)
+    camera_id: Mapped[str] = mapped_column(String(64))
+    serial: Mapped[str] = mapped_column(_Id)
+    symbology: Mapped[str] = mapped_column(String(64))
+    product: Mapped[str | None] = mapped_column(_Id)
+    conflict: Mapped[str | None] = mapped_column(String(16))
+    received_at: Mapped[datetime]
+
+
 class Actuation(Base):
     """What became of a verdict at the gates: one row for each outcome that was reported."""
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pcb_bus.contract.codec import encode_msgpack
 from pcb_bus.contract.identity import verdict_id
-from pcb_bus.contract.messages import Actuation, Event, Evidence, RecipeRef, SideResult, Trigger, Verdict
+from pcb_bus.contract.messages import Actuation, Event, Evidence, RecipeRef, Serial, SideResult, Trigger, Verdict
 from pcb_bus.contract.times import from_rfc3339
 from pcb_bus.errors import MessageRejected
 from recorder.rows import (
@@ -37,7 +37,7 @@ MOMENT = datetime(2026, 11, 21, 8, 0, 0, 123_000, UTC)
 SEOUL = ZoneInfo("Asia/Seoul")
 WHY = MessageRejected("schema", "confidence: too large")
 WHEN = "2026-11-21T08:00:00.123Z"
-KINDS: list[Kind] = ["trigger", "verdict", "actuation", "evidence", "event"]
+KINDS: list[Kind] = ["trigger", "verdict", "serial", "actuation", "evidence", "event"]
 
 
 @pytest.mark.parametrize(
@@ -155,6 +155,35 @@ def test_an_announced_board_is_open_under_the_id_that_its_verdict_will_have() ->
         }
     ]
     assert record.named == ("triggers", verdict_id("line/2", "board-1", AT))
+
+
+def test_a_serial_belongs_to_the_pass_whose_id_the_verdict_will_have(arrive: Callable[..., Arrival]) -> None:
+    serial = Serial(
+        side="left", board_id="board-1", triggered_at=AT, serial="A-7", symbology="datamatrix", product="controller"
+    )
+    record = read(arrive("serial", serial, "line/2/serial/left"), "line/2", SEOUL, ["left", "right"])
+    assert record.rows == [
+        {
+            "line": "line/2",
+            "verdict_id": verdict_id("line/2", "board-1", AT),
+            "board_id": "board-1",
+            "camera_id": "left",
+            "serial": "A-7",
+            "symbology": "datamatrix",
+            "product": "controller",
+            "conflict": None,
+            "received_at": MOMENT,
+        }
+    ]
+    assert (record.table, record.named) == (tables.Serial, None)
+
+
+@pytest.mark.parametrize(("side", "reason"), [("top", "unknown_side"), ("right", "side_mismatch")])
+def test_a_serial_of_another_side_is_rejected(arrive: Callable[..., Arrival], side: str, reason: str) -> None:
+    serial = Serial(side=side, board_id="board-1", triggered_at=AT, serial="A-7", symbology="qr")
+    with pytest.raises(MessageRejected) as rejection:
+        read(arrive("serial", serial, "pcb/serial/left"), "pcb", SEOUL, ["left", "right"])
+    assert rejection.value.reason == reason
 
 
 def png(width: int = 80, height: int = 60) -> bytes:

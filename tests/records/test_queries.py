@@ -6,11 +6,23 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, event, select, text, true
+from sqlalchemy import Connection, Engine, event, insert, select, text, true
 from support.filled_tables import BEGIN, LINE, SECOND_LINE, fill
 
-from records.queries import ClassCount, Count, Filter, boards, classes, count, days, details, hours, open_alerts
-from records.tables import Trigger
+from records.queries import (
+    ClassCount,
+    Count,
+    Filter,
+    boards,
+    classes,
+    count,
+    days,
+    details,
+    history,
+    hours,
+    open_alerts,
+)
+from records.tables import Serial, Trigger
 
 MANY = 4000
 FIRST_DAY = date(2026, 11, 21)
@@ -65,6 +77,15 @@ def test_a_board_comes_with_all_that_belongs_to_it(filled: Engine) -> None:
     assert [(each.class_name, each.x1) for each in found.defects] == [("short", 10.0), ("spur", 50.0)]
     assert [(each.path, each.state) for each in found.pictures] == [("9.jpg", "stored")]
     assert [each.outcome for each in found.gates] == ["late"]
+    assert [(each.camera_id, each.serial) for each in found.serials] == [("left", "SN-9")]
+    # Every pass that has a serial on any side is the history of one board.
+    read = {"board_id": "b", "camera_id": "right", "serial": "SN-7", "symbology": "qr", "received_at": BEGIN}
+    with filled.begin() as connection:
+        for line, number in ((LINE, 20), (SECOND_LINE, 3), (LINE, 3)):
+            connection.execute(insert(Serial).values(line=line, verdict_id=f"verdict-{number}", **read))
+        assert [each.board_id for each in history(connection, "SN-7")] == ["board-20", "board-7", "board-3"]
+        assert [each.board_id for each in history(connection, "SN-7", limit=1, offset=1)] == ["board-7"]
+        assert history(connection, "sn-7") == []
 
 
 def test_counts_are_those_of_the_statistics(filled: Engine) -> None:
@@ -131,6 +152,7 @@ SERVED: dict[str, tuple[Callable[[Connection], int], int, str]] = {
         50,
         "ix_inspections_",
     ),
+    "screen: history of a serial": (lambda connection: len(history(connection, "SN-7")), 1, "ix_serials_serial"),
     "open triggers": (_overdue, 2, "ix_triggers_line_open_received_at"),
 }
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import DeclarativeBase
 
-from pcb_bus.contract.messages import Box, Category, ModelRef, SideResult, Trigger, Verdict
+from pcb_bus.contract.messages import Box, Category, ModelRef, Serial, SideResult, Trigger, Verdict
 from pcb_bus.contract.times import NS_PER_MS
 from recorder import rows
 from recorder.rows import Record
@@ -65,6 +65,17 @@ def trigger_record(
     trigger = Trigger(board_id=f"board-{number}", triggered_at=at, source=source, product=product)
     record = rows.trigger_record(trigger, line, at)
     return Record(record.table, [{**record.rows[0], "verdict_id": f"verdict-{number}"}], named=record.named)
+
+
+def serial_record(
+    number: int, serial: str, side: str = "left", product: str | None = None, at: int = AT, line: str = LINE
+) -> Record:
+    """What was read on a side of the same pass, received at `at` (ns)."""
+    told = Serial(
+        side=side, board_id=f"board-{number}", triggered_at=AT, serial=serial, symbology="qr", product=product
+    )
+    record = rows.serial_record(told, line, at)
+    return Record(record.table, [{**record.rows[0], "verdict_id": f"verdict-{number}"}])
 
 
 def empty(engine: Engine) -> None:

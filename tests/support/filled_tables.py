@@ -17,6 +17,7 @@ from records.tables import (
     DefectStatistics,
     Inspection,
     InspectionSide,
+    Serial,
     SystemLog,
     Trigger,
 )
@@ -79,6 +80,8 @@ def _add_board(found: dict[type[Base], list[dict[str, Any]]], number: int, at: d
         "model": "starter",
     }
     found[Inspection].append(inspection)
+    read = {"camera_id": "left", "serial": f"SN-{number}", "symbology": "qr", "received_at": seen}
+    found[Serial].append({**passed, **read})
     side = {"frame_id": "f", "captured_at": at, "confidence": 0.9, "anomaly_score": None, "inference_time_ms": 14.0}
     for camera, worst in (("left", category), ("right", "normal")):
         kind = {"camera_id": camera, "category": worst, "defect_type": LABELS[worst]}
@@ -103,7 +106,7 @@ def _add_board(found: dict[type[Base], list[dict[str, Any]]], number: int, at: d
         found[DefectImage].append({**passed, **kept, **size})
 
 
-_TABLES = (Trigger, Inspection, InspectionSide, Defect, Actuation, DefectImage, Alert)
+_TABLES = (Trigger, Inspection, InspectionSide, Defect, Serial, Actuation, DefectImage, Alert)
 
 
 def _box(name: str, x: float) -> dict[str, Any]:
