@@ -54,7 +54,14 @@ def checks(settings: EdgeLineSettings) -> Iterator[Finding]:
     yield check_broker(settings, node)
     yield check_disk(edge.outbox, settings.log.directory)
     yield check_power()
-    yield check_pins("" if settings.led_pin is None else "the status lamp")
+    yield check_pins(" and ".join(_pins_for(settings)))
+
+
+def _pins_for(settings: EdgeLineSettings) -> Iterator[str]:
+    if settings.edge.trigger == "gpio":
+        yield "the photo-eye"
+    if settings.led_pin is not None:
+        yield "the status lamp"
 
 
 def look(opener: Opener, edge: EdgeSettings, seconds: float) -> Look:

@@ -144,8 +144,10 @@ own() {
 
 install_packages() {
     local wanted=(python3-venv libgl1 libglib2.0-0) missing=() package # the last is libglib2.0-0t64 since Debian 13
-    # From Debian, because lgpio's own page has nothing ready-made for the Python of every Raspberry Pi OS.
-    if has_role edge || has_role actuator; then wanted+=(python3-lgpio); fi
+    # From Raspberry Pi OS, because PyPI has lgpio ready-made only for some versions of Python.
+    if apt-cache show python3-lgpio >/dev/null 2>&1 && { has_role edge || has_role actuator; }; then
+        wanted+=(python3-lgpio)
+    fi
     if [[ $source == csi:* ]]; then wanted+=(python3-picamera2); fi
     if has_role broker; then wanted+=(mosquitto); fi
     for package in "${wanted[@]}"; do

@@ -144,6 +144,16 @@ def test_the_login_of_another_node_is_not_taken(tmp_path: Path) -> None:
     assert "--credentials of actuator is missing" in done.stderr
 
 
+@pytest.mark.parametrize("page", ["raspberry_pi.md", "raspberry_pi.ko.md"])
+def test_the_wiring_that_is_drawn_is_that_of_the_gates(page: str) -> None:
+    categories = yaml.safe_load((REPOSITORY / "config/pcb_defects.yaml").read_text(encoding="utf-8"))["categories"]
+    text = (REPOSITORY / "docs" / page).read_text(encoding="utf-8")
+    drawn = {name: int(bcm) for name, bcm in re.findall(r"^\| (\w+)[^|]*\| (\d+) \| \d+ \| IN\d \|$", text, re.MULTILINE)}
+    assert drawn == {name: rule["pin"] for name, rule in categories.items() if "pin" in rule}
+    for name, pin in drawn.items():
+        assert re.search(rf"{name} .*BCM {pin} |BCM {pin} .*{name} ", text)
+
+
 @pytest.fixture(scope="module")
 def units(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every unit, with a Python that is there."""

@@ -106,12 +106,15 @@ def test_the_whole_edge_is_looked_over(
 ) -> None:
     monkeypatch.setattr(doctor, "LOOK_S", 0.3)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "mock")
     options = ["--side=left", "--source=sim://left", "--log.directory=none", f"--broker.port={broker.port}"]
+    options += ["--led_pin=24", "--trigger=gpio", "--edge.gpio.pin=18"]
     code = main(["doctor", "--json", *options, f"--broker.credentials={broker.credentials_folder}"])
     found = {each["what"]: each for each in json.loads(capsys.readouterr().out)}
     assert list(found) == ["camera", "exposure", "focus", "clock", "broker", "disk", "power", "pins"]
     assert found["broker"]["state"] == "well"
     assert found["exposure"]["state"] == "well"
+    assert "simulated" in found["pins"]["found"]
     assert code == any(each["state"] == "wrong" for each in found.values())
 
 
