@@ -49,12 +49,9 @@ class Sighting:
 
 @dataclass(slots=True, eq=False)
 class Board:
-    """Sides as they come in. Times ending in `_at` are monotonic ns, but for `triggered_at` (ns since the epoch).
+    """Sides as they come in. Times ending in `_at` are monotonic ns, but for `triggered_at` (ns since the epoch)."""
 
-    In free run `key` is None: nobody announced the board.
-    """
-
-    key: BoardKey | None
+    key: BoardKey
     opened_at: int
     ask_at: int | None
     give_up_at: int

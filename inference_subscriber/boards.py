@@ -86,6 +86,14 @@ class Boards:
         self._check_clock(frame, reason, received_at)
         return reason is None
 
+    def in_time(self, frame: Frame, received_at: int) -> bool:
+        """Whether its capture is neither too long ago nor to come. On the thread of `admit`."""
+        reason = self._joiner.wrong_time(frame, received_at)
+        if reason is not None:
+            metrics.FRAMES_DROPPED.labels(reason).inc()
+        self._check_clock(frame, reason, received_at)
+        return reason is None
+
     def deliver(self, results: list[tuple[Frame, Inspected]], started_at: int, ended_at: int) -> None:
         """The engine ran from `started_at` to `ended_at` (monotonic ns) and found this."""
         with self._changed:

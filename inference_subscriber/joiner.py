@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from inference_subscriber.board import Board, BoardKey, Inspected, Receipt, Sighting
 from inference_subscriber.finished import Finished
 from inference_subscriber.leading import Announced
-from inference_subscriber.pairing import nearest
+from pcb_bus.contract.identity import FREE_RUN
 from pcb_bus.contract.messages import Frame, Trigger
 from pcb_bus.contract.times import NS_PER_S
 
@@ -20,10 +20,9 @@ _HUNG_NS = 10 * NS_PER_S  # an engine that has not answered by then never will
 
 @dataclass(frozen=True, slots=True)
 class JoinOptions:
-    """How long to wait, how far apart frames of one board may be (free run), and how many boards may be open."""
+    """How long to wait, how old a frame may be, and how many boards may be open."""
 
     timeout_ns: int = 600_000_000
-    pair_window_ns: int = 60_000_000
     max_frame_age_ns: int = 2 * NS_PER_S
     max_open: int = 200
 
@@ -91,11 +90,11 @@ class Joiner:
         board.receipts.append(receipt)
 
     def offer(self, frame: Frame, *, received_at: int, now: int) -> str | None:
-        """A frame came. None lets it in; otherwise the reason why it is dropped: a short word for metrics."""
-        named = None if frame.board_id is None else BoardKey.of(frame.board_id, frame.triggered_at)
-        key = named and self._announced.key_of(named)
-        board = self._partner(frame) if key is None else self._find(key)
-        if board is None and self._finished.find(key or _free_key(frame), now) is not None:
+        """A frame of a board came. None lets it in; otherwise why it is dropped: a short word for metrics."""
+        assert frame.board_id is not None
+        key = self._announced.key_of(BoardKey.of(frame.board_id, frame.triggered_at))
+        board = self._find(key)
+        if board is None and self._finished.find(key, now) is not None:
             return "late"
         wrong = self.wrong_time(frame, received_at)
         if wrong == "from_the_future" or (wrong and (board is None or frame.side not in board.asked)):
@@ -126,8 +125,6 @@ class Joiner:
         """A frame that was let in cannot be inspected after all."""
         for board, _ in self._sightings_of(frame):
             del board.sightings[frame.side]
-            if board.key is None and not board.sightings:
-                self._open.remove(board)
             return
 
     # What is to be done
@@ -169,17 +166,16 @@ class Joiner:
             return
         board.ask_at = None
         board.asked = frozenset(board.missing(self._sides))
-        if board.key is not None:
-            for side in sorted(board.asked):
-                yield AskResend(side, board.key.board_id, board.triggered_at)
+        for side in sorted(board.asked):
+            yield AskResend(side, board.key.board_id, board.triggered_at)
 
-    def _open_board(self, key: BoardKey | None, now: int, waited: int = 0) -> Board:
+    def _open_board(self, key: BoardKey, now: int, waited: int = 0) -> Board:
         """`waited`: ns since the trigger, if there is one. A frame of long ago cannot be had any more."""
         timeout = self._options.timeout_ns
         ask_at: int | None = now + timeout // 2 if waited <= timeout else now
         board = Board(key, opened_at=now, ask_at=ask_at, give_up_at=now + timeout, running=self.product)
-        if key is None:
-            board.ask_at = None
+        if key.board_id.startswith(FREE_RUN):
+            board.ask_at = None  # to no camera that name says anything
         elif waited > _RESENDABLE_NS:
             board.ask_at, board.give_up_at = None, now
         self._open.append(board)
@@ -187,9 +183,7 @@ class Joiner:
 
     def _close(self, board: Board, now: int) -> None:
         self._open.remove(board)
-        free_keys = [_free_key(sighting.frame) for sighting in board.sightings.values()]
-        for key in [board.key] if board.key is not None else free_keys:
-            self._finished.add(key, now)
+        self._finished.add(board.key, now)
 
     def _unite(self, second: BoardKey, first: BoardKey) -> None:
         """Frames that came under the second name, before its trigger, go to the board that was first."""
@@ -200,21 +194,12 @@ class Joiner:
                 board.sightings = early.sightings | board.sightings
 
     def _find(self, key: BoardKey) -> Board | None:
-        candidates = [board for board in self._open if board.key is not None and board.key.may_be(key)]
+        candidates = [board for board in self._open if board.key.may_be(key)]
         exact = [board for board in candidates if board.key == key]
         return next(iter(exact or candidates), None)
-
-    def _partner(self, frame: Frame) -> Board | None:
-        waiting = [board for board in self._open if board.key is None]
-        return nearest(frame, waiting, self._options.pair_window_ns)
 
     def _sightings_of(self, frame: Frame) -> Iterator[tuple[Board, Sighting]]:
         for board in self._open:
             sighting = board.sightings.get(frame.side)
             if sighting is not None and sighting.frame is frame:
                 yield board, sighting
-
-
-def _free_key(frame: Frame) -> BoardKey:
-    """Remembers a frame of free run, so that its repetition is no new board."""
-    return BoardKey(f"{frame.side}\n{frame.frame_id}", None)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from inference_subscriber.board import Board, BoardKey, Sighting
 from inference_subscriber.boxes import boxes_of
-from pcb_bus.contract.identity import free_run_verdict_id, verdict_id
+from pcb_bus.contract.identity import verdict_id
 from pcb_bus.contract.messages import Category, Frame, GpioSignal, ModelRef, SideResult, Timing, Verdict
 from pcb_bus.contract.taxonomy import Taxonomy
 from pcb_bus.contract.times import ms_to_ns, ns_to_ms
@@ -54,10 +54,9 @@ class Judge:
         frames = _inspected_frames(board)
         captured_at = min((frame.captured_at for frame in frames), default=board.triggered_at or judged.at)
         ready_at = ready_time(board, judged.at)
-        board_id, identity = self.name(board)
         return Verdict(
-            verdict_id=identity,
-            board_id=board_id,
+            verdict_id=self.verdict_id(board.key),
+            board_id=board.key.board_id,
             serial=next((frame.serial for frame in frames if frame.serial is not None), None),
             product=product_of(board),
             status="ok" if whole else "incomplete",
@@ -73,13 +72,6 @@ class Judge:
             model=self.model,
             timing=Timing(ready_at=ready_at, inference_ms=round(judged.inference_ms, 3)),
         )
-
-    def name(self, board: Board) -> tuple[str, str]:
-        """`board_id` and `verdict_id`. In free run both come from the frames, the first side's first."""
-        if board.key is not None:
-            return board.key.board_id, self.verdict_id(board.key)
-        frame_ids = [board.sightings[side].frame.frame_id for side in self.sides if side in board.sightings]
-        return f"free-{frame_ids[0]}"[:128].rstrip(), free_run_verdict_id(self.root, frame_ids)
 
     def verdict_id(self, key: BoardKey) -> str:
         triggered_at = None if key.triggered_ms is None else ms_to_ns(key.triggered_ms)

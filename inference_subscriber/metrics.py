@@ -5,6 +5,7 @@ from prometheus_client import Counter, Gauge, Histogram
 _MS = (1, 2, 5, 10, 20, 30, 50, 75, 100, 200, 500, 1000, 5000)
 
 FRAMES_DROPPED = Counter("boardline_inference_frames_dropped", "Frames dropped unseen", ["reason"])
+FRAMES_WITHOUT_BOARD = Counter("boardline_inference_frames_without_board", "Frames of an empty belt", ["side"])
 PICTURES_REFUSED = Counter("boardline_inference_pictures_refused", "Pictures that show nothing", ["kind"])
 IMAGES_FAILED = Counter("boardline_inference_images_failed", "Images on which the network failed")
 BOARDS_UNALIGNED = Counter("boardline_inference_boards_unaligned", "Boards not found in the frame", ["side"])

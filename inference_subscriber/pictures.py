@@ -25,10 +25,7 @@ class Picture:
 
 
 class PictureInbox(Inbox[Picture]):
-    """Bounded by bytes as well; a single picture always has room.
-
-    Pictures in free run give way before those of boards that a trigger announced; of each kind the oldest goes first.
-    """
+    """Bounded by bytes as well; a single picture always has room."""
 
     def __init__(self, capacity: int, on_drop: Callable[[Picture], None], max_bytes: int = MAX_BYTES) -> None:
         super().__init__(capacity, on_drop)
@@ -37,9 +34,7 @@ class PictureInbox(Inbox[Picture]):
     def _overflow(self) -> list[Picture]:
         dropped = []
         while len(self._items) > 1 and self._is_over():
-            picture = next((each for each in self._items if each.frame.board_id is None), self._items[0])
-            self._items.remove(picture)
-            dropped.append(picture)
+            dropped.append(self._items.popleft())
         return dropped
 
     def _is_over(self) -> bool:

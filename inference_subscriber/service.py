@@ -15,6 +15,7 @@ from inference_subscriber.detecting import DetectStage
 from inference_subscriber.engines import model_reference, open_engine
 from inference_subscriber.engines.features import FeatureEngine
 from inference_subscriber.evidence import EvidenceSender
+from inference_subscriber.free_run import FreeRun
 from inference_subscriber.golden import GoldenBoard
 from inference_subscriber.golden_boards import GoldenBoards, open_golden_boards
 from inference_subscriber.inspecting import Inspector
@@ -22,13 +23,13 @@ from inference_subscriber.joiner import Joiner
 from inference_subscriber.judge import Judge
 from inference_subscriber.leading import Leader
 from inference_subscriber.live_thresholds import LiveThresholds, check_classes
-from inference_subscriber.metrics import FRAMES_DROPPED
+from inference_subscriber.metrics import FRAMES_DROPPED, FRAMES_WITHOUT_BOARD
 from inference_subscriber.pictures import Picture, PictureInbox
 from inference_subscriber.receiving import Cameras, FrameStage
 from inference_subscriber.sender import VerdictSender
 from inference_subscriber.settings import InferenceLine
 from inference_subscriber.witness import Witness
-from pcb_bus.contract.messages import Label, NodeStatus, Trigger, WireModel
+from pcb_bus.contract.messages import Frame, Label, NodeStatus, Trigger, WireModel
 from pcb_bus.contract.taxonomy import Taxonomy, load_taxonomy
 from pcb_bus.contract.times import NS_PER_S, ms_to_ns
 from pcb_bus.durable.outbox import Outbox
@@ -51,7 +52,7 @@ _WAITING_TRIGGERS = 2 * (_SESSION.receive_maximum + QUEUED_AT_BROKER)
 _PICTURES = Pace(after_ns=10 * NS_PER_S, batch=2)
 _PICTURE_OUTBOX = "picture outbox"
 _USUAL_FRAMES = ((640, 480), (640, 640))
-_APPOINT_S = 0.5
+_FREE_RUN_S = 0.03
 _APPOINT_S = 0.5
 _STOP_S = 1.5  # the session takes up to 2.5 s more to say goodbye
 
@@ -111,9 +112,11 @@ class InferenceService:
             service.on(status, NodeStatus, self._hear_edge, thread="leader", queue=16, qos=0, retained=True)
         service.every(_APPOINT_S, self._appoint, thread="leader")
         cameras = Cameras(chosen.sharpness, self._picture_trouble)
-        frames = FrameStage(service.session, self._boards, self._pictures, settings.frame_limits, cameras)
         tell_time(service)
+        free_run = FreeRun(settings.sides, chosen.presence, _count_without_board)
+        frames = FrameStage(service.session, self._boards, self._pictures, settings.frame_limits, cameras, free_run)
         service.on(topics.frames, None, frames.receive, thread="frames", queue=_WAITING_FRAMES, qos=0)
+        service.every(_FREE_RUN_S, frames.look_at_the_clock, thread="frames")
         detect = DetectStage(inspector, self._pictures, self._boards, chosen.max_batch)
         service.run("detect", detect.run)
         service.watch("detect", detect.turn)
@@ -217,6 +220,7 @@ def build(settings: InferenceLine) -> InferenceService:
     _check_sides(settings, "anomaly", chosen.anomaly)
     _check_sides(settings, "golden", chosen.golden)
     _check_sides(settings, "sharpness", chosen.sharpness)
+    _check_sides(settings, "presence", chosen.presence)
     golden = open_golden_boards(chosen.golden, taxonomy)
     anomalies = _choose_anomalies(settings)
     doubtful = settings.inference.doubtful_confidence if anomalies.models else None
@@ -260,3 +264,7 @@ def _choose_anomalies(settings: InferenceLine) -> Choice:
 
 def _count_overload() -> None:
     FRAMES_DROPPED.labels("overload").inc()
+
+
+def _count_without_board(frame: Frame) -> None:
+    FRAMES_WITHOUT_BOARD.labels(frame.side).inc()

@@ -12,6 +12,7 @@ from pcb_bus.contract.messages import Name
 from pcb_bus.contract.times import ms_to_ns
 from pcb_bus.durable.outbox import Bounds
 from pcb_bus.runtime.settings import LineSettings, Section
+from pcb_bus.seeing.presence import PresenceOptions
 
 Share = Annotated[float, Field(ge=0, le=1)]
 ClassShares = dict[Name, Share]
@@ -54,12 +55,12 @@ class InferenceSettings(Section):
     sharpness: dict[Name, Annotated[float, Field(gt=0, le=1)]] = Field(default_factory=dict)
     """By side: how sharp its pictures were at the set-up; below 0.6 of it they are blurred. Without it, only what has
     nothing sharp in it is."""
+    presence: dict[Name, PresenceOptions] = Field(default_factory=dict)
+    """By side: where and how boards go by, as its frames without a board id show it; see `edge.presence`."""
     max_batch: Annotated[int, Field(ge=1, le=64)] = 8
     """Most frames in one run of the network; an engine for which batches gain nothing takes fewer."""
     join_timeout_ms: Annotated[int, Field(ge=10, le=60_000)] = 600
     """A board whose sides are not all there by then is judged on what was seen."""
-    pair_window_ms: Annotated[int, Field(ge=1, le=10_000)] = 60
-    """Free run: frames of different sides captured this close together are one board."""
     max_frame_age_ms: Annotated[int, Field(ge=50, le=600_000)] = 2_000
     """Older frames are dropped unseen."""
     deadline_ms: Annotated[int, Field(ge=10, le=600_000)] = 1_000
@@ -108,7 +109,6 @@ class InferenceLine(LineSettings):
         chosen = self.inference
         return JoinOptions(
             timeout_ns=ms_to_ns(chosen.join_timeout_ms),
-            pair_window_ns=ms_to_ns(chosen.pair_window_ms),
             max_frame_age_ns=ms_to_ns(chosen.max_frame_age_ms),
             max_open=chosen.max_open_boards,
         )

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, Connection, Engine, LargeBinary, Select, cast, func, select
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
+from pcb_bus.contract.identity import FREE_RUN
 from recorder.rows import BOTH
 from recorder.statistics import differences
 from records.database import for_reading
@@ -35,7 +36,6 @@ GapKind = Literal[
 ]
 _Query = Select[str, str, datetime]
 _COUNTED = ("triggers", "verdicts", "reports", "rows", "gaps")
-_FREE_RUN = "free-%"  # how inference names boards that nobody announced
 _HOUR, _MS = timedelta(hours=1), timedelta(milliseconds=1)
 _PICTURES_AT_ONCE = 1000
 
@@ -191,7 +191,7 @@ def _queries(scope: Scope, *, triggers: bool) -> dict[GapKind, _Query]:
         queries["verdict without report"] = judged.outerjoin(Actuation, report).where(Actuation.id.is_(None))
     if triggers:
         announced = judged.outerjoin(Trigger, _same_verdict(Trigger, Inspection)).where(Trigger.id.is_(None))
-        queries["verdict without trigger"] = announced.where(Inspection.board_id.not_like(_FREE_RUN))
+        queries["verdict without trigger"] = announced.where(Inspection.board_id.not_like(f"{FREE_RUN}%"))
     return queries
 
 

@@ -1,13 +1,14 @@
 """Ids that are the same after any crash or repeat."""
 
 import uuid
-from collections.abc import Iterable
 
 from pcb_bus.contract.times import NS_PER_MS
 
 SAME_BOARD_NS = 200 * NS_PER_MS
 """So far apart two edges may announce one board: they take up to 150 ms to choose its picture. Two boards lie further
 apart, 0.3 s on a fast belt."""
+FREE_RUN = "free-"
+"""How the names of boards begin that nobody announced: no trigger is expected, and no camera asked for their frames."""
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:boardline:verdict")
 
@@ -26,6 +27,6 @@ def verdict_id(root: str, board_id: str, triggered_at: int | None) -> str:
     return str(uuid.uuid5(_NAMESPACE, "\n".join((root, "board", board_id, moment))))
 
 
-def free_run_verdict_id(root: str, frame_ids: Iterable[str]) -> str:
-    """The id of the verdict on frames that no trigger announced."""
-    return str(uuid.uuid5(_NAMESPACE, "\n".join((root, "frames", *sorted(frame_ids)))))
+def free_run_board_id(frame_id: str) -> str:
+    """The name of a board that nobody announced, after the frame in which it was seen."""
+    return f"{FREE_RUN}{frame_id}"[:128].rstrip()

@@ -88,7 +88,7 @@ def sharpness(image: Image) -> float:
 
 
 def _featureless(view: Image, middle: float) -> Flaw | None:
-    blue, green, red = view.reshape(-1, 3).mean(axis=0)
+    blue, green, red, _ = cv2.mean(view)
     if _is_fill(view):
         return START_UP
     if max(view.shape) < _COARSE:
@@ -98,8 +98,7 @@ def _featureless(view: Image, middle: float) -> Flaw | None:
 
 def _is_fill(part: Image) -> bool:
     """One flat colour that decoders and drivers use where there is no picture: middle grey, or the green of YUV 0."""
-    colours = part.reshape(-1, 3)
-    low, high = colours.min(axis=0).astype(int), colours.max(axis=0).astype(int)
+    low, high = (extreme.astype(int) for extreme in (part.min(axis=0).min(axis=0), part.max(axis=0).max(axis=0)))
     if (high - low).max() > 2 * _FILL:
         return False
     blue, green, red = (low + high) / 2

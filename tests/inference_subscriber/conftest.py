@@ -28,6 +28,7 @@ from pcb_bus.contract.times import NS_PER_MS, now_ns, to_rfc3339
 from pcb_bus.durable.outbox import Outbox
 from pcb_bus.durable.resending import Pace
 from pcb_bus.runtime.settings import BrokerSettings
+from simulator.moving_belt import Scene, View, views
 
 MakeFrame = Callable[..., Frame]
 StartService = Callable[..., InferenceService]
@@ -135,6 +136,17 @@ def short_jpeg() -> bytes:
 def blue_jpeg() -> bytes:
     """A picture on which the red spot engine fails."""
     return jpeg_of(np.full((48, 64, 3), (200, 80, 0), np.uint8))
+
+
+@pytest.fixture(scope="session")
+def moving_boards() -> list[View]:
+    """Three boards that go by on a belt, ten pictures a second; before them and after it is empty."""
+    rng = np.random.default_rng(5)
+    drawn = [np.full((255, 340, 3), (20, 90, 10), np.uint8) for _ in range(3)]
+    for board in drawn:
+        for x, y, *colour in rng.integers(8, (320, 240, 256, 256, 256), (400, 5)).tolist():
+            cv2.rectangle(board, (x, y), (x + 10, y + 6), colour, -1)
+    return list(views(Scene(drawn, 3, speed=(0.4, 0.5), fps=10, lead_s=0.6)))
 
 
 @pytest.fixture(scope="session")

@@ -43,7 +43,7 @@ def boards(taxonomy: Taxonomy, outbox: Outbox, evidence_outbox: Outbox, told: li
 def test_each_change_is_told_once(boards: Boards, make_frame: MakeFrame, told: list[tuple[str, str]]) -> None:
     now = now_ns()
     for ahead_s in (3600, 3601, -5, -6, 0, 0):
-        boards.admit(make_frame("left", None, None, now + ahead_s * NS_PER_S), now)
+        boards.in_time(make_frame("left", None, None, now + ahead_s * NS_PER_S), now)
     ahead, behind, right = told
     assert ahead == ("left", "the clock of edge-left is 3600.0 s ahead of this machine's: set up NTP on both")
     assert behind[1].startswith("a frame of left came 5.0 s after its capture: the clock of edge-left is behind")

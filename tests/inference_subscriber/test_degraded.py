@@ -19,7 +19,7 @@ def test_the_node_is_degraded_and_judges_on(
     start_service(sides=("left",), anomalies=Choice(refused={"left": "left.npz is of the side right"}))
     status = line.viewer.wait_for("pcb/status/inference", lambda each: b"degraded" in each.payload)
     assert json.loads(status.payload)["detail"] == "no anomaly score on left: left.npz is of the side right"
-    line.show("left", good_jpeg)
+    line.show("left", good_jpeg, board_id="b")
     assert line.verdicts(1)[0]["left"]["anomaly_score"] is None
 
 

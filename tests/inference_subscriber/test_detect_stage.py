@@ -53,7 +53,7 @@ class Bench:
     def run(self, *images: Any) -> None:
         """Show these pictures, one board each, and inspect them all."""
         for number, image in enumerate(images):
-            frame = self._make_frame("left", None, None, now_ns(), f"f{number}")
+            frame = self._make_frame("left", f"b{number}", None, now_ns())
             assert self._boards.admit(frame, now_ns())
             self._inbox.put(Picture(frame, image))
         self._inbox.close()
@@ -71,7 +71,7 @@ def bench(make_frame: MakeFrame, red_spots: Any, taxonomy: Taxonomy, outbox: Out
 
 def test_one_bad_image_does_not_take_its_batch_with_it(bench: Bench) -> None:
     bench.run(GOOD, BLACK, GOOD)
-    assert [verdict.board_id for verdict in bench.verdicts] == ["free-f0", "free-f2"]
+    assert [verdict.board_id for verdict in bench.verdicts] == ["b0", "b2"]
 
 
 def test_an_engine_that_always_fails_ends_the_service(bench: Bench) -> None:
@@ -81,7 +81,7 @@ def test_an_engine_that_always_fails_ends_the_service(bench: Bench) -> None:
 
 def test_whatever_a_strange_picture_breaks_costs_its_own_board_only(bench: Bench) -> None:
     bench.run(GOOD, STRANGE, GOOD)
-    assert [verdict.board_id for verdict in bench.verdicts] == ["free-f0", "free-f2"]
+    assert [verdict.board_id for verdict in bench.verdicts] == ["b0", "b2"]
 
 
 def test_a_good_image_in_between_forgives(bench: Bench) -> None:

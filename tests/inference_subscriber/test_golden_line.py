@@ -45,20 +45,20 @@ def with_red_spot(board: Grey, material: int) -> bytes:
 
 
 def test_a_defect_where_nothing_changed_does_not_open_a_gate(running: Any, board: Grey) -> None:
-    running.show("left", with_red_spot(board, 0), frame_id="f1", width=640, height=480)
-    verdict = running.verdict_on("free-f1")
+    running.show("left", with_red_spot(board, 0), board_id="b", width=640, height=480)
+    verdict = running.verdict_on("b")
     assert (verdict["category"], verdict["left"]["boxes"]) == ("normal", [])
 
 
 def test_a_change_gives_the_defect_its_class_and_the_board_its_category(running: Any, board: Grey) -> None:
-    running.show("left", with_red_spot(board, 255), frame_id="f1", width=640, height=480)
-    verdict = running.verdict_on("free-f1")
+    running.show("left", with_red_spot(board, 255), board_id="b", width=640, height=480)
+    verdict = running.verdict_on("b")
     (box,) = verdict["left"]["boxes"]
     assert (verdict["category"], box["class"]) == ("scrap", "spurious_copper")
 
 
 def test_frames_of_another_size_leave_the_node_degraded_and_judging(running: Any, short_jpeg: bytes) -> None:
-    running.show("left", short_jpeg, frame_id="f1")
-    assert running.verdict_on("free-f1")["category"] == "solder"
+    running.show("left", short_jpeg, board_id="b")
+    assert running.verdict_on("b")["category"] == "solder"
     reason = "left not compared with its golden board: frames of 64 x 48, but a golden board of 640 x 480"
     assert wait_for_state(running, "degraded") == reason

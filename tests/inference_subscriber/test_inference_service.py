@@ -5,7 +5,8 @@ import logging
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from pcb_bus.contract.taxonomy import Taxonomy
 from pcb_bus.contract.times import NS_PER_S, now_ns
 from pcb_bus.mqtt.session import QUEUED_AT_BROKER, Delivery
 from pcb_bus.runtime.settings import BrokerSettings
+from simulator.moving_belt import View
 
 StartService = Callable[..., InferenceService]
 Line = Any  # see conftest
@@ -57,7 +59,7 @@ def overload_drops() -> float:
 
 def show_both(line: Line, board_id: str, at: int, left: bytes, right: bytes) -> None:
     for side, jpeg in (("left", left), ("right", right)):
-        line.show(side, jpeg, board_id=board_id, triggered_at=at)
+        line.show(side, jpeg, board_id=board_id, triggered_at=at, quality=None)
 
 
 def test_both_sides_give_one_verdict_that_matches_the_contract(
@@ -113,15 +115,19 @@ def test_half_a_board_that_is_bad_stays_bad(running: Line, short_jpeg: bytes) ->
     assert (verdict["category"], verdict["status"]) == ("solder", "incomplete")
 
 
-def test_free_run_pairs_frames_by_their_time(running: Line, good_jpeg: bytes, short_jpeg: bytes) -> None:
-    running.show("left", good_jpeg, frame_id="f1")
+def test_single_frames_of_both_sides_are_one_board(running: Line, good_jpeg: bytes, short_jpeg: bytes) -> None:
+    at = now_ns()
+    running.show("left", good_jpeg, frame_id="f1", captured_at=at)
     running.show("right", short_jpeg, frame_id="f2")
     (verdict,) = running.verdicts(1)
     assert (verdict["board_id"], verdict["category"], verdict["status"]) == ("free-f1", "solder", "ok")
+    assert verdict["verdict_id"] == verdict_id("pcb", "free-f1", at)
 
 
-def test_a_line_of_one_side_judges_every_frame(line: Line, start_service: StartService, good_jpeg: bytes) -> None:
-    start_service(sides=("left",))
+def test_a_camera_that_has_a_trigger_of_its_own_shows_a_board_in_every_frame(
+    line: Line, start_service: StartService, good_jpeg: bytes
+) -> None:
+    start_service(sides=("left",), presence={"left": {"stills": True}})
     wait_online(line)
     for number in range(3):
         line.show("left", good_jpeg, frame_id=f"f{number}")
@@ -202,10 +208,8 @@ def test_a_frame_of_a_side_that_the_line_lacks_is_counted(
     wait_online(line)
     before = rejected("unknown_side")
     line.show("right", good_jpeg)
-    line.show("left", good_jpeg)
-    assert len(line.verdicts(1)) == 1
-    line.show("left", good_jpeg)
-    line.verdicts(2)
+    line.show("left", good_jpeg, board_id="b")
+    line.verdict_on("b")
     assert rejected("unknown_side") == before + 1
 
 
@@ -274,22 +278,43 @@ def test_a_bare_jpeg_on_a_line_of_two_sides_is_inspected(running: Line, short_jp
     assert verdict["board_id"].startswith("free-")
 
 
+def by_the_camera(line: Line, sides: tuple[str, ...], belt: Sequence[View]) -> None:
+    """What a stranger's camera does: bare JPEGs, ten a second."""
+    began = time.monotonic()
+    for number, view in enumerate(belt):
+        jpeg = cv2.imencode(".jpg", view.image)[1].tobytes()
+        time.sleep(max(0.0, began + number / 10 - time.monotonic()))
+        for side in sides:
+            line.cameras[side].publish(f"pcb/frame/{side}", jpeg, qos=0)
+
+
+def test_cameras_that_know_nothing_of_boards_get_one_verdict_for_each(running: Line, moving_boards: list[View]) -> None:
+    """Two sides, then one of them alone: the leader falls silent."""
+    by_the_camera(running, ("left", "right"), moving_boards)
+    assert [each["status"] for each in running.verdicts(3)] == ["ok"] * 3
+    by_the_camera(running, ("right",), moving_boards)
+    verdicts = running.verdicts(6)
+    assert [each["status"] for each in verdicts[3:]] == ["incomplete"] * 3
+    running.trigger("after-them")
+    running.verdict_on("after-them")
+    assert len(running.verdicts(7)) == 7
+    assert [each["left"] is None for each in verdicts] == [False] * 3 + [True] * 3
+
+
 def test_under_overload_the_newest_frames_win(
     line: Line, start_service: StartService, red_spots: Any, good_jpeg: bytes
 ) -> None:
     red_spots.may_look.clear()
     start_service(sides=("left",), engine=red_spots)
     wait_online(line)
+    before = overload_drops()
     for number in range(60):
-        line.show("left", good_jpeg, frame_id=f"f{number}")
+        line.show("left", good_jpeg, board_id=f"b{number}")
     line.trigger("after-them")
     line.verdict_on("after-them")
     red_spots.may_look.set()
-    assert line.verdict_on("free-f59")["category"] == "normal"
-    judged = {verdict["board_id"] for verdict in line.verdicts(33)}
-    assert {f"free-f{number}" for number in range(28, 60)} <= judged
-    assert len(judged) < 60
-    assert overload_drops() >= 60 - len(judged)
+    assert {line.verdict_on(f"b{number}")["category"] for number in range(28, 60)} == {"normal"}
+    assert overload_drops() > before
 
 
 def test_pictures_of_the_largest_size_do_not_pile_up(line: Line, start_service: StartService, red_spots: Any) -> None:
@@ -299,12 +324,12 @@ def test_pictures_of_the_largest_size_do_not_pile_up(line: Line, start_service: 
     before = overload_drops()
     tiles = np.kron(np.indices((10, 10)).sum(axis=0) % 2, np.full((500, 500), 120))
     large = cv2.imencode(".jpg", np.repeat(tiles[..., None], 3, axis=2).astype(np.uint8))[1].tobytes()
-    for frame_id in (*"abcdef", "last"):
-        line.show("left", large, frame_id=frame_id, width=5000, height=5000)
+    for board_id in (*"abcdef", "last"):
+        line.show("left", large, board_id=board_id, width=5000, height=5000)
     until(lambda: overload_drops() > before)  # three may be with the engine, and three wait
     assert len(service._pictures) <= 3
     red_spots.may_look.set()
-    assert line.verdict_on("free-last")["category"] == "normal"
+    assert line.verdict_on("last")["category"] == "normal"
 
 
 def test_all_triggers_of_a_long_absence_have_room(
@@ -348,8 +373,8 @@ def test_a_wrong_clock_makes_the_node_degraded_until_it_is_right(
     assert status_detail(running, "degraded").startswith(words)
     running.trigger("after-them")
     assert running.verdict_on("after-them")["category"] == "unjudged"
-    running.show("right", good_jpeg)
-    running.verdicts(2)
+    running.show("right", good_jpeg, board_id="right")
+    running.verdict_on("right")
     latest = json.loads(running.viewer.received("pcb/status/inference")[-1].payload)
     assert latest["state"] == "degraded", "the other camera's clock says nothing of this one's"
     running.show("left", good_jpeg)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from inference_subscriber.board import Board, BoardKey, Inspected
 from inference_subscriber.engines.base import Findings
 from inference_subscriber.joiner import Action, AskResend, Close, Joiner, JoinOptions, Repeated
+from pcb_bus.contract.identity import free_run_board_id
 from pcb_bus.contract.messages import Frame, Trigger
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
 
@@ -43,9 +44,7 @@ class Station:
         self.settle()
         return at
 
-    def offer(
-        self, side: str, board_id: str | None = None, at: int | None = None, **fields: Any
-    ) -> tuple[Frame, str | None]:
+    def offer(self, side: str, board_id: str = "b", at: int | None = None, **fields: Any) -> tuple[Frame, str | None]:
         """A frame with the trigger time `at`."""
         frame = self.make_frame(side, board_id, at, fields.pop("captured_at", self.wall), **fields)
         return frame, self.offer_frame(frame)
@@ -225,60 +224,26 @@ def test_the_same_board_id_at_another_time_is_another_pass(station: Station) -> 
 def test_too_many_open_boards_close_the_oldest(station: Station) -> None:
     for number in range(OPTIONS.max_open + 2):
         station.trigger(f"b{number}")
-    assert [board.key and board.key.board_id for board in station.closed] == ["b0", "b1"]
+    assert [board.key.board_id for board in station.closed] == ["b0", "b1"]
 
 
-def test_free_run_pairs_the_nearest(station: Station) -> None:
-    base = station.wall
-    early, _ = station.offer("left", captured_at=base)
-    late, _ = station.offer("left", captured_at=base + 80 * NS_PER_MS)
-    right, _ = station.offer("right", captured_at=base + 50 * NS_PER_MS)
-    for frame in (early, late, right):
-        station.inspect(frame)
-    (board,) = station.closed
-    assert [sighting.frame for sighting in board.sightings.values()] == [late, right]
-
-
-def test_free_run_keeps_frames_apart_that_are_outside_the_window(station: Station) -> None:
-    station.offer("left", captured_at=station.wall)
-    station.offer("right", captured_at=station.wall + 61 * NS_PER_MS)
-    assert len(station.joiner) == 2
-
-
-def test_free_run_asks_nobody_and_closes_what_it_has(station: Station) -> None:
-    station.inspect(station.offer("left")[0])
+def test_no_camera_is_asked_for_a_board_that_nobody_announced(station: Station) -> None:
+    station.inspect(station.offer("left", free_run_board_id("f1"), station.wall)[0])
     station.wait(600)
     assert station.asked == []
     assert [seen_sides(board) for board in station.closed] == [{"left"}]
 
 
-def test_a_repeated_frame_of_free_run_is_no_new_board(station: Station) -> None:
-    frame, _ = station.offer("left")
-    assert station.offer_frame(frame) == "repeated"
-    station.inspect(frame)
+def test_a_board_of_which_every_frame_is_lost_is_a_board(station: Station) -> None:
+    station.lose(station.offer("left", free_run_board_id("f1"), station.wall)[0])
     station.wait(600)
-    assert station.offer_frame(frame) == "late"
-
-
-def test_a_lost_frame_of_free_run_leaves_no_board(station: Station) -> None:
-    station.lose(station.offer("left")[0])
-    station.wait(600)
-    assert len(station.joiner) == 0
-    assert not station.closed
-
-
-def test_a_line_of_one_side_closes_with_every_frame(make_frame: MakeFrame) -> None:
-    station = Station(make_frame, ("top",))
-    for _ in range(3):
-        station.inspect(station.offer("top")[0])
-    assert len(station.closed) == 3
+    assert [seen_sides(board) for board in station.closed] == [set()]
 
 
 boards = st.integers(0, 7)
 events = st.one_of(
     st.tuples(st.just("trigger"), boards),
     st.tuples(st.just("frame"), boards, st.sampled_from(SIDES), st.booleans()),
-    st.tuples(st.just("free"), st.sampled_from(SIDES), st.integers(-100, 100)),
     st.tuples(st.sampled_from(["inspect", "lose"]), st.integers(0, 5)),
     st.tuples(st.just("wait"), st.integers(0, 700)),
 )
@@ -291,13 +256,11 @@ def test_every_board_closes_exactly_once_whatever_happens(make_frame: MakeFrame,
     starts = [station.wall + number * 300 * NS_PER_MS for number in range(8)]
     under_way: list[Frame] = []
     announced: set[str] = set()
-    free_kept: set[str] = set()
 
     def admit(frame: Frame) -> None:
         if station.offer_frame(frame) is None:
             under_way.append(frame)
             announced.update([frame.board_id] if frame.board_id else [])
-            free_kept.update([] if frame.board_id else [frame.frame_id])
 
     for event in script:
         match event:
@@ -306,27 +269,20 @@ def test_every_board_closes_exactly_once_whatever_happens(make_frame: MakeFrame,
                 announced.add(f"b{number}")
             case "frame", number, side, knows_time:
                 admit(make_frame(side, f"b{number}", starts[number] if knows_time else None, starts[number]))
-            case "free", side, offset_ms:
-                admit(make_frame(side, None, None, station.wall + offset_ms * NS_PER_MS))
             case ("inspect" | "lose") as what, index if index < len(under_way):
                 frame = under_way.pop(index)
                 if what == "inspect":
                     station.inspect(frame)
                 else:
                     station.lose(frame)
-                    free_kept.discard(frame.frame_id)
             case "wait", ms:
                 station.wait(ms)
     station.wait(20_000)
 
     assert len(station.joiner) == 0
     assert station.joiner.next_due() is None
-    times_closed = Counter(board.key.board_id for board in station.closed if board.key is not None)
+    times_closed = Counter(board.key.board_id for board in station.closed)
     assert times_closed == dict.fromkeys(announced, 1)
-    free = [board for board in station.closed if board.key is None]
-    in_boards = Counter(sighting.frame.frame_id for board in free for sighting in board.sightings.values())
-    assert free_kept <= in_boards.keys()
-    assert set(in_boards.values()) <= {1}
     assert set(Counter(action for action in station.actions if isinstance(action, AskResend)).values()) <= {1}
 
 

@@ -12,7 +12,7 @@ from inference_subscriber.engines.base import Detection, Findings
 from inference_subscriber.evidence import wants_evidence
 from inference_subscriber.judge import Judge, Judged
 from pcb_bus.contract.codec import decode_json, encode_json
-from pcb_bus.contract.identity import free_run_verdict_id, verdict_id
+from pcb_bus.contract.identity import verdict_id
 from pcb_bus.contract.messages import Category, Frame, ModelRef, Verdict
 from pcb_bus.contract.taxonomy import Taxonomy
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
@@ -35,13 +35,12 @@ def judge(taxonomy: Taxonomy) -> Judge:
 def judge_board(judge: Judge, make_frame: MakeFrame) -> JudgeBoard:
     """Judges a board of which each side shows defects by name and confidence; None: not seen."""
 
-    def give_verdict(triggered_at: int | None = TRIGGERED_AT, **sides: dict[str, float] | None) -> Verdict:
-        key = None if triggered_at is None else BoardKey.of("b", triggered_at)
-        board = Board(key, 0, None, 0, triggered_at)
+    def give_verdict(triggered_at: int = TRIGGERED_AT, **sides: dict[str, float] | None) -> Verdict:
+        board = Board(BoardKey.of("b", triggered_at), 0, None, 0, triggered_at)
         for number, (side, defects) in enumerate(sides.items()):
             if defects is not None:
                 captured_at = TRIGGERED_AT + (10 + number) * NS_PER_MS
-                frame = make_frame(side, key and "b", triggered_at, captured_at, f"{side}-frame")
+                frame = make_frame(side, "b", triggered_at, captured_at, f"{side}-frame")
                 boxes = tuple(Detection(1, 2, 3, 4, confidence, name) for name, confidence in defects.items())
                 board.sightings[side] = Sighting(frame, 0, Inspected(Findings(boxes), 20.0))
         return judge.verdict(board, Judged(JUDGED_AT, inference_ms=40.0))
@@ -147,12 +146,6 @@ def test_the_same_pass_gives_the_same_id(judge_board: JudgeBoard) -> None:
     assert judge_board(left={}, right={}).verdict_id == judge_board().verdict_id == expected
 
 
-def test_in_free_run_the_frames_name_the_board(judge_board: JudgeBoard) -> None:
-    verdict = judge_board(triggered_at=None, right={}, left={})
-    assert verdict.board_id == "free-left-frame"
-    assert verdict.verdict_id == free_run_verdict_id("pcb", ["left-frame", "right-frame"])
-
-
 def test_a_verdict_survives_the_wire(judge_board: JudgeBoard) -> None:
     verdict = judge_board(left={"short": 0.9}, right={})
     assert decode_json(Verdict, encode_json(verdict)).sides == verdict.sides
@@ -165,28 +158,21 @@ TIMES = st.integers(0, 4_000_000_000 * NS_PER_S) | st.sampled_from([0, 7_258_118
 FRAMES = st.dictionaries(st.sampled_from(SIDES), st.tuples(IDS, TIMES), min_size=1)
 
 
-@given(IDS, st.none() | TIMES, FRAMES, st.booleans())
+@given(IDS, st.none() | TIMES, FRAMES)
 def test_whatever_ids_and_times_strangers_send_there_is_a_verdict(
     taxonomy: Taxonomy,
     make_frame: MakeFrame,
     board_id: str,
     triggered_at: int | None,
     frames: dict[str, tuple[str, int]],
-    free_run: bool,
 ) -> None:
-    board = Board(None if free_run else BoardKey.of(board_id, triggered_at), 0, None, 0, triggered_at)
+    board = Board(BoardKey.of(board_id, triggered_at), 0, None, 0, triggered_at)
     for side, (frame_id, captured_at) in frames.items():
-        frame = make_frame(side, None if free_run else board_id, triggered_at, captured_at, frame_id)
+        frame = make_frame(side, board_id, triggered_at, captured_at, frame_id)
         board.sightings[side] = Sighting(frame, 0, Inspected(Findings(), 20.0))
     judge = Judge("pcb", SIDES, taxonomy, ModelRef(name="m", sha256="0" * 64), deadline_ns=NS_PER_S)
     verdict = judge.verdict(board, Judged(JUDGED_AT, inference_ms=40.0))
     assert decode_json(Verdict, encode_json(verdict)).verdict_id == verdict.verdict_id
-
-
-def test_a_frame_id_that_is_cut_leaves_an_id(judge: Judge, make_frame: MakeFrame) -> None:
-    frame = make_frame("left", None, None, TRIGGERED_AT, "f" * 122 + " " + "g" * 5)
-    board = Board(None, 0, None, 0, None, {"left": Sighting(frame, 0, Inspected(Findings(), 20.0))})
-    assert judge.verdict(board, Judged(JUDGED_AT, 0.0)).board_id == "free-" + "f" * 122
 
 
 def test_a_trigger_of_1970_has_the_longest_latency_that_there_is(judge_board: JudgeBoard) -> None:

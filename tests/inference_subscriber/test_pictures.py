@@ -16,8 +16,8 @@ SIZE = 300 + len(b"\xff\xd8")
 
 @pytest.fixture
 def picture(make_frame: MakeFrame) -> MakePicture:
-    def make(frame_id: str, board_id: str | None = None) -> Picture:
-        return Picture(make_frame("left", board_id, None, 0, frame_id), IMAGE)
+    def make(frame_id: str) -> Picture:
+        return Picture(make_frame("left", "b", None, 0, frame_id), IMAGE)
 
     return make
 
@@ -53,24 +53,12 @@ def test_the_count_is_bounded_as_before(picture: MakePicture) -> None:
     assert (drops.names, names(inbox)) == (["a"], ["b", "c"])
 
 
-def test_free_run_gives_way_to_a_board_that_was_announced(picture: MakePicture) -> None:
-    drops = Drops()
-    inbox = PictureInbox(32, drops, max_bytes=3 * SIZE)
-    for name, board_id in (("a", "board-1"), ("b", None), ("c", None), ("d", "board-2"), ("e", "board-3")):
-        inbox.put(picture(name, board_id))
-    inbox.put(picture("f"))
-    assert drops.names == ["b", "c", "f"]
-    inbox.put(picture("g", "board-4"))
-    assert drops.names[-1] == "a"
-    assert names(inbox) == ["d", "e", "g"]
-
-
 def test_a_large_picture_takes_the_room_of_several(make_frame: MakeFrame, picture: MakePicture) -> None:
     drops = Drops()
     inbox = PictureInbox(32, drops, max_bytes=4 * SIZE)
     for name in "abcd":
         inbox.put(picture(name))
-    inbox.put(Picture(make_frame("left", None, None, 0, "large"), np.zeros((10, 30, 3), np.uint8)))
+    inbox.put(Picture(make_frame("left", "b", None, 0, "large"), np.zeros((10, 30, 3), np.uint8)))
     assert drops.names == ["a", "b", "c"]
 
 

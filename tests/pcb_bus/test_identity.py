@@ -5,7 +5,7 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcb_bus.contract.identity import free_run_verdict_id, new_id, verdict_id
+from pcb_bus.contract.identity import free_run_board_id, new_id, verdict_id
 from pcb_bus.contract.times import from_rfc3339, to_rfc3339
 
 NS = 1_795_248_000_123_456_789
@@ -34,9 +34,9 @@ def test_root_board_and_moment_each_make_another_id() -> None:
     assert len(ids) == 5
 
 
-def test_free_run_ids_ignore_the_order_of_arrival() -> None:
-    assert free_run_verdict_id("pcb", ["f2", "f1"]) == free_run_verdict_id("pcb", ["f1", "f2"])
-    assert free_run_verdict_id("pcb", ["f1"]) != free_run_verdict_id("pcb", ["f1", "f2"])
+def test_a_board_that_nobody_announced_is_named_after_a_frame() -> None:
+    assert free_run_board_id("f1") == "free-f1"
+    assert free_run_board_id("f" * 122 + " " + "g" * 5) == "free-" + "f" * 122, "no id ends with a space"
 
 
 def test_frame_ids_differ() -> None:

@@ -15,7 +15,7 @@ from faults.line import FaultLine
 from faults.operator import NotAsPromised
 from faults.values import at_the_edges, crowded
 from pcb_bus.contract.codec import encode_json, encode_msgpack
-from pcb_bus.contract.identity import free_run_verdict_id, verdict_id
+from pcb_bus.contract.identity import free_run_board_id, verdict_id
 from pcb_bus.contract.messages import (
     Actuation,
     Command,
@@ -148,7 +148,8 @@ def ids_of(message: Message, root: str) -> set[str]:
     if data.get("board_id") and "triggered_at" in data:
         found.add(verdict_id(root, data["board_id"], data["triggered_at"]))
     elif "frame_id" in data:
-        found |= {f"free-{data['frame_id']}"[:128], free_run_verdict_id(root, [data["frame_id"]])}
+        named = free_run_board_id(data["frame_id"])
+        found |= {named, verdict_id(root, named, data["captured_at"])}
     return found
 
 
@@ -165,8 +166,6 @@ def hostile(line: FaultLine, rng: Random) -> Iterator[None]:
             for topic in topics:
                 for message in messages(kind_of(topic), rng, number):
                     number += 1
-                    if _is_half_a_board(login, message):
-                        continue
                     line.foreign |= ids_of(message, line.topics.root)
                     refused = senders[login].publish(topic, encode(message, rng), qos=1)
                     if refused not in {0, _NOBODY_LISTENS}:
@@ -174,11 +173,6 @@ def hostile(line: FaultLine, rng: Random) -> Iterator[None]:
         yield
     if died := line.supervisor.restarts - restarts:
         raise NotAsPromised(f"{died} services died of it")
-
-
-def _is_half_a_board(login: str, message: Message) -> bool:
-    """Frames of two sides that no trigger announced would be one board, under an id that nobody foresees."""
-    return login == "edge-right" and isinstance(message, Frame) and message.board_id is None
 
 
 def _put_config_back(line: FaultLine, recorder: Probe) -> None:
