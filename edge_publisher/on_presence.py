@@ -6,7 +6,7 @@ does not wait for the trigger to come back.
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from edge_publisher import metrics
@@ -22,6 +22,7 @@ from pcb_bus.contract.times import NS_PER_S
 from pcb_bus.mqtt.session import Delivery
 from pcb_bus.runtime.queues import Inbox
 from pcb_bus.runtime.service import Service
+from pcb_bus.seeing.health import partly_in_view
 from pcb_bus.seeing.presence import Pass, Presence, PresenceOptions
 
 _POLL_S = 0.02
@@ -61,7 +62,7 @@ class OnPresence(OnTrigger):
         self._passes = Passes(node.node, node.node if station.alone else None)
         self._seen: dict[int, Seen] = {}
         self._last = 0
-        self._own: Inbox[tuple[Picture, BoardPass]] = Inbox(64)
+        self._own: Inbox[tuple[Seen, BoardPass]] = Inbox(64)
         self._announcer = announcer
         self._looking = node.worker("presence")
         node.every(_POLL_S, self._ask, thread="presence")
@@ -74,9 +75,9 @@ class OnPresence(OnTrigger):
 
     def step(self, pictures: Sequence[Picture], now: int) -> float:
         while own := self._own.take(timeout=0):
-            picture, board_pass = own
+            seen, board_pass = own
             self._pending.answered(board_pass)
-            if self._sender.send(picture, board_pass) is not None:
+            if self._sender.send(seen.picture, board_pass, seen.flaw) is not None:
                 metrics.TRIGGERS.labels("announced").inc()
         return super().step(pictures, now)
 
@@ -108,7 +109,9 @@ class OnPresence(OnTrigger):
     def _passed(self, found: Pass | None, now: int) -> None:
         while found is not None:
             metrics.PASSES.inc()
-            self._announce(self._passes.saw(self._seen[found.captured_at_ns], time.monotonic_ns()))
+            flaw = None if found.whole else partly_in_view(found.coverage)
+            seen = replace(self._seen[found.captured_at_ns], flaw=flaw)
+            self._announce(self._passes.saw(seen, time.monotonic_ns()))
             self._tell()
             found = self._presence.due(now)
         may_name = self._presence.may_name
@@ -129,7 +132,7 @@ class OnPresence(OnTrigger):
     def _announce(self, boards: Iterable[Seen]) -> None:
         for seen in boards:
             board_pass = self._announcer.name(seen.picture.captured_at)
-            self._own.put((seen.picture, board_pass))
+            self._own.put((seen, board_pass))
             self._wake()
             self._announcer.publish(board_pass, seen.taken_at)
 

@@ -12,6 +12,7 @@ from edge_publisher.triggers import BoardPass
 from pcb_bus.contract.codec import encode_msgpack
 from pcb_bus.contract.identity import new_id
 from pcb_bus.contract.messages import Frame
+from pcb_bus.seeing.health import Flaw
 
 KEPT, KEPT_BYTES = 32, 32 * 2**20
 _IN_TIME_S = 2.0  # so old a frame may be when it goes out: inference drops older ones
@@ -82,10 +83,13 @@ class FrameSender:
         self._kept: OrderedDict[BoardPass, tuple[str, bytes]] = OrderedDict()
         self.overdue = Overdue()
 
-    def send(self, picture: Picture, board_pass: BoardPass | None = None) -> str | None:
+    def send(self, picture: Picture, board_pass: BoardPass | None = None, flaw: Flaw | None = None) -> str | None:
         """The id of the new frame; None if the picture cannot be encoded.
 
         A frame that the network does not take now is kept like any other: it may be asked for again.
+
+        Args:
+            flaw: why the picture does not show all of the board.
         """
         encoded = self._encoder.encode(picture)
         if encoded is None:
@@ -100,7 +104,7 @@ class FrameSender:
             width=encoded.width,
             height=encoded.height,
             jpeg=encoded.jpeg,
-            quality=self._quality(picture, of_board=board_pass is not None),
+            quality=self._quality(picture, of_board=board_pass is not None) or (flaw and str(flaw)),
             product=self._product,
         )
         payload = encode_msgpack(frame)

@@ -6,6 +6,7 @@ from edge_publisher.ring import size_of
 from edge_publisher.sources import Picture
 from pcb_bus.contract.identity import SAME_BOARD_NS
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
+from pcb_bus.seeing.health import Flaw
 
 _KEPT, _KEPT_BYTES, _KEPT_NS = 16, 32 * 2**20, 60 * NS_PER_S
 _ACCOMPANIED_NS = 500 * NS_PER_MS  # so long after a trigger was heard, a board that is seen may be that trigger's
@@ -13,10 +14,11 @@ _ACCOMPANIED_NS = 500 * NS_PER_MS  # so long after a trigger was heard, a board 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The picture of a board that went by; `taken_at`: monotonic ns."""
+    """The picture of a board that went by; `taken_at`: monotonic ns; `flaw`: why it does not show all of the board."""
 
     picture: Picture
     taken_at: int
+    flaw: Flaw | None = None
 
 
 class Passes:

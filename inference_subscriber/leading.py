@@ -2,13 +2,13 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from inference_subscriber.board import BoardKey
 from pcb_bus.contract.identity import SAME_BOARD_NS
 from pcb_bus.contract.messages import NodeStatus, Trigger
 
 _OVERLOOKED = 2  # boards in a row: one may be no board
-_REMEMBERED = 512
 
 
 class Leader:
@@ -76,38 +76,48 @@ class Announced:
 
     Args:
         nodes: the names of the edges.
+        remembered: so many boards; an edge that was cut off for long still announces what it saw then.
     """
 
-    def __init__(self, nodes: Iterable[str]) -> None:
+    def __init__(self, nodes: Iterable[str], remembered: int = 20_000) -> None:
         self._nodes = frozenset(nodes)
-        self._boards: OrderedDict[BoardKey, tuple[int, set[str]]] = OrderedDict()  # when, and who announced it
-        self._same: OrderedDict[BoardKey, BoardKey] = OrderedDict()
+        self._remembered = remembered
+        self._first: OrderedDict[BoardKey, BoardKey] = OrderedDict()
+        self._around: OrderedDict[int, list[_Board]] = OrderedDict()  # by their time in windows
 
     def key_of(self, key: BoardKey) -> BoardKey:
         """Under which key that board is known."""
-        return self._same.get(key, key)
+        return self._first.get(key, key)
 
     def add(self, trigger: Trigger) -> BoardKey:
         """The key of the board that a trigger announces: its own, or that of the edge that was first."""
         own = BoardKey.of(trigger.board_id, trigger.triggered_at)
-        if trigger.source not in self._nodes or own in self._boards or own in self._same:
-            return self.key_of(own)
-        first = self._nearest(trigger)
-        if first is None:
-            self._boards[own] = trigger.triggered_at, {trigger.source}
-        else:
-            self._boards[first][1].add(trigger.source)
-            self._same[own] = first
-        for memory in (self._boards, self._same):
-            if len(memory) > _REMEMBERED:
-                memory.popitem(last=False)
+        if trigger.source in self._nodes and own not in self._first:
+            board = self._nearest(trigger)
+            if board is None:
+                board = _Board(own, trigger.triggered_at, set())
+                self._around.setdefault(_window(board.at), []).append(board)
+            board.sources.add(trigger.source)
+            self._first[own] = board.key
+            for memory in (self._first, self._around):
+                if len(memory) > self._remembered:
+                    memory.popitem(last=False)
         return self.key_of(own)
 
-    def _nearest(self, trigger: Trigger) -> BoardKey | None:
+    def _nearest(self, trigger: Trigger) -> "_Board | None":
         """Of the boards that another edge announced, and this one did not, the nearest in time."""
-        near = {
-            key: abs(at - trigger.triggered_at)
-            for key, (at, sources) in self._boards.items()
-            if abs(at - trigger.triggered_at) <= SAME_BOARD_NS and trigger.source not in sources
-        }
-        return min(near, key=lambda key: near[key], default=None)
+        at = trigger.triggered_at
+        around = [board for each in (-1, 0, 1) for board in self._around.get(_window(at) + each, ())]
+        near = [each for each in around if abs(each.at - at) <= SAME_BOARD_NS and trigger.source not in each.sources]
+        return min(near, key=lambda each: abs(each.at - at), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Board:
+    key: BoardKey
+    at: int
+    sources: set[str]
+
+
+def _window(at: int) -> int:
+    return at // SAME_BOARD_NS

@@ -51,7 +51,7 @@ OVEREXPOSED = Flaw("overexposed", "most of it is white: make the exposure shorte
 START_UP = Flaw("start-up", "one flat colour, as a camera gives before its first picture: plug it in again if it stays")
 TORN = Flaw("torn", "rows are missing: a cable, a hub or a driver loses data")
 FROZEN = Flaw("frozen", "the camera gives the same picture again and again: plug it in again, or restart its driver")
-KINDS = frozenset({"black", "covered", "overexposed", "start-up", "torn", "blurred", "frozen"})
+KINDS = frozenset({"black", "covered", "overexposed", "start-up", "torn", "blurred", "frozen", "partial"})
 
 
 def find_flaw(image: Image, usual_sharpness: float | None = None) -> Flaw | None:
@@ -75,6 +75,12 @@ def find_flaw(image: Image, usual_sharpness: float | None = None) -> Flaw | None
     if (brightest >= _WHITE).mean() > _MOST_WHITE and (grey < _LIT).mean() < _LEAST_DARK:
         return OVEREXPOSED
     return _blurred(_steepness(grey), usual_sharpness) if max(view.shape) >= _COARSE else None
+
+
+def partly_in_view(coverage: float) -> Flaw:
+    """Of a board of which no more than this share is in the picture."""
+    away = "move the camera away from the belt, or let boards come straighter"
+    return Flaw("partial", f"{coverage:.0%} of the board is in view: {away}")
 
 
 def sharpness(image: Image) -> float:

@@ -126,11 +126,19 @@ class TestAnnounced:
             announced.add(each)
         assert [announced.add(each) for each in of_right] == [*map(key, of_left), key(of_right[3])]
 
-    def test_it_remembers_a_bounded_number(self, announced: Announced) -> None:
-        for number in range(2000):
+    def test_an_edge_that_was_cut_off_for_long_announces_nothing_twice(self, announced: Announced) -> None:
+        """It went on to lead, and what it announced comes when the network is back."""
+        boards = [trigger(500 * number, "edge-right") for number in range(1000)]
+        for each in boards:
+            announced.add(each)
+        late = [trigger(500 * number + 100, "edge-left") for number in range(1000)]
+        assert [announced.add(each) for each in late] == [key(each) for each in boards]
+
+    def test_it_remembers_a_bounded_number(self) -> None:
+        announced = Announced(("edge-left",), remembered=100)
+        for number in range(300):
             announced.add(trigger(1000 * number, "edge-left"))
-            announced.add(trigger(1000 * number, "edge-right"))
-        assert len(announced._boards) == len(announced._same) == 512
+        assert len(announced._first) == len(announced._around) == 100
 
 
 class TestService:
