@@ -98,6 +98,11 @@ class Camera:
         if self._reading.thread is not None:
             self._reading.thread.join(timeout)
 
+    def use(self, opener: Callable[[], Source], request: CaptureRequest) -> None:
+        """Open this instead, with its optics set to this. Any thread."""
+        self._opener, self._request = opener, request
+        self.reopen()
+
     def reopen(self) -> None:
         """Open the source again, although pictures come. Any thread."""
         self._reading.again = True
@@ -114,15 +119,16 @@ class Camera:
             In words, what the camera refuses of it.
 
         Raises:
-            CameraGone: there is no picture within `patience_s`; the camera is told as soon as it is back.
+            CameraGone: there is no picture within `patience_s`; nothing is changed.
         """
-        self._request = request
+        before, self._request = self._request, request
         answer: Future[list[str]] = Future()
         self._asked.put(answer)
         try:
             return answer.result(patience_s)
         except NotInTime:
-            raise CameraGone("the camera gives no pictures: it is told as soon as it is back") from None
+            self._request = before
+            raise CameraGone("the camera gives no pictures: nothing is changed") from None
 
     def check(self) -> None:
         """Give up on a source that hangs, and begin anew. Call it now and then.

@@ -37,8 +37,7 @@ class PictureHealth:
         self._node = node
         self._reopen = reopen
         self._sharpness = sharpness
-        self._may_repeat = frozen_after_ns is None
-        self._repeats = Repeats[Picture](_LEAST_REPEATS, frozen_after_ns or 0, _same)
+        self.look_through(frozen_after_ns)
         self._on_boards = Repeats[Picture](2, 0, _same)
         self._frozen_since: int | None = None
         self._newest: Picture | None = None
@@ -49,6 +48,11 @@ class PictureHealth:
         self._next_look = self._next_reopening = 0.0
         self.opened(time.monotonic())
         node.every(_EVERY_S, lambda: self.look(time.monotonic()), thread="pictures")
+
+    def look_through(self, frozen_after_ns: int | None) -> None:
+        """Pictures come from a source from now on that may give the same one for so long; None: for ever."""
+        self._may_repeat = frozen_after_ns is None
+        self._repeats = Repeats[Picture](_LEAST_REPEATS, frozen_after_ns or 0, _same)
 
     def opened(self, now: float) -> None:
         """Pictures flow again, or for the first time. `now`: monotonic seconds, here and below."""

@@ -130,7 +130,7 @@ class OnPresence(OnTrigger):
         self._node.tell(leader=self._passes.leader, overlooked=min(self._passes.overlooked, 1000))
 
     def _announce(self, boards: Iterable[Seen]) -> None:
-        for seen in boards:
+        for seen in () if self._sender.paused else boards:
             board_pass = self._announcer.name(seen.picture.captured_at)
             self._own.put((seen, board_pass))
             self._wake()

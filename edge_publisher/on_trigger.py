@@ -105,6 +105,10 @@ class OnTrigger:
     def pace(self, fps: float) -> None:
         """Nothing to do: triggers set the pace."""
 
+    def expect(self, period: int) -> None:
+        """So many ns between pictures from now on; any thread."""
+        self._pending.period = period
+
     # On the network and command threads
 
     def _on_trigger(self, trigger: Trigger, _: Delivery) -> None:

@@ -82,16 +82,18 @@ class FrameSender:
         self._quality = quality
         self._kept: OrderedDict[BoardPass, tuple[str, bytes]] = OrderedDict()
         self.overdue = Overdue()
+        self.paused = False
+        """Nothing is sent but what is asked for again."""
 
     def send(self, picture: Picture, board_pass: BoardPass | None = None, flaw: Flaw | None = None) -> str | None:
-        """The id of the new frame; None if the picture cannot be encoded.
+        """The id of the new frame; None if the picture cannot be encoded, or nothing is to be sent.
 
         A frame that the network does not take now is kept like any other: it may be asked for again.
 
         Args:
             flaw: why the picture does not show all of the board.
         """
-        encoded = self._encoder.encode(picture)
+        encoded = None if self.paused else self._encoder.encode(picture)
         if encoded is None:
             return None
         board_id, triggered_at = board_pass or (None, None)

@@ -158,7 +158,7 @@ class OnPhotoEye(OnTrigger):
         return [(now, broken)] if differed and self._differs else edges  # of many at once the kernel drops some
 
     def _announce(self, came: int | None, now: int, monotonic: int) -> None:
-        if came is None:
+        if came is None or self._sender.paused:
             return
         moment = now - (monotonic - came)
         board_id, at = board_pass = self._announcer.name(moment)

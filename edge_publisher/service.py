@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from edge_publisher.camera import Camera
+from edge_publisher.commands import Commands
 from edge_publisher.encoder import Encoder
 from edge_publisher.free_run import FreeRun
 from edge_publisher.health import PictureHealth
@@ -18,7 +19,7 @@ from edge_publisher.outgoing import FrameSender
 from edge_publisher.pacer import Pacer
 from edge_publisher.ring import PictureRing
 from edge_publisher.settings import EdgeLineSettings, EdgeSettings, Fps, JpegQuality, configured_side, node_name
-from edge_publisher.sources import Picture
+from edge_publisher.sources import CaptureRequest, Picture
 from edge_publisher.sources.opening import Opener, find_source, how_long_the_same
 from pcb_bus.contract.times import NS_PER_S
 from pcb_bus.durable.outbox import Outbox
@@ -36,6 +37,7 @@ NOT_SET_UP = (
     "which finds where they go by and locks the exposure"
 )
 _MOST_NAMED = 50
+_BLIND = ("camera", "pictures", "paused")
 
 
 def build(settings: EdgeLineSettings) -> "EdgeService":
@@ -52,6 +54,7 @@ class EdgeService:
 
     def __init__(self, settings: EdgeLineSettings, opener: Opener, clock: LineClock | None = None) -> None:
         edge, side = settings.edge, configured_side(settings)
+        self.settings = settings
         self._source_name = redact_address(edge.source)
         self._node = Service("edge_publisher", node_name(settings), settings, clock=clock)
         TimeFollower(self._node)
@@ -74,7 +77,8 @@ class EdgeService:
         self._outage = False
         self._quality = LiveValue("jpeg_quality", JpegQuality, edge.jpeg_quality)
         self._fps = LiveValue("fps", Fps, edge.fps)
-        self._live = LiveSettings(self._node, self._on_live, self._quality, self._fps)
+        self._live = LiveSettings(self._node, self.use_values, self._quality, self._fps)
+        Commands(self._node, self, self._camera, self._ring, self._sender, self._fps, self._quality)
 
     def start(self) -> None:
         self._node.health["camera"] = "waiting for the first picture"
@@ -119,9 +123,18 @@ class EdgeService:
             self._node.event("warning", f"the camera refuses {', '.join(refused)}", source=self._source_name)
         self._refused = refused
 
-    def _on_live(self) -> None:
+    # What is changed while it runs, from any thread
+
+    def use_values(self) -> None:
         self._encoder.quality = self._quality()
         self._mode.pace(self._fps())
+
+    def use_source(self, address: str, opener: Opener, request: CaptureRequest) -> None:
+        self._source_name = redact_address(address)
+        self._health.look_through(how_long_the_same(address))
+        if isinstance(self._mode, OnTrigger):
+            self._mode.expect(round(NS_PER_S / request.fps))
+        self._camera.use(opener, request)
 
     # The worker
 
@@ -169,7 +182,7 @@ class EdgeService:
     def _look(self) -> float:
         """Do what is due; for how many seconds to wait then, unless a picture comes."""
         self._bell.clear()
-        self._node.tell(sees=not (self._node.health["camera"] or self._node.health["pictures"]))
+        self._node.tell(sees=not any(self._node.health[part] for part in _BLIND))
         pictures = self._ring.pictures()
         wait_s = self._mode.step(pictures, self._node.clock.steady())
         if pictures:

@@ -87,6 +87,8 @@ class EdgeSettings(Section):
     source: Annotated[str, Field(min_length=1, coerce_numbers_to_str=True, repr=False)] = "0"
     """Camera index or /dev path, csi://0, rtsp://…, http://… (MJPEG), a video file, a folder of images, sim://…;
     `--source` for short. One with a password in it belongs here or in the environment: `PCB_EDGE__SOURCE`."""
+    sources: Annotated[dict[Name, str], Field(repr=False)] = Field(default_factory=dict)
+    """Further sources by name: a command may change to one of these, and to no other."""
     trigger: TriggerMode = "presence"
     """What decides which picture is sent: presence, one of each board that the edges see go by; gpio, the one nearest
     to each board that breaks the photo-eye of this Pi; mqtt, the one nearest to each trigger; free_run, one every

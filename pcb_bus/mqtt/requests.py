@@ -3,15 +3,17 @@
 import math
 import queue
 import uuid
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from pcb_bus.contract.codec import decode_json, encode_json
-from pcb_bus.contract.messages import Command, CommandReply
+from pcb_bus.contract.codec import decode_json, decode_msgpack, encode_json
+from pcb_bus.contract.messages import Command, CommandReply, Message
 from pcb_bus.contract.times import NS_PER_S, now_ns
 from pcb_bus.contract.topics import Topics, exactly
 from pcb_bus.errors import CommandFailed, MessageRejected
 from pcb_bus.mqtt.session import Delivery, MqttSession, Subscription
 
+M = TypeVar("M", bound=Message)
 _ON_ITS_WAY_S = 0.3  # an answer given at the last moment is still heard
 
 
@@ -36,6 +38,28 @@ class Requester:
         Raises:
             CommandFailed: there is no connection, or it answered with an error, with nonsense, or not in time.
         """
+        return self._result(node, self._ask(node, command, timeout, params))
+
+    def fetch(self, kind: type[M], node: str, command: str, timeout: float = 2.0, **params: Any) -> M:
+        """The same of a command that answers with a message of its own, in MessagePack."""
+        payload = self._ask(node, command, timeout, params)
+        if payload.startswith(b"{"):
+            self._result(node, payload)
+        return self._understood(node, lambda: decode_msgpack(kind, payload))
+
+    def _result(self, node: str, payload: bytes) -> dict[str, Any]:
+        reply = self._understood(node, lambda: decode_json(CommandReply, payload))
+        if reply.error is not None:
+            raise CommandFailed(f"{node}: {reply.error}")
+        return reply.result
+
+    def _understood(self, node: str, decode: Callable[[], M]) -> M:
+        try:
+            return decode()
+        except MessageRejected as rejection:
+            raise CommandFailed(f"{node} answered nonsense: {rejection}") from None
+
+    def _ask(self, node: str, command: str, timeout: float, params: dict[str, Any]) -> bytes:
         correlation, answer = uuid.uuid4().bytes, queue.SimpleQueue[bytes]()
         message = Command(command=command, params=params, expires_at=now_ns() + round(timeout * NS_PER_S))
         self._pending[correlation] = answer
@@ -50,16 +74,11 @@ class Requester:
                 expiry_s=math.ceil(timeout),
             ):
                 raise CommandFailed(f"{command} was not sent to {node}: there is no connection to the broker")
-            reply = decode_json(CommandReply, answer.get(timeout=timeout + _ON_ITS_WAY_S))
+            return answer.get(timeout=timeout + _ON_ITS_WAY_S)
         except queue.Empty:
             raise CommandFailed(f"{node} did not answer {command} within {timeout:g} s") from None
-        except MessageRejected as rejection:
-            raise CommandFailed(f"{node} answered nonsense: {rejection}") from None
         finally:
             del self._pending[correlation]
-        if reply.error is not None:
-            raise CommandFailed(f"{node}: {reply.error}")
-        return reply.result
 
     def _on_reply(self, delivery: Delivery) -> None:
         answer = self._pending.get(delivery.correlation or b"")

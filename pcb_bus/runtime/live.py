@@ -3,6 +3,7 @@ until then.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -67,6 +68,12 @@ class LiveValue(Generic[T]):
             raise ValueError(first_error(error)) from None
         self._check(checked)
         return checked
+
+    def reload(self, from_file: T) -> None:
+        """The file says this now: what a command set is forgotten."""
+        self._from_file, self.commanded = from_file, False
+        with suppress(ValueError):  # told already
+            self.take({} if self._said is None else {self.key: self._said})
 
     def command(self, value: T) -> None:
         """A command sets it to a value that was `checked`."""

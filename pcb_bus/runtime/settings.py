@@ -8,11 +8,12 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NoReturn, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     CliSettingsSource,
@@ -133,6 +134,8 @@ class LineSettings(BaseSettings):
     secrets_go: ClassVar[dict[str, str]] = {"broker.password": "the node's file in `broker.credentials`"}
     """Where a secret is better than on the command line, by its key."""
 
+    _read_again: Callable[[], Self] | None = PrivateAttr(default=None)
+
     root: str = "pcb"
     """Root of every topic; a second line is a second root."""
     sides: Annotated[tuple[Name, ...], Field(min_length=1, max_length=8)] = ("left", "right")
@@ -160,6 +163,18 @@ class LineSettings(BaseSettings):
         if taken := set(sides) & Verdict.model_fields.keys():
             raise ValueError(f"a verdict has a field of its own called {', '.join(sorted(taken))}")
         return sides
+
+    def come_from(self, read: Callable[[], Self]) -> None:
+        """`read` reads them again."""
+        self._read_again = read
+
+    def again(self) -> Self:
+        """As file, environment and command line say now.
+
+        Raises:
+            ConfigError: they are wrong.
+        """
+        return self if self._read_again is None else self._read_again()
 
     @property
     def topics(self) -> Topics:
@@ -202,6 +217,7 @@ def load_settings(kind: type[S], argv: list[str] | None = None, *, program: str 
         _refuse_secrets(kind, given)
         settings = kind(_cli_settings_source=command_line, **data)
         remember(settings.model_dump(mode="json"))  # a variable may hold several in one, as JSON
+        settings.come_from(partial(load_settings, kind, sys.argv[1:] if argv is None else argv, program=program))
         return settings
     except SettingsError as error:
         raise ConfigError(f"environment: {redact(str(error))}") from None

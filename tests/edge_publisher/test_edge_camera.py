@@ -199,13 +199,16 @@ def test_optics_are_set_while_pictures_come(watch: Watch) -> None:
     assert camera.adjust(CaptureRequest(1280, 720, exposure_ms=99)) == ["exposure_ms 99 (it has 10)"]
 
 
-def test_a_camera_that_is_away_is_told_once_it_is_back(watch: Watch) -> None:
+def test_what_a_camera_that_is_away_was_not_told_it_is_not_told_later(watch: Watch) -> None:
     source = Optics()
     camera, listener = watch(source, request=CaptureRequest(1280, 720))
-    with pytest.raises(CameraGone, match="as soon as it is back"):
+    with pytest.raises(CameraGone, match="nothing is changed"):
         camera.adjust(CaptureRequest(1280, 720, exposure_ms=99), patience_s=0.01)
+    source.give(picture(1))
     source.die("unplugged")
-    listener.wait_for(["lost: unplugged", "refused: exposure_ms 99 (it has 10)"])
+    source.give(picture(2))
+    listener.wait_for(["back", "picture 1", "lost: unplugged", "back", "picture 2"])
+    assert camera.request == CaptureRequest(1280, 720)
 
 
 def test_a_source_without_optics_refuses_them(watch: Watch) -> None:
