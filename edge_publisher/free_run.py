@@ -1,4 +1,4 @@
-"""Free run: a frame every 1/fps s, of no board in particular."""
+"""Free run: a frame every 1/fps s, of no board in particular; but each picture of a folder is a board by itself."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,11 +15,15 @@ class FreeRun:
 
     Args:
         is_free: whether the network has sent all that it was given: what waits for a slow one would be old by then.
+        stills: every picture is sent, as a board by itself.
     """
 
-    def __init__(self, sender: FrameSender, fps: float, is_free: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self, sender: FrameSender, fps: float, is_free: Callable[[], bool] = lambda: True, *, stills: bool = False
+    ) -> None:
         self._sender = sender
         self._is_free = is_free
+        self._stills = stills
         self._pacer = Pacer(fps)
         self._last: Picture | None = None
 
@@ -32,7 +36,12 @@ class FreeRun:
 
     def step(self, pictures: Sequence[Picture], now: int) -> float:
         newest = pictures[-1] if pictures else None
-        if newest is not None and newest is not self._last:
+        if self._stills:
+            last, self._last = self._last, newest or self._last
+            for picture in pictures:
+                if last is None or picture.captured_at > last.captured_at:
+                    self._sender.send_alone(picture)
+        elif newest is not None and newest is not self._last:
             if not self._is_free():
                 return _POLL_S
             self._last = newest

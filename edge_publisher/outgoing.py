@@ -10,7 +10,7 @@ from edge_publisher.encoder import Encoder
 from edge_publisher.sources import Picture
 from edge_publisher.triggers import BoardPass
 from pcb_bus.contract.codec import encode_msgpack
-from pcb_bus.contract.identity import new_id
+from pcb_bus.contract.identity import free_run_board_id, new_id
 from pcb_bus.contract.messages import Frame
 from pcb_bus.seeing.health import Flaw
 
@@ -114,6 +114,10 @@ class FrameSender:
             self._keep(board_pass, frame.frame_id, payload)
         self._hand_over(payload, board_pass)
         return frame.frame_id
+
+    def send_alone(self, picture: Picture) -> str | None:
+        """The same for a picture that is a board by itself, which nobody announces."""
+        return self.send(picture, (free_run_board_id(new_id()), self._line_time(picture.captured_at)))
 
     def resend(self, board_id: str, triggered_at: int | None) -> str | None:
         """Send the frame of that pass again, of the board's last pass if `triggered_at` is None.

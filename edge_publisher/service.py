@@ -155,7 +155,7 @@ class EdgeService:
             case "mqtt":
                 return OnTrigger(node, sender, period, wake)
             case "free_run":
-                return FreeRun(sender, edge.fps, lambda: not node.session.unsent)
+                return FreeRun(sender, edge.fps, lambda: not node.session.unsent, stills=self._stills)
 
     def _on_photo_eye(self, sender: FrameSender, edge: EdgeSettings, side: str) -> Mode:
         from edge_publisher.photo_eye import OnPhotoEye  # a PC that is an edge needs no gpiozero

@@ -8,9 +8,12 @@ import pytest
 from support.hand_fed import HandFed, picture
 from support.probe import Probe
 
+from edge_publisher.encoder import Encoder
 from edge_publisher.free_run import FreeRun
+from edge_publisher.outgoing import FrameSender
 from edge_publisher.pacer import Pacer
 from pcb_bus.contract.codec import decode_msgpack, encode_json
+from pcb_bus.contract.identity import FREE_RUN
 from pcb_bus.contract.messages import Frame, LiveConfig, Trigger
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns
 
@@ -108,6 +111,23 @@ def test_a_pacer_goes_on_at_another_pace() -> None:
             sent.append(at // NS_PER_MS)
     assert sent[:3] == [0, 80, 180]  # a quarter of a period early is in time
     assert [at for at in sent if at > 1000] == [1480, 1980]
+
+
+def test_in_free_run_each_picture_of_a_folder_is_a_board() -> None:
+    sent: list[Frame] = []
+
+    def publish(payload: bytes, *, on_done: Callable[[bool], object]) -> bool:
+        sent.append(decode_msgpack(Frame, payload))
+        return True
+
+    sender = FrameSender("left", Encoder(85, 1920), publish, line_time=lambda at: at + NS_PER_S)
+    mode, five = FreeRun(sender, 10, stills=True), [picture(number * 20 * NS_PER_MS) for number in range(1, 6)]
+    for ring in ([], five[:1], five[:1], five[:4], five[2:]):
+        mode.step(ring, 0)
+    assert [frame.captured_at for frame in sent] == [each.captured_at + NS_PER_S for each in five]
+    assert all(frame.triggered_at == frame.captured_at for frame in sent)
+    assert len({frame.board_id for frame in sent}) == 5
+    assert all(str(frame.board_id).startswith(FREE_RUN) for frame in sent), "no trigger is expected"
 
 
 def test_free_run_takes_the_pace() -> None:

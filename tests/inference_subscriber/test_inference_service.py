@@ -6,7 +6,8 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from support.peer import until
 from support.probe import Probe
 
 from broker import Broker
+from edge_publisher.service import build
+from edge_publisher.settings import EdgeLineSettings, EdgeSettings
 from inference_subscriber.service import InferenceService
 from inference_subscriber.settings import InferenceLine, InferenceSettings
 from pcb_bus.contract.codec import decode_json, decode_msgpack
@@ -299,6 +302,32 @@ def test_cameras_that_know_nothing_of_boards_get_one_verdict_for_each(running: L
     running.verdict_on("after-them")
     assert len(running.verdicts(7)) == 7
     assert [each["left"] is None for each in verdicts] == [False] * 3 + [True] * 3
+
+
+def test_each_picture_of_a_folder_is_a_board(
+    line: Line, start_service: StartService, broker: Broker, tmp_path: Path, good_jpeg: bytes, short_jpeg: bytes
+) -> None:
+    for number in range(5):
+        (tmp_path / f"{number}.jpg").write_bytes(short_jpeg if number == 3 else good_jpeg)
+    start_service(sides=("left",))
+    wait_online(line)
+    edge = EdgeSettings(side="left", source=str(tmp_path), trigger="free_run", fps=20, preview_fps=0)
+    where = BrokerSettings(port=broker.port, credentials=broker.credentials_folder)
+    with closing_edge(EdgeLineSettings(sides=("left",), broker=where, edge=edge)):
+        verdicts = line.verdicts(10)[:10]
+    assert len({verdict["board_id"] for verdict in verdicts}) == 10
+    in_order = sorted(verdicts, key=lambda verdict: str(verdict["captured_at"]))
+    assert [verdict["category"] for verdict in in_order] == [*["normal"] * 3, "solder", "normal"] * 2
+
+
+@contextmanager
+def closing_edge(settings: EdgeLineSettings) -> Iterator[None]:
+    edge = build(settings)
+    edge.start()
+    try:
+        yield
+    finally:
+        edge.stop()
 
 
 def test_under_overload_the_newest_frames_win(
