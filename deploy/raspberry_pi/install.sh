@@ -193,7 +193,7 @@ make_venv() {
 
 write_configuration() {
     local node file
-    folder /etc/boardline 755
+    folder /etc/boardline 755 ours # `set-up` writes there
     folder /etc/boardline/credentials 700 ours
     if [ -f "$root/etc/boardline/line.yaml" ]; then
         say "kept /etc/boardline/line.yaml: edit it to change the line's settings"
