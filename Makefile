@@ -59,7 +59,7 @@ demo:
 
 test:
 	@deploy/setup.sh dev mosquitto mosquitto_sub mariadbd mariadb-install-db ip mkfs.ext4 openssl gst-inspect-1.0
-	@$(RUN) pytest $(MORE)
+	@exec tests/run.sh $(PYTHON_BIN) $(MORE)
 
 test-faults:
 	@deploy/setup.sh dev mosquitto mariadbd mariadb-install-db ip mkfs.ext4

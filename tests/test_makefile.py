@@ -38,4 +38,4 @@ def test_an_option_on_the_command_line_counts() -> None:
     assert '--name "mine"' in would_run("train", "NAME=mine", NAME="stray")
     assert '--side "left"' in would_run("run-edge", "SIDE=left")
     assert "setup.sh cuda" in would_run("run-inference", "CUDA=1")
-    assert "pytest -k jpeg" in would_run("test", "ARGS=-k jpeg")
+    assert "run.sh .venv/bin/python -k jpeg" in would_run("test", "ARGS=-k jpeg")
