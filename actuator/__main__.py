@@ -47,7 +47,7 @@ def doctor(argv: list[str]) -> int:
         own = settings.actuator
         yield check_pins(f"the gates on {', '.join(str(plan.pin) for plan in rules_of(settings).gates.values())}")
         yield check_clock()
-        yield check_broker(settings, NODE)
+        yield from check_broker(settings, NODE)
         yield check_disk(own.ledger, own.outbox, settings.log.directory)
         yield check_power()
 

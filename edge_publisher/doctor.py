@@ -51,7 +51,7 @@ def checks(settings: EdgeLineSettings) -> Iterator[Finding]:
     opener = find_source(edge.source, edge.request, edge.camera.view)
     yield from judge_look(look(opener, edge, LOOK_S), edge)
     yield check_clock()
-    yield check_broker(settings, node)
+    yield from check_broker(settings, node)
     yield check_disk(edge.outbox, settings.log.directory)
     yield check_power()
     yield check_pins(" and ".join(_pins_for(settings)))

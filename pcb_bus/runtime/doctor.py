@@ -22,11 +22,17 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from pcb_bus.contract.codec import decode_msgpack, encode_json
+from pcb_bus.contract.messages import ClockReply, Command
+from pcb_bus.contract.times import NS_PER_MS, now_ns, ns_to_ms
+from pcb_bus.contract.topics import Topics, exactly
 from pcb_bus.errors import ConfigError
 from pcb_bus.mqtt.login import read_login
-from pcb_bus.mqtt.session import MqttSession
+from pcb_bus.mqtt.session import Delivery, MqttSession, Subscription
+from pcb_bus.runtime.clock import Exchange, OffsetEstimate
 from pcb_bus.runtime.pins import FACTORY_VARIABLE
 from pcb_bus.runtime.process import EXIT_CONFIG, EXIT_FAULT, EXIT_OK, keep_to_ourselves
+from pcb_bus.runtime.queues import Inbox
 from pcb_bus.runtime.redaction import redact
 from pcb_bus.runtime.settings import LineSettings, load_settings
 
@@ -34,6 +40,7 @@ S = TypeVar("S", bound=LineSettings)
 State = Literal["well", "wrong", "skipped"]
 _COLOURS = {"well": "green", "wrong": "bold red", "skipped": "dim"}
 _BROKER_S = 8.0
+_ASKED, _ANSWERS_S, _MOST_OFF_NS = 4, 1.0, 20 * NS_PER_MS
 _LEAST_FREE = 500 * 1024 * 1024
 _OUT_OF_STEP = 5  # what adjtimex(2) returns
 _OLDEST = 1_735_689_600  # 2025: this program is younger
@@ -85,8 +92,10 @@ def _plain(text: str) -> str:
     return text.replace("[", "\\[")  # no markup of rich's
 
 
-def check_broker(settings: LineSettings, node: str) -> Finding:
-    """Whether the node's login reaches the broker. The session is another one: the node's own goes on undisturbed.
+def check_broker(settings: LineSettings, node: str) -> Iterator[Finding]:
+    """Whether the node's login reaches the broker, and how far this machine's clock is off the line's.
+
+    The session is another one: the node's own goes on undisturbed.
 
     Raises:
         ConfigError: the credentials or TLS files cannot be used.
@@ -94,6 +103,7 @@ def check_broker(settings: LineSettings, node: str) -> Finding:
     login = replace(read_login(settings.broker, node, settings.root), client_id=None, file=None)
     where = f"{login.broker.host}:{login.port}"
     session = MqttSession(f"doctor-{node}-{os.getpid()}", login, root=settings.root)
+    line = _LineTime(session, settings.topics, node)
     session.start()
     try:
         end = time.monotonic() + _BROKER_S
@@ -101,10 +111,41 @@ def check_broker(settings: LineSettings, node: str) -> Finding:
             pass
         if session.connected:
             secured = "with TLS" if login.encrypted else "without TLS"
-            return Finding("broker", "well", f"{where}, {secured}, as {login.username or 'nobody'}")
-        return _no_broker(session.trouble or f"{where} does not answer within {_BROKER_S:g} s", node)
+            yield Finding("broker", "well", f"{where}, {secured}, as {login.username or 'nobody'}")
+            yield line.check()
+        else:
+            yield _no_broker(session.trouble or f"{where} does not answer within {_BROKER_S:g} s", node)
     finally:
         session.stop(0)
+
+
+class _LineTime:
+    """What inference's clock says; made before the session starts."""
+
+    def __init__(self, session: MqttSession, topics: Topics, node: str) -> None:
+        self._session = session
+        self._clock = topics.clock
+        self._reply = topics.reply(f"{node}/doctor")
+        self._answers: Inbox[Delivery] = Inbox(_ASKED)
+        session.subscribe(Subscription(exactly(self._reply), self._answers.put, qos=0))
+
+    def check(self) -> Finding:
+        estimate = OffsetEstimate()
+        for _ in range(_ASKED):
+            asked_at, question = now_ns(), encode_json(Command(command="clock"))
+            self._session.publish(self._clock, question, qos=0, response_topic=self._reply)
+            answer = self._answers.take(_ANSWERS_S)
+            if answer is None:
+                return Finding("line's clock", "skipped", "inference, whose clock it is, does not answer")
+            reply = decode_msgpack(ClockReply, answer.payload)
+            estimate.add(Exchange(asked_at, reply.heard_at, reply.said_at, answer.received_at))
+        off = estimate.at(now_ns())
+        if off is None:
+            return Finding("line's clock", "skipped", "it was set while this machine asked")
+        found = f"{ns_to_ms(off.ns):+.1f} ms from this one's, give or take {ns_to_ms(off.uncertainty):.1f} ms"
+        if abs(off.ns) - off.uncertainty <= _MOST_OFF_NS:
+            return Finding("line's clock", "well", found)
+        return Finding("line's clock", "wrong", found, "have chrony set this machine's: docs/clocks.md")
 
 
 def _no_broker(why: str, node: str) -> Finding:

@@ -267,6 +267,6 @@ def test_the_doctor_looks_at_pins_clock_broker_disk_and_power(
     login = (f"--broker.port={broker.port}", f"--broker.credentials={broker.credentials_folder}")
     assert main(["doctor", "--json", *station.options(), *login]) == 1
     found = {each["what"]: each for each in json.loads(capsys.readouterr().out)}
-    assert list(found) == ["pins", "clock", "broker", "disk", "power"]
+    assert list(found) == ["pins", "clock", "broker", "line's clock", "disk", "power"]
     assert "nothing moves" in found["pins"]["found"]
     assert (found["broker"]["state"], found["disk"]["state"]) == ("well", "well")

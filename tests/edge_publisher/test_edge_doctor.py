@@ -1,4 +1,4 @@
-"""What the doctor says of a camera, on the pictures of one in the test's hand and of a drawn one."""
+"""What the doctor says of a camera, on the pictures of one in the test's hand."""
 
 import json
 from pathlib import Path
@@ -6,28 +6,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from support.hand_fed import HandFed, jpeg_of
+from support.board_pictures import cut, good, jpeg_of
+from support.hand_fed import HandFed
 
 from broker import Broker
 from edge_publisher import doctor
 from edge_publisher.__main__ import main
 from edge_publisher.doctor import Look, judge_look, look
 from edge_publisher.settings import EdgeSettings
-from edge_publisher.sources import CaptureRequest, Picture
+from edge_publisher.sources import Picture
 from pcb_bus.runtime.doctor import Finding
-from simulator.camera import open_simulated_camera
+from pcb_bus.seeing.health import sharpness
 
 EDGE = EdgeSettings(side="left", source="0", fps=10)
-
-
-@pytest.fixture(scope="module")
-def board() -> np.ndarray:
-    """A good picture of a drawn board."""
-    source = open_simulated_camera("sim://left", CaptureRequest())
-    image = source.read().pixels()
-    source.close()
-    assert image is not None
-    return image
 
 
 def seen(*images: np.ndarray, rate: float = 10, **more: object) -> Look:
@@ -43,8 +34,8 @@ def judged(seen: Look, edge: EdgeSettings = EDGE) -> dict[str, Finding]:
     return {each.what: each for each in judge_look(seen, edge)}
 
 
-def test_a_good_camera_is_well(board: np.ndarray) -> None:
-    found = judged(seen(board))
+def test_a_good_camera_is_well() -> None:
+    found = judged(seen(good()))
     assert {each.state for each in found.values()} == {"well"}
     assert found["camera"].found == "0: 640x480, raw, 10.0 pictures a second of 10"
     assert "set-up" in found["focus"].found
@@ -60,31 +51,33 @@ def test_a_good_camera_is_well(board: np.ndarray) -> None:
         (lambda image: np.full_like(image, 90), "focus", "nothing to focus on"),
     ],
 )
-def test_pictures_that_show_nothing_say_what_to_do(board: np.ndarray, fault: object, what: str, says: str) -> None:
+def test_pictures_that_show_nothing_say_what_to_do(fault: object, what: str, says: str) -> None:
     assert callable(fault)
-    found = judged(seen(fault(board)))[what]
+    found = judged(seen(fault(good())))[what]
     assert (found.state, bool(found.to_do)) == ("wrong", True)
     assert says in found.found
 
 
-def test_a_picture_half_as_sharp_as_at_the_set_up_is_out_of_focus(board: np.ndarray) -> None:
-    assert judged(seen(board), EDGE.model_copy(update={"sharpness": 0.9}))["focus"].state == "wrong"
+def test_a_picture_that_was_sharper_at_the_set_up_is_out_of_focus() -> None:
+    softer, usual = seen(cv2.GaussianBlur(good(), (0, 0), 3)), sharpness(good())
+    assert judged(softer)["focus"].state == "well"
+    assert judged(softer, EDGE.model_copy(update={"sharpness": usual}))["focus"].state == "wrong"
 
 
-def test_a_torn_picture_is_a_cable(board: np.ndarray) -> None:
-    torn = jpeg_of(640, 480)[:9000] + b"\xff\xd9"
+def test_a_torn_picture_is_a_cable() -> None:
+    torn = cut(jpeg_of(good()), 0.5)
     found = judged(Look([Picture(0, 640, 480, jpeg=torn)], [0.0, 1.0]))["exposure"]
     assert (found.state, found.found) == ("wrong", "torn")
 
 
-def test_a_camera_that_is_slow_frozen_or_refuses_something_is_named(board: np.ndarray) -> None:
-    assert "more light" in judged(seen(board, rate=5))["camera"].to_do
-    assert "frozen" in judged(seen(*[board] * 6))["camera"].found
+def test_a_camera_that_is_slow_frozen_or_refuses_something_is_named() -> None:
+    assert "more light" in judged(seen(good(), rate=5))["camera"].to_do
+    assert "frozen" in judged(seen(*[good()] * 6))["camera"].found
     folder = EDGE.model_copy(update={"source": "pictures"})
-    assert judged(seen(*[board] * 6), folder)["camera"].state == "well"
-    refused = judged(seen(board, refused=["focus 3 (it has none)"]))["camera"]
+    assert judged(seen(*[good()] * 6), folder)["camera"].state == "well"
+    refused = judged(seen(good(), refused=["focus 3 (it has none)"]))["camera"]
     assert (refused.state, "refuses focus 3" in refused.found) == ("wrong", True)
-    assert "the cable is out" in judged(seen(board, why="the cable is out"))["camera"].found
+    assert "the cable is out" in judged(seen(good(), why="the cable is out"))["camera"].found
 
 
 def test_a_camera_that_another_program_has_names_the_way_out() -> None:
@@ -107,11 +100,12 @@ def test_the_whole_edge_is_looked_over(
     monkeypatch.setattr(doctor, "LOOK_S", 0.3)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "mock")
-    options = ["--side=left", "--source=sim://left", "--log.directory=none", f"--broker.port={broker.port}"]
+    (tmp_path / "board.jpg").write_bytes(jpeg_of(good()))
+    options = ["--side=left", f"--source={tmp_path}", "--log.directory=none", f"--broker.port={broker.port}"]
     options += ["--led_pin=24", "--trigger=gpio", "--edge.gpio.pin=18"]
     code = main(["doctor", "--json", *options, f"--broker.credentials={broker.credentials_folder}"])
     found = {each["what"]: each for each in json.loads(capsys.readouterr().out)}
-    assert list(found) == ["camera", "exposure", "focus", "clock", "broker", "disk", "power", "pins"]
+    assert list(found) == ["camera", "exposure", "focus", "clock", "broker", "line's clock", "disk", "power", "pins"]
     assert found["broker"]["state"] == "well"
     assert found["exposure"]["state"] == "well"
     assert "simulated" in found["pins"]["found"]

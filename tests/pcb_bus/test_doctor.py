@@ -9,7 +9,11 @@ import pytest
 from support.peer import Peer, broker_login, broker_settings
 
 from broker import Broker
-from pcb_bus.mqtt.session import SessionOptions
+from pcb_bus.contract.codec import encode_msgpack
+from pcb_bus.contract.messages import ClockReply
+from pcb_bus.contract.times import NS_PER_MS, now_ns
+from pcb_bus.contract.topics import Topics, exactly
+from pcb_bus.mqtt.session import Delivery, SessionOptions, Subscription
 from pcb_bus.runtime import doctor
 from pcb_bus.runtime.doctor import (
     Finding,
@@ -31,8 +35,9 @@ def test_a_broker_that_takes_the_login_is_well_and_the_node_itself_is_left_alone
     node = Peer("edge-left", broker_login(broker, "edge-left"), SessionOptions())
     node.wait_up()
     node.session.on_up(lambda: ups.append(True))
-    found = check_broker(LineSettings(broker=broker_settings(broker)), "edge-left")
+    found, clock = check_broker(LineSettings(broker=broker_settings(broker)), "edge-left")
     assert (found.state, found.found) == ("well", f"127.0.0.1:{broker.port}, without TLS, as edge-left")
+    assert clock == Finding("line's clock", "skipped", "inference, whose clock it is, does not answer")
     assert node.publish("pcb/event/edge-left", b"still here")
     assert not ups
     node.session.stop(0)
@@ -40,7 +45,7 @@ def test_a_broker_that_takes_the_login_is_well_and_the_node_itself_is_left_alone
 
 def test_a_login_that_is_refused_is_to_be_copied_again(broker: Broker) -> None:
     login = broker_settings(broker).model_copy(update={"username": "edge-left", "password": A_WRONG_PASSWORD})
-    found = check_broker(LineSettings(broker=login), "edge-left")
+    [found] = check_broker(LineSettings(broker=login), "edge-left")
     assert found.state == "wrong"
     assert "refuses edge-left" in found.found
     assert "copy edge-left.yaml" in found.to_do
@@ -48,9 +53,29 @@ def test_a_login_that_is_refused_is_to_be_copied_again(broker: Broker) -> None:
 
 def test_no_broker_at_all_is_another_thing(free_port: int, tmp_path: Path) -> None:
     login = BrokerSettings(port=free_port, credentials=tmp_path)
-    found = check_broker(LineSettings(broker=login), "edge-left")
+    [found] = check_broker(LineSettings(broker=login), "edge-left")
     assert (found.state, found.found) == ("wrong", f"no broker at 127.0.0.1:{free_port}")
     assert "is the broker running" in found.to_do
+
+
+@pytest.mark.parametrize(
+    ("ahead_ms", "state", "sign"), [(0, "well", ("+", "-")), (-30_000, "wrong", "-"), (30_000, "wrong", "+")]
+)
+def test_a_clock_that_is_not_the_line_s_is_told(
+    broker: Broker, ahead_ms: int, state: str, sign: str | tuple[str, ...]
+) -> None:
+    def answer(asked: Delivery) -> None:
+        at = now_ns() + ahead_ms * NS_PER_MS
+        reply = encode_msgpack(ClockReply(heard_at=at, said_at=at))
+        inference.session.publish(str(asked.response_topic), reply, qos=0)
+
+    login = broker_login(broker, "inference")
+    inference = Peer("inference", login, SessionOptions(), Subscription(exactly(Topics("pcb").clock), answer, qos=0))
+    inference.wait_up()
+    _, clock = check_broker(LineSettings(broker=broker_settings(broker)), "edge-left")
+    inference.session.stop(0)
+    assert (clock.what, clock.state) == ("line's clock", state)
+    assert clock.found.startswith(sign)
 
 
 @pytest.mark.parametrize(

@@ -167,3 +167,11 @@ def test_a_dead_network_thread_does_not_end_the_service(
     viewer.wait_for_count("pcb/status/recorder", 2, lambda each: status(each) == ("online", ""))
     assert seconds_to_stop(process) < 5
     assert process.returncode == 0
+
+
+def test_a_watchdog_s_signal_shows_in_the_log_where_each_thread_was(start: Start) -> None:
+    process = start("stuck")
+    wait_for_line(process, "no broker at")
+    process.send_signal(signal.SIGABRT)
+    wait_for_line(process, "Fatal Python error: Aborted")
+    wait_for_line(process, "in wait_for_ever")
