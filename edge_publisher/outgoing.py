@@ -63,6 +63,7 @@ class FrameSender:
 
     Args:
         line_time: what the line's clock said when this machine's said that.
+        on_board: told of each picture of a board, once its frame has been handed over; waits for nothing.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class FrameSender:
         quality: Quality = lambda picture, of_board: None,
         product: str | None = None,
         line_time: Callable[[int], int] = lambda at: at,
+        on_board: Callable[[Picture, BoardPass], object] = lambda picture, board_pass: None,
     ) -> None:
         self._side = side
         self._line_time = line_time
@@ -80,6 +82,7 @@ class FrameSender:
         self._encoder = encoder
         self._publish = publish
         self._quality = quality
+        self._on_board = on_board
         self._kept: OrderedDict[BoardPass, tuple[str, bytes]] = OrderedDict()
         self.overdue = Overdue()
         self.paused = False
@@ -113,6 +116,8 @@ class FrameSender:
         if board_pass is not None:
             self._keep(board_pass, frame.frame_id, payload)
         self._hand_over(payload, board_pass)
+        if board_pass is not None:
+            self._on_board(picture, board_pass)
         return frame.frame_id
 
     def send_alone(self, picture: Picture) -> str | None:

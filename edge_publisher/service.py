@@ -21,6 +21,7 @@ from edge_publisher.ring import PictureRing
 from edge_publisher.settings import EdgeLineSettings, EdgeSettings, Fps, JpegQuality, configured_side, node_name
 from edge_publisher.sources import CaptureRequest, Picture
 from edge_publisher.sources.opening import Opener, find_source, how_long_the_same
+from edge_publisher.triggers import BoardPass
 from pcb_bus.contract.times import NS_PER_S
 from pcb_bus.durable.outbox import Outbox
 from pcb_bus.durable.trigger_source import TriggerSource
@@ -30,6 +31,7 @@ from pcb_bus.runtime.live import LiveSettings, LiveValue
 from pcb_bus.runtime.redaction import redact_address
 from pcb_bus.runtime.service import Service
 from pcb_bus.runtime.workers import Turn
+from pcb_bus.seeing.codes import SerialReader, Serials
 from pcb_bus.seeing.presence import PresenceOptions
 
 NOT_SET_UP = (
@@ -69,6 +71,8 @@ class EdgeService:
         self._stills = edge.presence.stills or Path(edge.source).is_dir()
         self._not_set_up = edge.trigger == "presence" and edge.presence == PresenceOptions() and not self._stills
         self._resources = ExitStack()
+        reader = SerialReader(edge.serial, edge.serial_pattern)
+        self._serials = Serials(self._node, reader, {side: edge.serial_region})
         self._mode = self._make_mode(settings, side)
         self._preview = Preview(self._node, side, self._encoder, edge.preview_fps)
         self._turn = Turn()
@@ -143,7 +147,9 @@ class EdgeService:
         node.tell(trigger=edge.trigger)
         publish = partial(node.session.publish, node.topics.frame(side), qos=0)
         quality = self._health.quality
-        sender = self._sender = FrameSender(side, self._encoder, publish, quality, edge.product, node.clock.line)
+        sender = self._sender = FrameSender(
+            side, self._encoder, publish, quality, edge.product, node.clock.line, partial(self._read_serial, side)
+        )
         period = round(NS_PER_S / edge.fps)
         match edge.trigger:
             case "presence":
@@ -156,6 +162,11 @@ class EdgeService:
                 return OnTrigger(node, sender, period, wake)
             case "free_run":
                 return FreeRun(sender, edge.fps, lambda: not node.session.unsent, stills=self._stills)
+
+    def _read_serial(self, side: str, picture: Picture, board_pass: BoardPass) -> None:
+        pixels = picture.image if picture.image is not None else picture.jpeg
+        if pixels is not None:
+            self._serials.put(side, *board_pass, pixels)
 
     def _on_photo_eye(self, sender: FrameSender, edge: EdgeSettings, side: str) -> Mode:
         from edge_publisher.photo_eye import OnPhotoEye  # a PC that is an edge needs no gpiozero

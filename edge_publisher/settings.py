@@ -11,6 +11,7 @@ from edge_publisher.sources.base import Turn
 from pcb_bus.contract.messages import Label, Name, Pin, Whole
 from pcb_bus.errors import ConfigError
 from pcb_bus.runtime.settings import LineSettings, Section
+from pcb_bus.seeing.codes import OFF, Region, SerialKind, SerialPattern
 from pcb_bus.seeing.presence import PresenceOptions
 
 OPTICS = ("exposure_ms", "gain", "white_balance", "focus")
@@ -119,6 +120,13 @@ class EdgeSettings(Section):
     """What its frames say that the boards are, for lines on which each camera has a product of its own."""
     sharpness: Annotated[float, Field(gt=0, le=1)] | None = None
     """How sharp the pictures of boards were at the set-up; below 0.6 of it they are blurred."""
+    serial: SerialKind = OFF
+    """What is read on pictures of boards, once their frames have gone: qr, datamatrix, any of the two, or a reader of
+    your own by its name; off: nothing, for reading costs CPU."""
+    serial_region: Region | None = None
+    """Where on the picture it is looked for: left, top, width and height as shares of its size; none: everywhere."""
+    serial_pattern: SerialPattern | None = None
+    """A regular expression that a whole serial matches; its group `product`, if any, names the board's product."""
     stall_s: Annotated[float, Field(ge=0.5, le=600)] = 5.0
     """A camera that is silent for this long, and for three pictures, counts as dead."""
 

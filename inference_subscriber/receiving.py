@@ -14,6 +14,7 @@ from pcb_bus.contract.times import NS_PER_S
 from pcb_bus.errors import MessageRejected
 from pcb_bus.mqtt.session import Delivery, MqttSession
 from pcb_bus.runtime.queues import Inbox
+from pcb_bus.seeing.codes import Serials
 from pcb_bus.seeing.health import FROZEN, TORN, Flaw, Lasting, Repeats, find_flaw
 from pcb_bus.seeing.jpeg import TRUNCATED, decode_small
 
@@ -30,6 +31,7 @@ class FrameStage:
     Args:
         cameras: what they do to their pictures.
         free_run: tells which frames without a board id show one.
+        serials: reads those of boards.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class FrameStage:
         limits: FrameLimits,
         cameras: "Cameras",
         free_run: FreeRun,
+        serials: Serials,
     ) -> None:
         self._session = session
         self._boards = boards
@@ -47,6 +50,7 @@ class FrameStage:
         self._limits = limits
         self._cameras = cameras
         self._free_run = free_run
+        self._serials = serials
 
     def receive(self, delivery: Delivery) -> None:
         """Deal with what came on `pcb/frame/<side>`."""
@@ -86,6 +90,7 @@ class FrameStage:
             self._decode(frame)
 
     def _decode(self, frame: Frame) -> None:
+        self._serials.tell(frame)
         started = time.perf_counter()
         image: Image | None = None
         try:
@@ -100,6 +105,11 @@ class FrameStage:
             self._boards.refuse(frame, flaw)
         elif image is not None:
             self._pictures.put(Picture(frame, image))
+            self._read_serial(frame, image)
+
+    def _read_serial(self, frame: Frame, image: Image) -> None:
+        if frame.board_id is not None and frame.triggered_at is not None and frame.serial is None:
+            self._serials.put(frame.side, frame.board_id, frame.triggered_at, image)
 
 
 class Cameras:

@@ -39,6 +39,7 @@ from pcb_bus.mqtt.session import QUEUED_AT_BROKER, Delivery, SessionOptions
 from pcb_bus.runtime.line_time import tell_time
 from pcb_bus.runtime.live import LiveSettings, LiveValue
 from pcb_bus.runtime.service import Request, Service
+from pcb_bus.seeing.codes import Serials
 from pcb_bus.seeing.health import Flaw
 
 log = logging.getLogger(__name__)
@@ -112,9 +113,12 @@ class InferenceService:
             service.on(status, NodeStatus, self._hear_edge, thread="leader", queue=16, qos=0, retained=True)
         service.every(_APPOINT_S, self._appoint, thread="leader")
         cameras = Cameras(chosen.sharpness, self._picture_trouble)
+        serials = Serials(service, settings.serial_reader, chosen.serial_region)
         tell_time(service)
         free_run = FreeRun(settings.sides, chosen.presence, _count_without_board)
-        frames = FrameStage(service.session, self._boards, self._pictures, settings.frame_limits, cameras, free_run)
+        frames = FrameStage(
+            service.session, self._boards, self._pictures, settings.frame_limits, cameras, free_run, serials
+        )
         service.on(topics.frames, None, frames.receive, thread="frames", queue=_WAITING_FRAMES, qos=0)
         service.every(_FREE_RUN_S, frames.look_at_the_clock, thread="frames")
         detect = DetectStage(inspector, self._pictures, self._boards, chosen.max_batch)
@@ -221,6 +225,7 @@ def build(settings: InferenceLine) -> InferenceService:
     _check_sides(settings, "golden", chosen.golden)
     _check_sides(settings, "sharpness", chosen.sharpness)
     _check_sides(settings, "presence", chosen.presence)
+    _check_sides(settings, "serial_region", chosen.serial_region)
     golden = open_golden_boards(chosen.golden, taxonomy)
     anomalies = _choose_anomalies(settings)
     doubtful = settings.inference.doubtful_confidence if anomalies.models else None

@@ -12,6 +12,7 @@ from pcb_bus.contract.messages import Name
 from pcb_bus.contract.times import ms_to_ns
 from pcb_bus.durable.outbox import Bounds
 from pcb_bus.runtime.settings import LineSettings, Section
+from pcb_bus.seeing.codes import OFF, Region, SerialKind, SerialPattern, SerialReader
 from pcb_bus.seeing.presence import PresenceOptions
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -57,6 +58,13 @@ class InferenceSettings(Section):
     nothing sharp in it is."""
     presence: dict[Name, PresenceOptions] = Field(default_factory=dict)
     """By side: where and how boards go by, as its frames without a board id show it; see `edge.presence`."""
+    serial: SerialKind = OFF
+    """What is read on frames of boards, beside the detector, where their edges do not: qr, datamatrix, any of the two,
+    or a reader of your own by its name; off: nothing."""
+    serial_region: dict[Name, Region] = Field(default_factory=dict)
+    """By side: where on the frame it is looked for, left, top, width and height as shares of its size."""
+    serial_pattern: SerialPattern | None = None
+    """A regular expression that a whole serial matches; its group `product`, if any, names the board's product."""
     max_batch: Annotated[int, Field(ge=1, le=64)] = 8
     """Most frames in one run of the network; an engine for which batches gain nothing takes fewer."""
     join_timeout_ms: Annotated[int, Field(ge=10, le=60_000)] = 600
@@ -120,6 +128,11 @@ class InferenceLine(LineSettings):
     @property
     def evidence_bounds(self) -> Bounds:
         return Bounds(payload_bytes=self.inference.evidence_outbox_mb * 1_000_000)
+
+    @property
+    def serial_reader(self) -> SerialReader:
+        """Raises ConfigError: there is no such reader."""
+        return SerialReader(self.inference.serial, self.inference.serial_pattern, "inference.serial")
 
     @property
     def frame_limits(self) -> FrameLimits:

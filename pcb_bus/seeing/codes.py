@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
 
 from pcb_bus.contract.codec import encode_json
-from pcb_bus.contract.messages import Id, Name, Serial
+from pcb_bus.contract.messages import Frame, Id, Name, Serial
 from pcb_bus.errors import ConfigError, MessageRejected
 from pcb_bus.runtime.metrics import DROPPED
 from pcb_bus.runtime.redaction import redact
@@ -32,6 +32,7 @@ _SYMBOLOGIES = {"QRCode": "qr", "DataMatrix": "datamatrix"}
 _SMALL_PIXELS = 2_000_000  # a code that is too small in a picture of no more is looked for in one of twice the size
 _ID: TypeAdapter[str] = TypeAdapter(Id)
 
+_CAMERA = "camera"
 _THREAD = "serials"
 _MOST_WAITING, _MOST_BYTES = 8, 64 * 2**20
 _MOST_UNREAD = 10  # boards in a row
@@ -50,7 +51,7 @@ def _compiles(pattern: str) -> str:
 
 def _within(region: Place) -> Place:
     left, top, width, height = region
-    if left + width > 1 or top + height > 1:
+    if max(left + width, top + height) > 1 + 1e-6:
         raise ValueError("reaches beyond the picture: left, top, width and height are shares of its size")
     return region
 
@@ -191,13 +192,13 @@ class Serials:
 
     Args:
         node: on whose worker `serials` they are read; make this before the node starts.
-        regions: by side, where on its pictures to look; elsewhere all of them is looked at.
+        regions: by side, where on its pictures to look; where none is said, everywhere.
     """
 
-    def __init__(self, node: Service, reader: SerialReader, regions: Mapping[str, Place] | None = None) -> None:
+    def __init__(self, node: Service, reader: SerialReader, regions: Mapping[str, Place | None]) -> None:
         self._node = node
         self._reader = reader
-        self._regions = regions or {}
+        self._regions = regions
         self._worker = None if reader.is_off else node.worker(_THREAD)
         self._waiting: deque[_Waiting] = deque()
         self._lock = threading.Lock()
@@ -218,8 +219,13 @@ class Serials:
             DROPPED.labels("serial", "queue_full").inc(dropped)
             self._node.session.complain("serials", "boards come faster than their serials can be read")
 
-    def publish(self, side: str, board_id: str, triggered_at: int, code: Code) -> None:
-        """Tell of a serial that is known."""
+    def tell(self, frame: Frame) -> None:
+        """Publish what a camera read itself, of a board whose pass is known."""
+        if frame.serial is not None and frame.board_id is not None and frame.triggered_at is not None:
+            code = self._reader.code(frame.serial, _CAMERA) or Code(frame.serial, _CAMERA)
+            self._publish(frame.side, frame.board_id, frame.triggered_at, code)
+
+    def _publish(self, side: str, board_id: str, triggered_at: int, code: Code) -> None:
         told = Serial(
             side=side,
             board_id=board_id,
@@ -245,7 +251,7 @@ class Serials:
             return  # torn on its way from the camera; its frame says so
         reading = self._reader.read(image, self._regions.get(board.side))
         for code in reading.codes:
-            self.publish(board.side, board.board_id, board.triggered_at, code)
+            self._publish(board.side, board.board_id, board.triggered_at, code)
         self._see(board.side, reading)
 
     def _see(self, side: str, reading: Reading) -> None:
