@@ -76,14 +76,14 @@ class OnPresence(OnTrigger):
     def step(self, pictures: Sequence[Picture], now: int) -> float:
         while own := self._own.take(timeout=0):
             seen, board_pass = own
-            self._pending.answered(board_pass)
             if self._sender.send(seen.picture, board_pass, seen.flaw) is not None:
                 metrics.TRIGGERS.labels("announced").inc()
         return super().step(pictures, now)
 
     def _on_trigger(self, trigger: Trigger, delivery: Delivery) -> None:
-        super()._on_trigger(trigger, delivery)
-        self._looking.do(partial(self._heard, trigger))
+        if trigger.source != self._node.node:  # its own is answered already
+            super()._on_trigger(trigger, delivery)
+            self._looking.do(partial(self._heard, trigger))
 
     # On the thread that looks
 
@@ -118,7 +118,7 @@ class OnPresence(OnTrigger):
         self._seen = {at: seen for at, seen in self._seen.items() if at in may_name}
 
     def _heard(self, trigger: Trigger) -> None:
-        self._passes.heard(trigger.source, self._clock.own(trigger.triggered_at), time.monotonic_ns())
+        self._passes.heard(self._clock.own(trigger.triggered_at), time.monotonic_ns())
         self._tell()
 
     def _on_status(self, status: NodeStatus, _: Delivery) -> None:

@@ -56,10 +56,8 @@ class Passes:
             self.overlooked += 1
         return []
 
-    def heard(self, source: str, triggered_at: int, now: int) -> None:
-        """A trigger came: boards up to its time are announced, or nobody will."""
-        if source == self._me:
-            return
+    def heard(self, triggered_at: int, now: int) -> None:
+        """The trigger of somebody else came: boards up to its time are announced, or nobody will."""
         self._announced_to, self._heard_at, self.overlooked = triggered_at + SAME_BOARD_NS, now, 0
         self._kept = [each for each in self._kept if each.picture.captured_at > self._announced_to]
 

@@ -103,10 +103,6 @@ class Triggers:
         self._waiting = [each for each in self._waiting if each.board_pass != board_pass]
         return nearest(board_pass[1] + shift, captured, self.period)
 
-    def answered(self, board_pass: BoardPass) -> None:
-        """Its frame has gone out before its trigger came: that will be a repeat."""
-        self._remember(board_pass)
-
     @property
     def waiting(self) -> int:
         return len(self._waiting)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from functools import cache, partial
 
+import cv2
 from prometheus_client import REGISTRY
 
 from edge_publisher.sources import Picture
@@ -17,17 +18,20 @@ def two_boards() -> tuple[View, ...]:
     return tuple(views(Scene(product_boards(1, 2), 2, speed=(0.5, 0.5), lead_s=0.3, gap=(60, 60), fps=15)))
 
 
-def show(cameras: Sequence[HandFed], belt: Iterable[View], start: int, covered: Image | None = None) -> dict[int, View]:
+def show(
+    cameras: Sequence[HandFed], belt: Iterable[View], start: int, covered: Image | None = None, *, jpeg: bool = False
+) -> dict[int, View]:
     """Every picture of the belt to each camera, the first at `start`; what they show, by their times.
 
-    The edges must be in mode `presence`. `covered`: what the first camera sees instead.
+    The edges must be in mode `presence`. `covered`: what the first camera sees instead; `jpeg`: as cameras give it.
     """
     shown = {}
     for view in belt:
         at, before = start + view.captured_at_ns, _looked_at()
         for number, camera in enumerate(cameras):
             image = view.image if covered is None or number else covered
-            camera.give(Picture(at, 640, 480, image=image))
+            compressed = cv2.imencode(".jpg", image)[1].tobytes() if jpeg else None
+            camera.give(Picture(at, 640, 480, image=None if jpeg else image, jpeg=compressed))
         until(partial(_all_looked, before + len(cameras)))
         shown[at] = view
     return shown
