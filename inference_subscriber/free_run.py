@@ -17,7 +17,7 @@ from inference_subscriber.engines.base import Image
 from pcb_bus.contract.identity import SAME_BOARD_NS, free_run_board_id
 from pcb_bus.contract.messages import Frame
 from pcb_bus.contract.times import NS_PER_S
-from pcb_bus.seeing.health import Flaw
+from pcb_bus.seeing.health import Flaw, partly_in_view
 from pcb_bus.seeing.presence import Pass, Presence, PresenceOptions
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ KEPT_NS: Final = 3 * NS_PER_S
 #: Of each side.
 KEPT_BYTES: Final = 64 * 2**20
 #: Flaws of pictures in which a board may be seen all the same, or just an empty belt.
-SHOWS_A_BELT: Final = frozenset({"covered", "blurred", "torn"})
+SHOWS_A_BELT: Final = frozenset({"covered", "blurred", "torn", "partial"})
 _STEP_BACK_NS = NS_PER_S
 # Frames of one board are as far apart as those of an edge from its trigger: 1.5 frame periods, so that one may be lost.
 # Half of the second that makes a picture a board by itself is the most.
@@ -51,12 +51,12 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A pass on one side, and when it was told."""
+    """A pass on one side, when it was told, and why its frame does not show all of the board."""
 
     side: str
     kept: Kept
-    coverage: float
     since: int
+    quality: str | None
 
     @property
     def at(self) -> int:
@@ -117,7 +117,9 @@ class FreeRun:
     def _note(self, side: str, passes: list[tuple[Kept, Pass]], now: int) -> None:
         # Nothing stands out in a covered one: that is an empty belt, of which single pictures come.
         real = [(kept, each) for kept, each in passes if kept.flaw is None or kept.flaw.kind != "covered"]
-        self._seen += [_Seen(side, kept, each.coverage, now) for kept, each in real]
+        self._seen += [
+            _Seen(side, kept, now, None if each.whole else str(partly_in_view(each.coverage))) for kept, each in real
+        ]
 
     def _decided(self, now: int) -> Iterator[Kept]:
         seen, self._seen = self._seen, []
@@ -129,7 +131,7 @@ class FreeRun:
                 others = [side for side in self._sides if side != each.side]
                 board = _Board(free_run_board_id(each.kept.frame.frame_id), each.at, now, others)
                 self._boards.append(board)
-                yield _given(each.kept, board)
+                yield _given(each.kept, board, each.quality)
         for board in self._boards:
             yield from self._from_others(board, now)
         self._boards = [board for board in self._boards if board.missing]
@@ -230,8 +232,8 @@ class _Side:
                 self.pass_over(kept.frame)
 
 
-def _given(kept: Kept, board: _Board) -> Kept:
+def _given(kept: Kept, board: _Board, quality: str | None = None) -> Kept:
     """The frame, as one of this board."""
     kept.chosen = True
-    named = {"board_id": board.board_id, "triggered_at": board.at}
+    named = {"board_id": board.board_id, "triggered_at": board.at} | ({"quality": quality} if quality else {})
     return Kept(kept.frame.model_copy(update=named), kept.received_at, kept.flaw)

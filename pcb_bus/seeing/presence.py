@@ -258,7 +258,7 @@ class Presence:
         if not self._is_board(train, columns, begin, end):
             return
         score = float(columns.texture[:, begin:end].mean())
-        coverage = 1.0 if whole else (end - begin) / self._length(left, right, end - begin)
+        coverage = 1.0 if whole else (end - begin) / self._length(left, right, end - begin, full=full)
         if candidate is None:
             candidate = _Candidate(train, (begin + end) / 2 - train.gone, now, score, coverage)
             self._candidates.append(candidate)
@@ -280,8 +280,9 @@ class Presence:
         textured = box.filled >= _FILLED and box.textured >= _TEXTURED
         return textured and box.straight >= _STRAIGHT and (came_along or not box.one_edge)
 
-    def _length(self, left: float, right: float, seen: int) -> float:
-        length = right - left if isfinite(right - left) else median(self._lengths or [seen])
+    def _length(self, left: float, right: float, seen: int, *, full: bool) -> float:
+        """Of one that ends outside: as others had; else the view's, which may be all of it where it fills that."""
+        length = right - left if isfinite(right - left) else median(self._lengths or [seen if full else COLUMNS])
         return max(length, seen)
 
     def _candidate_of(self, train: Train, board: tuple[float | None, float | None]) -> _Candidate | None:

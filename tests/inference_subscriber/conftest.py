@@ -13,6 +13,7 @@ import cv2
 import msgpack
 import numpy as np
 import pytest
+from support.board_pictures import board_for_a_belt
 from support.probe import Probe
 
 from broker import Broker
@@ -141,11 +142,7 @@ def blue_jpeg() -> bytes:
 @pytest.fixture(scope="session")
 def moving_boards() -> list[View]:
     """Three boards that go by on a belt, ten pictures a second; before them and after it is empty."""
-    rng = np.random.default_rng(5)
-    drawn = [np.full((255, 340, 3), (20, 90, 10), np.uint8) for _ in range(3)]
-    for board in drawn:
-        for x, y, *colour in rng.integers(8, (320, 240, 256, 256, 256), (400, 5)).tolist():
-            cv2.rectangle(board, (x, y), (x + 10, y + 6), colour, -1)
+    drawn = [board_for_a_belt(340, seed) for seed in range(3)]
     return list(views(Scene(drawn, 3, speed=(0.4, 0.5), fps=10, lead_s=0.6)))
 
 

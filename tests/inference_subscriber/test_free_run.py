@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.board_pictures import board_for_a_belt
 
 from inference_subscriber import free_run
 from inference_subscriber.engines.base import Image
@@ -37,6 +38,7 @@ class Belt:
         self.free_run = FreeRun(sides, options, lambda frame: self.passed_over.append(to_ms(frame.captured_at)))
         self.make_frame = make_frame
         self.boards: dict[str, dict[str, int]] = defaultdict(dict)
+        self.qualities: list[str | None] = []
         self.now = 0
 
     def show(self, side: str, at: float, image: Image = NOTHING, flaw: Flaw | None = None) -> None:
@@ -57,6 +59,7 @@ class Belt:
             assert frame.board_id is not None
             assert frame.side not in self.boards[frame.board_id], "one frame of each side"
             self.boards[frame.board_id][frame.side] = to_ms(frame.captured_at)
+            self.qualities.append(frame.quality)
             assert to_ms(frame.triggered_at) in self.boards[frame.board_id].values()
 
     @property
@@ -88,6 +91,15 @@ def test_the_others_give_the_frame_that_is_nearest(make_frame: MakeFrame, moving
     assert [each["right"] - each["left"] for each in belt.found] == [30] * 3
     assert len(belt.passed_over) + 6 <= 2 * len(moving_boards)
     assert not {at for each in belt.found for at in each.values()} & set(belt.passed_over)
+
+
+def test_a_board_that_is_not_all_in_view_says_so(make_frame: MakeFrame) -> None:
+    """Nearly as long as the view, and whole in none of these pictures."""
+    belt = Belt(make_frame, ("top",))
+    for view in views(Scene([board_for_a_belt(600, 1)], 1, speed=(0.5, 0.5), fps=10, lead_s=0.5, start=80)):
+        belt.show("top", view.captured_at_ns / NS_PER_MS, view.image)
+    (quality,) = belt.qualities
+    assert str(quality).startswith("partial: ")
 
 
 def test_an_empty_belt_is_no_board(make_frame: MakeFrame) -> None:

@@ -25,6 +25,15 @@ def good() -> Image:
     return noisy(cv2.GaussianBlur(image, (0, 0), 0.8))
 
 
+def board_for_a_belt(length: int, seed: int) -> Image:
+    """From edge to edge, as `simulator.moving_belt` takes it, and drawn at once."""
+    board = np.full((255, length, 3), (20, 90, 10), np.uint8)
+    parts = np.random.default_rng(seed).integers(8, (length - 20, 240, 256, 256, 256), (length + 60, 5))
+    for x, y, *colour in parts.tolist():
+        cv2.rectangle(board, (x, y), (x + 10, y + 6), colour, -1)
+    return board
+
+
 def noisy(image: Any, sigma: float = 2.0) -> Image:
     noise = np.random.default_rng(1).normal(0, sigma, image.shape)
     return np.asarray(np.clip(image + noise, 0, 255), np.uint8)
