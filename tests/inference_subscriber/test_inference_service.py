@@ -317,7 +317,8 @@ def test_each_picture_of_a_folder_is_a_board(
         verdicts = line.verdicts(10)[:10]
     assert len({verdict["board_id"] for verdict in verdicts}) == 10
     in_order = sorted(verdicts, key=lambda verdict: str(verdict["captured_at"]))
-    assert [verdict["category"] for verdict in in_order] == [*["normal"] * 3, "solder", "normal"] * 2
+    bad = [place for place, verdict in enumerate(in_order) if verdict["category"] == "solder"]
+    assert bad in [[place, place + 5] for place in range(5)], "the fourth of five, from wherever the edge got through"
 
 
 @contextmanager
