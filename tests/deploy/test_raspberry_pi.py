@@ -11,9 +11,12 @@ import pytest
 import yaml
 
 from actuator.settings import ActuatorLineSettings
+from broker.__main__ import ServerSettings
 from edge_publisher.settings import EdgeLineSettings, node_name
+from inference_subscriber.settings import InferenceLine, InferenceSettings
 from pcb_bus.mqtt.login import read_login
 from pcb_bus.runtime.settings import load_settings
+from recorder.settings import RecorderLine
 
 REPOSITORY = Path(__file__).parents[2]
 INSTALL = REPOSITORY / "deploy" / "raspberry_pi" / "install.sh"
@@ -87,6 +90,25 @@ def test_what_is_installed_is_what_the_nodes_read(pi: Path, monkeypatch: pytest.
     assert "PCB_LED_PIN" not in (pi / "etc/boardline/actuator.env").read_text(encoding="utf-8")
 
 
+def test_on_a_pc_every_node_finds_the_login_that_the_broker_makes_for_it(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    done = install(root, "--role=broker", "--role=inference", "--role=recorder")
+    assert done.returncode == 0, done.stderr
+    options = ["--config", str(root / "etc/boardline/line.yaml")]
+    broker = load_settings(ServerSettings, options)
+    home = Path("/var/lib/boardline/broker")  # as its unit says
+    assert f"WorkingDirectory=%S/boardline/{home.name}\n" in unit_of(root, "broker")
+    inference = load_settings(InferenceLine, options)
+    assert inference.broker.credentials == home / broker.directory / "credentials"
+    model = root / inference.inference.model.relative_to("/")
+    assert model.read_bytes() == (REPOSITORY / InferenceSettings().model).read_bytes()
+    assert load_settings(RecorderLine, options).broker == inference.broker
+
+
+def unit_of(root: Path, name: str) -> str:
+    return (root / f"etc/systemd/system/boardline-{name}.service").read_text(encoding="utf-8")
+
+
 def test_secrets_are_for_the_services_alone(pi: Path) -> None:
     logins = pi / "etc/boardline/credentials"
     assert logins.stat().st_mode & 0o777 == 0o700
@@ -148,7 +170,9 @@ def test_the_login_of_another_node_is_not_taken(tmp_path: Path) -> None:
 def test_the_wiring_that_is_drawn_is_that_of_the_gates(page: str) -> None:
     categories = yaml.safe_load((REPOSITORY / "config/pcb_defects.yaml").read_text(encoding="utf-8"))["categories"]
     text = (REPOSITORY / "docs" / page).read_text(encoding="utf-8")
-    drawn = {name: int(bcm) for name, bcm in re.findall(r"^\| (\w+)[^|]*\| (\d+) \| \d+ \| IN\d \|$", text, re.MULTILINE)}
+    drawn = {
+        name: int(bcm) for name, bcm in re.findall(r"^\| (\w+)[^|]*\| (\d+) \| \d+ \| IN\d \|$", text, re.MULTILINE)
+    }
     assert drawn == {name: rule["pin"] for name, rule in categories.items() if "pin" in rule}
     for name, pin in drawn.items():
         assert re.search(rf"{name} .*BCM {pin} |BCM {pin} .*{name} ", text)
