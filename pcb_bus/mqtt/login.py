@@ -13,7 +13,7 @@ from pcb_bus.runtime.settings import BrokerSettings
 
 _PLAIN_PORT, _TLS_PORT = 1883, 8883
 _NEEDED, _MORE = ("username", "password"), ("client_id", "authority", "certificate", "key")
-_EXPIRED = 10  # OpenSSL's numbers of what is wrong with a certificate
+_EARLY, _EXPIRED = 9, 10  # OpenSSL's numbers of what is wrong with a certificate
 _OTHER_NAME = (62, 64)  # of a host, of an address
 
 
@@ -136,6 +136,8 @@ def why_no_tls(failure: Exception, host: str) -> str | None:
         return f"its certificate does not name {host}; on its machine: python -m broker certificates --names {host}"
     if code == _EXPIRED:
         return "its certificate has expired; start the broker again, which renews it, or look at this machine's clock"
+    if code == _EARLY:
+        return "its certificate is not valid yet: this machine's clock is behind; set it (docs/clocks.md)"
     if code is not None:
         return "its certificate is of an authority that we do not trust; copy our credentials file from it again"
     if isinstance(failure, ConnectionResetError | ssl.SSLEOFError):

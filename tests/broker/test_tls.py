@@ -106,6 +106,13 @@ def test_an_expired_certificate_is_not_believed(tls_broker, peer, caplog, monkey
     assert "has expired" in refusal(caplog, peer(login_at(tls_broker, "actuator")))
 
 
+def test_a_certificate_of_tomorrow_points_at_the_clock(tls_broker, peer, caplog, monkeypatch):
+    monkeypatch.setattr("broker.certificates._BEGIN", datetime.now(UTC) + timedelta(days=1))
+    Certificates(tls_broker.directory).make(["early.example"])
+    tls_broker.restart()
+    assert "this machine's clock is behind" in refusal(caplog, peer(login_at(tls_broker, "actuator")))
+
+
 def test_a_port_without_tls_is_told(tls_broker, peer, caplog):
     wrong = replace(login_at(tls_broker, "actuator"), broker=BrokerSettings(port=tls_broker.port))
     assert "is this its port with TLS?" in refusal(caplog, peer(wrong))
