@@ -72,7 +72,7 @@ def _trigger(trigger: Trigger) -> str:
 
 def _verdict(verdict: Verdict) -> str:
     sides = []
-    for side, result in verdict.sides.items():
+    for side, result in sorted(verdict.sides.items()):  # the wire has no order
         found = ", ".join(f"{box.class_name} {box.confidence:.2f}" for box in (result.boxes if result else ()))
         sides.append(f"{side} {'not seen' if result is None else result.quality or found or 'nothing'}")
     product = f" {verdict.product}" if verdict.product else ""
