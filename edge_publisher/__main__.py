@@ -5,6 +5,8 @@
 
 import sys
 
+import cv2
+
 from edge_publisher.service import build
 from edge_publisher.settings import EdgeLineSettings, node_name
 from edge_publisher.sources.opening import quiet_opencv
@@ -15,6 +17,7 @@ _PROGRAM = "edge_publisher"
 
 def main(argv: list[str]) -> int:
     quiet_opencv()
+    cv2.setNumThreads(1)  # waking others costs more than such small pictures do
     if argv[:1] == ["doctor"]:
         from edge_publisher.doctor import checks
         from pcb_bus.runtime.doctor import examine

@@ -66,6 +66,7 @@ class EdgeService:
         self._stopping = threading.Event()
         self._camera = Camera(opener, self, max(edge.stall_s, 3 / edge.fps), edge.request)
         self._refused: list[str] = []
+        self._sees: bool | None = None
         frozen_after_ns = how_long_the_same(edge.source)
         self._health = PictureHealth(self._node, self._camera.reopen, frozen_after_ns, edge.sharpness)
         self._stills = edge.presence.stills or Path(edge.source).is_dir()
@@ -193,7 +194,10 @@ class EdgeService:
     def _look(self) -> float:
         """Do what is due; for how many seconds to wait then, unless a picture comes."""
         self._bell.clear()
-        self._node.tell(sees=not any(self._node.health[part] for part in _BLIND))
+        sees = not any(self._node.health[part] for part in _BLIND)
+        if sees != self._sees:
+            self._sees = sees
+            self._node.tell(sees=sees)
         pictures = self._ring.pictures()
         wait_s = self._mode.step(pictures, self._node.clock.steady())
         if pictures:

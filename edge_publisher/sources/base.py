@@ -18,6 +18,7 @@ Image = NDArray[np.uint8]
 Turn = Literal[0, 90, 180, 270]
 Auto = Literal["auto"]
 
+_TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 _REDUCED = {
     1: cv2.IMREAD_COLOR,
     2: cv2.IMREAD_REDUCED_COLOR_2,
@@ -49,7 +50,10 @@ class View:
     def of(self, image: Image) -> Image:
         """What is seen of it."""
         left, top, right, bottom = self._edges(image.shape[1], image.shape[0])
-        return np.ascontiguousarray(np.rot90(image[top:bottom, left:right], -self.rotate // 90))
+        seen = image[top:bottom, left:right]
+        return np.asarray(
+            cv2.rotate(seen, _TURNS[self.rotate]) if self.rotate else np.ascontiguousarray(seen), np.uint8
+        )
 
     def _edges(self, width: int, height: int) -> tuple[int, int, int, int]:
         left, top, wide, high = self.crop or (0.0, 0.0, 1.0, 1.0)

@@ -125,7 +125,8 @@ class Parts:
         self._buffer += piece
         parts = []
         while self._inside(now) and (length := self._end()) >= 0:
-            parts.append((bytes(self._buffer[:length]), self._began or now))
+            with memoryview(self._buffer) as whole:
+                parts.append((bytes(whole[:length]), self._began or now))
             del self._buffer[:length]
             self._began = None
         return parts
