@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from gpiozero.pins.mock import MockFactory
 from support.gate_line import SHORT_PULSES, GateLine, hung_disk
-from support.peer import until
+from support.peer import broker_settings, until
 from support.probe import Received
 from support.recording import lose_everything, recorded, recording
 
@@ -22,6 +22,9 @@ from pcb_bus.contract.messages import Actuation, GpioSignal, Recorded, Trigger, 
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns
 from pcb_bus.durable.outbox import Outbox
 from pcb_bus.durable.resending import Pace
+from pcb_bus.runtime.line_time import tell_time
+from pcb_bus.runtime.service import Service
+from pcb_bus.runtime.settings import LineSettings
 from records.tables import Actuation as RecordedActuation
 
 MakeVerdict = Callable[..., Verdict]
@@ -66,6 +69,18 @@ def test_a_retained_verdict_fires_nothing(line: GateLine, make_verdict: MakeVerd
         line.publish(make_verdict("after", "unjudged"))
         assert line.outcomes(2) == [("while", "retained"), ("after", "unjudged")]
     assert line.ever_high == []
+
+
+def test_it_says_how_far_its_clock_is_off_that_of_inference(line: GateLine, broker: Broker) -> None:
+    inference = Service("inference_subscriber", "inference", LineSettings(broker=broker_settings(broker)))
+    tell_time(inference)
+    inference.start()
+    with line.running():
+        status = line.viewer.wait_for(
+            "pcb/status/actuator", lambda each: json.loads(each.payload)["clock_offset_ms"] is not None
+        )
+    inference.stop()
+    assert abs(json.loads(status.payload)["clock_offset_ms"]) < 1000
 
 
 def test_late_and_future_verdicts_fire_nothing(line: GateLine, make_verdict: MakeVerdict) -> None:

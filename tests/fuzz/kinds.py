@@ -136,7 +136,15 @@ class Target:
     def all_topics(self) -> Sequence[str]:
         """One of each kind."""
         topics = self.topics
-        each = (topics.verdict, topics.recorded, topics.actuation, topics.unreported, topics.config, topics.trigger)
+        each = (
+            topics.verdict,
+            topics.recorded,
+            topics.actuation,
+            topics.unreported,
+            topics.config,
+            topics.trigger,
+            topics.clock,
+        )
         by_side = (topics.frame, topics.preview, topics.serial, topics.evidence, topics.resend_evidence)
         sides = (kind("left") for kind in by_side)
         resent = (topics.resend_verdict, topics.resend_actuation, topics.resend_trigger)

@@ -1,4 +1,4 @@
-"""What a board is: its trigger knows it best, then its cameras, then whoever set up the line."""
+"""What a board is: its trigger knows it best, then its cameras, then whoever set up the line. And what time it is."""
 
 import json
 from collections.abc import Callable
@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 from support.peer import commander
+from support.probe import Probe
 
 from broker import Broker
 from inference_subscriber.board import Board, BoardKey, Sighting
 from inference_subscriber.judge import product_of
 from inference_subscriber.service import InferenceService
-from pcb_bus.contract.codec import encode_json
-from pcb_bus.contract.messages import Frame, LiveConfig
+from pcb_bus.contract.codec import decode_msgpack, encode_json
+from pcb_bus.contract.messages import ClockReply, Command, Frame, LiveConfig
 from pcb_bus.contract.times import now_ns
 from pcb_bus.errors import CommandFailed
 
@@ -39,6 +40,21 @@ def test_the_best_word_counts(
         frame = make_frame(f"side-{number}", "b", 1, 1).model_copy(update={"product": each})
         board.sightings[frame.side] = Sighting(frame, 0)
     assert product_of(board) == product
+
+
+def test_inference_tells_what_time_it_is_on_the_line(
+    line: Line, start_service: StartService, mqtt_probe: Callable[..., Probe]
+) -> None:
+    start_service()
+    line.viewer.wait_for("pcb/status/inference", lambda each: json.loads(each.payload)["state"] == "online")
+    actuator, before = mqtt_probe("actuator"), now_ns()
+    actuator.subscribe("pcb/reply/actuator/#")
+    question = encode_json(Command(command="clock"))
+    actuator.publish("pcb/clock", question, ResponseTopic="pcb/reply/actuator/clock", CorrelationData=b"7")
+    answer = actuator.wait_for("pcb/reply/actuator/clock")
+    reply = decode_msgpack(ClockReply, answer.payload)
+    assert before <= reply.heard_at <= reply.said_at <= now_ns()
+    assert getattr(answer.properties, "CorrelationData", None) == b"7"
 
 
 def test_a_verdict_names_the_product_of_its_trigger_else_the_one_that_runs(
