@@ -106,7 +106,8 @@ ensure_venv() {
 supersets_of() {
     case $1 in
         base) echo base broker edge inference cuda actuator recorder simulator demo train dev ;;
-        broker | edge | actuator | recorder | simulator) echo "$1" demo dev ;;
+        broker | edge | recorder | simulator) echo "$1" demo dev ;;
+        actuator) echo actuator edge demo dev ;;
         inference) echo inference cuda train demo dev ;;
         demo | train) echo "$1" dev ;;
         *) echo "$1" ;;

@@ -11,6 +11,7 @@ from gpiozero.pins.mock import MockFactory
 from support import ports
 from support.mariadb import MariaDb
 from support.probe import Probe
+from support.systemd import Systemd
 
 from broker import Broker
 from pcb_bus.runtime import redaction
@@ -34,6 +35,16 @@ def pins() -> Iterator[MockFactory]:
     factory = MockFactory()
     yield factory
     factory.reset()
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Systemd]:
+    """Hears what services of this test tell systemd."""
+    path = str(tmp_path / "notify")
+    monkeypatch.setenv("NOTIFY_SOCKET", path)
+    listening = Systemd(path)
+    yield listening
+    listening.close()
 
 
 @pytest.fixture

@@ -28,5 +28,5 @@ set -a
 set +a
 export GPIOZERO_PIN_FACTORY=${GPIOZERO_PIN_FACTORY-lgpio}
 cd "/var/lib/boardline/$node"
-exec runuser -u boardline -- /opt/boardline/venv/bin/python -m "${program[@]}" "${command[@]}" \
-    --config /etc/boardline/line.yaml "${end[@]}" "$@"
+exec runuser -u boardline -- /opt/boardline/venv/bin/python -m "${program[@]}" "${command[@]}" "$@" \
+    --config /etc/boardline/line.yaml "${end[@]}"

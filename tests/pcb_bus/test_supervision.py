@@ -1,7 +1,6 @@
 """What systemd hears of a service, over a socket as it makes one, and what its status lamp shows."""
 
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ from gpiozero import Device
 from gpiozero.pins.mock import MockFactory
 from support.peer import WAIT_S, broker_settings, until
 from support.probe import Probe
+from support.systemd import Systemd
 
 from broker import Broker
 from pcb_bus.contract.topics import exactly
@@ -26,46 +26,7 @@ from pcb_bus.runtime.settings import BrokerSettings, LineSettings
 from pcb_bus.runtime.workers import Turn
 
 TINY = Path(__file__).with_name("tiny_service.py")
-_NO_MORE_S = 0.3  # many times the gap between two signs of life
 Launch = Callable[..., Service]
-
-
-class Systemd:
-    """The receiving end of `NOTIFY_SOCKET`."""
-
-    def __init__(self, path: str) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(path)
-
-    def next(self, timeout: float = WAIT_S) -> str:
-        self._socket.settimeout(timeout)
-        return self._socket.recv(4096).decode()
-
-    def wait_for(self, line: str) -> str:
-        while line not in (message := self.next()).splitlines():
-            pass
-        return message
-
-    def is_silent(self) -> bool:
-        """Whether nothing comes any more, once what is on its way has come."""
-        try:
-            for _ in range(100):
-                self.next(_NO_MORE_S)
-        except TimeoutError:
-            return True
-        return False
-
-    def close(self) -> None:
-        self._socket.close()
-
-
-@pytest.fixture
-def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Systemd]:
-    path = str(tmp_path / "notify")
-    monkeypatch.setenv("NOTIFY_SOCKET", path)
-    listening = Systemd(path)
-    yield listening
-    listening.close()
 
 
 @pytest.fixture
