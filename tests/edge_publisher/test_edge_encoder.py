@@ -41,14 +41,18 @@ def test_what_is_too_big_is_scaled_down_and_not_stretched() -> None:
     assert (from_jpeg.width, from_jpeg.height) == (30, 100)
 
 
-def test_what_the_broker_would_not_take_has_less_quality_then_fewer_pixels(caplog: pytest.LogCaptureFixture) -> None:
-    """12 megapixels of noise: more bytes than any camera makes of a board."""
-    noise = np.random.default_rng(1).integers(0, 255, (3040, 4056, 3), dtype=np.uint8)
-    encoded = encode(Picture(0, 4056, 3040, image=noise), max_side=4056)
-    assert len(encoded.jpeg) <= MOST_BYTES
-    assert encoded.width < 4056
-    assert round(encoded.width / encoded.height, 2) == round(4056 / 3040, 2)
-    assert "more than the broker takes: sent as" in caplog.text
+def test_what_the_broker_would_not_take_has_less_quality_then_fewer_pixels(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (300, 400, 3), dtype=np.uint8)
+    given, own = Picture(0, 400, 300, image=noise), len(encode(Picture(0, 400, 300, image=noise)).jpeg)
+    for most, fewer_pixels in ((own - 1, False), (own // 8, True)):
+        monkeypatch.setattr("edge_publisher.encoder.MOST_BYTES", most)
+        encoded = encode(given)
+        assert len(encoded.jpeg) <= most
+        assert (encoded.width < 400) == fewer_pixels
+        assert encoded.width / encoded.height == pytest.approx(4 / 3, rel=0.02)
+    assert "more than the broker takes: sent as 400x300 with quality 70" in caplog.text
 
 
 def test_a_jpeg_too_large_for_the_broker_does_not_pass_through() -> None:

@@ -6,10 +6,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from prometheus_client import REGISTRY
@@ -17,7 +19,9 @@ from support.hand_fed import HandFed, jpeg_of, picture
 from support.probe import Probe
 
 from broker import Broker
-from edge_publisher.sources import Picture
+from edge_publisher.sources import Picture, View
+from inference_subscriber.intake import FrameLimits, read_frame
+from inference_subscriber.settings import InferenceSettings
 from pcb_bus.contract.codec import decode_json, decode_msgpack, encode_json
 from pcb_bus.contract.messages import CommandReply, Event, Frame, NodeStatus, Trigger
 from pcb_bus.contract.pictures import inspect_jpeg
@@ -223,6 +227,25 @@ class TestOnTrigger:
         [frame] = frames(inference, 1)
         assert (frame.board_id, frame.width, frame.height) == ("board-1", 64, 48)
 
+    def test_twelve_megapixels_go_from_end_to_end(
+        self, start_edge: StartEdge, photo_eye: Probe, inference: Probe, viewer: Probe
+    ) -> None:
+        """As they came; or cut and turned, when they have to be encoded again. Inference takes both."""
+        width, height = 4056, 3040
+        jpeg = cv2.imencode(".jpg", np.full((height, width, 3), 90, np.uint8))[1].tobytes()
+        camera = start_edge(trigger="mqtt", preview_fps=0, max_side=4096)
+        at, view = whole_ms(now_ns()), View((0, 0, 1, 0.5), 90)
+        for number, given in enumerate((Picture(at, width, height, jpeg=jpeg), Picture(at, width, height, jpeg=jpeg))):
+            camera.give(replace(given if number == 0 else given.seen_through(view), captured_at=at + number * NS_PER_S))
+        online(viewer)
+        for number in range(2):
+            photo_eye.publish("pcb/trigger", trigger(f"board-{number}", at + number * NS_PER_S))
+        inference.wait_for_count(FRAMES, 2)
+        limits = FrameLimits(frozenset({"left"}), InferenceSettings().max_pixels)
+        whole, turned = (read_frame("left", each.payload, 0, limits) for each in inference.received(FRAMES))
+        assert whole.jpeg == jpeg
+        assert (turned.width, turned.height) == (height // 2, width)
+
 
 class TestResend:
     @pytest.fixture
@@ -388,3 +411,26 @@ def test_the_process_publishes_what_a_folder_holds_and_says_goodbye(
     assert to_rfc3339(sent[0].captured_at) >= started
     goodbye = viewer.wait_for(STATUS, lambda message: json.loads(message.payload)["state"] == "offline")
     assert json.loads(goodbye.payload)["detail"] == "stopped"
+
+
+def test_a_driver_that_hangs_three_times_ends_the_process_with_code_1(free_port: int, tmp_path: Path) -> None:
+    """So that a supervisor starts it afresh: nothing within it can end a thread that hangs. No broker is needed."""
+    options = {
+        "--side": "left",
+        "--port": str(free_port),
+        "--edge.stall_s": "0.5",
+        "--edge.fps": "100",
+        "--edge.outbox": str(tmp_path / "edge"),
+        "--broker.credentials": str(tmp_path),
+        "--log.directory": str(tmp_path / "log"),
+    }
+    command = [
+        sys.executable,
+        Path(__file__).with_name("hanging_edge.py"),
+        *(word for pair in options.items() for word in pair),
+    ]
+    ended = subprocess.run(
+        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False, timeout=50
+    )
+    assert ended.returncode == 1
+    assert "the camera's driver hangs in 3 threads" in ended.stderr
