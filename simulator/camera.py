@@ -14,7 +14,7 @@ from simulator.bare_board import NoRoomForDefects
 from simulator.conveyor import Load
 from simulator.painter import Belt, DrawnAhead, Image, board_drawer, exposed, sensor_noise
 from simulator.product import LEAST_SIZE
-from simulator.schedule import ASSEMBLED, BARE, LOOKS, MOST_MARGIN, Schedule
+from simulator.schedule import ASSEMBLED, BARE, LOOKS, MOST_MARGIN, NO_SERIALS, SERIALS, Schedule
 
 _LEAST_SIZE = {ASSEMBLED: LEAST_SIZE, BARE: (320, 240)}  # below that, a board has no room for its defects
 _OPTIONS: dict[str, type] = {
@@ -27,6 +27,7 @@ _OPTIONS: dict[str, type] = {
     "oddity_share": float,
     "standstill": float,
     "margin": float,
+    "serials": str,
     "load": Path,
 }
 _NEXT = 2  # boards that are drawn before they come
@@ -112,6 +113,8 @@ def open_simulated_camera(spec: str, request: CaptureRequest) -> SimulatedCamera
 def _check(spec: str, schedule: Schedule) -> None:
     if schedule.look not in LOOKS:
         raise ConfigError(f"edge.source: {spec}: look must be one of {', '.join(LOOKS)}")
+    if schedule.serials not in {NO_SERIALS, *SERIALS}:
+        raise ConfigError(f"edge.source: {spec}: serials must be one of {NO_SERIALS}, {', '.join(SERIALS)}")
     if schedule.product < 0:
         raise ConfigError(f"edge.source: {spec}: product must be 0 or more")
     if not 0 < schedule.rate <= 100 or not all(0 <= s <= 1 for s in (schedule.defect_share, schedule.oddity_share)):

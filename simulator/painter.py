@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 import numpy.typing as npt
+import zxingcpp
 
 from pcb_bus.contract.times import NS_PER_S, now_ns
 from simulator.assembled.board import AssembledBoard
 from simulator.assembled.photograph import Conditions
 from simulator.bare_board import DrawnDefect, draw_board
 from simulator.product import design_of, draw_side
-from simulator.schedule import BARE, Fault, Schedule
+from simulator.schedule import BARE, NO_SERIALS, SERIALS, Fault, Schedule
 
 Image = npt.NDArray[np.uint8]
 Noise = npt.NDArray[np.int16]
@@ -30,6 +31,7 @@ _BELT_BGR = (52, 56, 60)
 _PITCH = 1.15  # from board to board, in widths of the picture
 _EXPOSURE_S = 0.003
 _CLOTH = 7
+_LEAST_MODULE = 3  # pixels of a code
 
 
 def board_drawer(schedule: Schedule, side: str, width: int, height: int) -> Draw:
@@ -40,7 +42,9 @@ def board_drawer(schedule: Schedule, side: str, width: int, height: int) -> Draw
     """
     if schedule.look == BARE:
         belt = Belt(schedule, width, height)
-        return lambda index: belt.in_place(index, _bare(schedule, index, side, width, height))
+        return lambda index: belt.in_place(
+            index, _labelled(schedule, index, _bare(schedule, index, side, width, height))
+        )
     assembled = assembled_drawer(schedule, side, width, height)
     return lambda index: assembled(index).image
 
@@ -53,7 +57,7 @@ def assembled_drawer(schedule: Schedule, side: str, width: int, height: int) -> 
         names = _names(schedule.faults(index, side))
         board = draw_side(design, schedule.board_seed(index, side), *names, STATION)
         defects, oddities = (tuple(map(belt.moved, each)) for each in (board.defects, board.oddities))
-        return AssembledBoard(belt.in_place(index, board.image), defects, oddities)
+        return AssembledBoard(belt.in_place(index, _labelled(schedule, index, board.image)), defects, oddities)
 
     return draw
 
@@ -197,6 +201,19 @@ class DrawnAhead:
 def _bare(schedule: Schedule, index: int, side: str, width: int, height: int) -> Image:
     defects, _ = _names(schedule.faults(index, side))
     return draw_board(schedule.board_seed(index, side), width, height, defects).image
+
+
+def _labelled(schedule: Schedule, index: int, board: Image) -> Image:
+    """With its serial in the lower right corner, if the schedule has serials: on a label that covers what is there."""
+    if schedule.serials == NO_SERIALS:
+        return board
+    height, width = board.shape[:2]
+    code = zxingcpp.create_barcode(schedule.serial(index), zxingcpp.BarcodeFormat[SERIALS[schedule.serials]])
+    label = np.asarray(code.to_image(scale=max(_LEAST_MODULE, height // 120)))
+    gap = height // 40
+    board = board.copy()
+    board[height - gap - label.shape[0] : height - gap, width - gap - label.shape[1] : width - gap] = label[..., None]
+    return board
 
 
 def _names(faults: tuple[Fault, ...]) -> tuple[list[str], list[str]]:

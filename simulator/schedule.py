@@ -23,6 +23,9 @@ ASSEMBLED, BARE = "assembled", "bare"
 #: What the boards look like, and the defects that such boards may have.
 LOOKS: Mapping[str, Sequence[str]] = {ASSEMBLED: ASSEMBLED_DEFECTS, BARE: BARE_DEFECTS}
 MOST_MARGIN = 0.2
+NO_SERIALS = "off"
+SERIALS: Mapping[str, str] = {"qr": "QRCode", "datamatrix": "DataMatrix"}
+"""What may be printed on boards, as zxing-cpp calls it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class Schedule:
         oddity_share: share of the sides that carry an oddity instead, 0 to 1; bare boards have none.
         standstill: share of the period that a board stands still, centred on its trigger.
         margin: share of a picture's width and height where the belt shows beside a board that stands, at each end.
+        serials: what is printed on both sides of a board: off, qr or datamatrix.
     """
 
     seed: int = 1
@@ -63,6 +67,7 @@ class Schedule:
     oddity_share: float = 0.05
     standstill: float = 0.7
     margin: float = 0.0
+    serials: str = NO_SERIALS
 
     @property
     def period_ns(self) -> float:
@@ -97,6 +102,10 @@ class Schedule:
         """Names one pass of one board; other runs have other ids."""
         run = self.epoch_ns // NS_PER_S % 0x100000
         return f"{run:05x}-{index:05d}"
+
+    def serial(self, index: int) -> str:
+        """What is printed on a board."""
+        return f"P{self.product}-{self.board_id(index)}"
 
     def board_seed(self, index: int, side: str) -> int:
         """Seed of one side of one board, the same in every process."""

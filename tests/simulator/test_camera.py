@@ -12,6 +12,7 @@ import pytest
 from edge_publisher.sources import CameraGone, CaptureRequest, Picture
 from pcb_bus.contract.times import NS_PER_S, now_ns
 from pcb_bus.errors import ConfigError
+from pcb_bus.seeing.codes import Code, SerialReader
 from pcb_bus.seeing.presence import Presence
 from simulator.camera import open_simulated_camera
 from simulator.conveyor import Load
@@ -32,6 +33,15 @@ def test_a_standing_board_is_shown_whole(look: str) -> None:
     assert picture.image is not None
     assert picture.image.shape == (360, 480, 3)
     assert np.abs(picture.image.astype(int) - drawn).mean() < 5
+
+
+@pytest.mark.parametrize(("look", "serials"), [(ASSEMBLED, "datamatrix"), (BARE, "qr")])
+def test_a_board_carries_its_serial_if_it_is_asked_to(look: str, serials: str) -> None:
+    schedule = Schedule(rate=0.01, epoch_ns=now_ns(), look=look, serials=serials)
+    with closing(open_simulated_camera(f"sim://left?{schedule.query}", REQUEST)) as camera:
+        picture = camera.read()
+    assert picture.image is not None
+    assert SerialReader("any").read(picture.image).codes == [Code(schedule.serial(0), serials)]
 
 
 def test_two_pictures_of_a_board_differ_by_noise_alone() -> None:
@@ -115,6 +125,7 @@ def test_pictures_come_no_faster_than_was_asked_for() -> None:
         ("sim://left?product=-1", "product"),
         ("sim://left?standstill=1", "standstill"),
         ("sim://left?margin=0.5", "margin"),
+        ("sim://left?serials=aztec", "serials"),
     ],
 )
 def test_impossible_options_are_named(spec: str, named: str) -> None:

@@ -98,8 +98,8 @@ def test_board_ids_differ_between_runs(other: Schedule) -> None:
 
 
 def test_the_query_of_a_camera_names_every_option() -> None:
-    query = parse_qs(Schedule(5, 2.5, 123, 0.25, "bare", 7, 0.125, 0.5, 0.05).query)
-    assert query.pop("look") == ["bare"]
+    query = parse_qs(Schedule(5, 2.5, 123, 0.25, "bare", 7, 0.125, 0.5, 0.05, "qr").query)
+    assert (query.pop("look"), query.pop("serials")) == (["bare"], ["qr"])
     assert query.pop("product") == ["7"]
     assert query.pop("oddity_share") == ["0.125"]
     assert (query.pop("standstill"), query.pop("margin")) == (["0.5"], ["0.05"])
