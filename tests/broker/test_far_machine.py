@@ -67,6 +67,7 @@ def test_a_camera_a_viewer_and_a_foreign_program_work_from_there(far, broker, tm
     (pi / "var" / "broker" / "credentials" / file).write_text((broker.credentials_folder / file).read_text())
     way = ["--broker", far.near, "--broker.port", str(broker.tls_port)]
     edge = [sys.executable, "-m", "edge_publisher", "--side", "left", "--source", "sim://left?rate=4", *way]
+    edge += ["--trigger", "free_run"]
     with Probe(broker, "inference") as inference, on_far_machine(far, pi, edge):
         inference.subscribe("pcb/frame/left")
         frame = inference.wait_for("pcb/frame/left", timeout=30)

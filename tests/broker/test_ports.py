@@ -179,6 +179,7 @@ def write_config(folder: Path, ports: Mapping[str, int]) -> Path:
         "websocket_port": ports["websockets"],
         "broker": {"port": ports["tls"], "credentials": str(folder / "broker" / "credentials")},
         "log": {"directory": str(folder / "log")},
+        "edge": {"outbox": str(folder / "edge")},
         "actuator": {"ledger": str(folder / "ledger.db"), "outbox": str(folder / "reports.db")},
         "inference": {
             "model": str(write_tiny_network(folder / "tiny.onnx")),

@@ -154,6 +154,7 @@ def _write_settings(broker: Broker, folder: Path) -> Path:
         "taxonomy": str(folder / "pcb_defects.yaml"),
         "broker": {"port": broker.port, "credentials": str(broker.credentials_folder)},
         "log": {"directory": str(folder / "log")},
+        "edge": {"outbox": str(folder / "edge")},
         "actuator": {"ledger": str(folder / "ledger.db"), "outbox": str(folder / "reports.db")},
         "inference": {
             "outbox": str(folder / "verdicts.db"),
