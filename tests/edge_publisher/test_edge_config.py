@@ -50,6 +50,7 @@ def test_the_process_ends_with_one_line(tmp_path: Path, arguments: list[str], ke
         (["--side", "left", "--edge.jpeg_quality", "101"], "edge.jpeg_quality"),
         (["--side", "left", "--edge.width", "1.5"], "edge.width"),
         (["--side", "left", "--source", ""], "edge.source"),
+        (["--side", "left", "--edge.presence.direction", "sideways"], "edge.presence.direction"),
     ],
 )
 def test_option_that_cannot_work(arguments: list[str], key: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,6 +64,7 @@ def test_option_that_cannot_work(arguments: list[str], key: str, capsys: pytest.
         ("edge: {side: left, fps: -1}", "edge.fps"),
         ("edge: {side: left, preview_fps: .inf}", "edge.preview_fps"),
         ("edge: {side: left, trigger: [mqtt]}", "edge.trigger"),
+        ("edge: {side: left, presence: {region: [0.5, 0, 0.8, 1]}}", "edge.presence.region"),
         ("sides: [top]\nedge: {side: left}", "edge.side"),
         ("egde: {side: left}", "egde"),
     ],

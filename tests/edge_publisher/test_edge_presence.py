@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from pcb_bus.contract.codec import decode_json, decode_msgpack, encode_json
 from pcb_bus.contract.messages import Event, Frame, NodeStatus, Trigger
 from pcb_bus.contract.times import NS_PER_MS as MS
 from pcb_bus.contract.times import NS_PER_S, now_ns
+from pcb_bus.errors import ConfigError
 from simulator.moving_belt import Scene, product_boards, views
 
 StartEdge = Callable[..., HandFed]
@@ -195,6 +197,13 @@ class TestEdges:
         show([start_edge(sides=("left",), preview_fps=0)], near, now_ns())
         qualities = [str(each.quality) for each in frames(line, "left", 4)]
         assert any(each.startswith("partial: ") and "move the camera away" in each for each in qualities)
+
+    def test_a_folder_for_its_triggers_that_cannot_be_used_is_named(
+        self, start_edge: StartEdge, tmp_path: Path
+    ) -> None:
+        (tmp_path / "file").touch()
+        with pytest.raises(ConfigError, match=r"^edge\.outbox: "):
+            start_edge(outbox=tmp_path / "file")
 
     def test_it_says_once_that_nothing_is_set_up(self, start_edge: StartEdge, mqtt_probe: OpenProbe) -> None:
         viewer = mqtt_probe("viewer")
