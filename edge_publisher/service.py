@@ -10,13 +10,11 @@ from pathlib import Path
 from edge_publisher.camera import Camera
 from edge_publisher.commands import Commands
 from edge_publisher.encoder import Encoder
-from edge_publisher.free_run import FreeRun
 from edge_publisher.health import PictureHealth
-from edge_publisher.mode import Mode
+from edge_publisher.mode import FreeRun, Mode, Pacer
 from edge_publisher.on_presence import OnPresence, Station
 from edge_publisher.on_trigger import Announcer, OnTrigger
 from edge_publisher.outgoing import FrameSender
-from edge_publisher.pacer import Pacer
 from edge_publisher.ring import PictureRing
 from edge_publisher.settings import EdgeLineSettings, EdgeSettings, Fps, JpegQuality, configured_side, node_name
 from edge_publisher.sources import CaptureRequest, Picture

@@ -15,7 +15,7 @@ from support.probe import Probe
 
 from broker import Broker
 from edge_publisher.encoder import Encoder
-from edge_publisher.free_run import FreeRun
+from edge_publisher.mode import FreeRun
 from edge_publisher.outgoing import KEPT_BYTES, FrameSender, Overdue
 from edge_publisher.sources import Picture
 from pcb_bus.contract.codec import decode_json, decode_msgpack

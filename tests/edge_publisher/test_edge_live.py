@@ -9,9 +9,8 @@ from support.hand_fed import HandFed, picture
 from support.probe import Probe
 
 from edge_publisher.encoder import Encoder
-from edge_publisher.free_run import FreeRun
+from edge_publisher.mode import FreeRun, Pacer
 from edge_publisher.outgoing import FrameSender
-from edge_publisher.pacer import Pacer
 from pcb_bus.contract.codec import decode_msgpack, encode_json
 from pcb_bus.contract.identity import FREE_RUN
 from pcb_bus.contract.messages import Frame, LiveConfig, Trigger

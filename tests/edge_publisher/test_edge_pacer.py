@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_publisher.pacer import Pacer
+from edge_publisher.mode import Pacer
 from pcb_bus.contract.times import NS_PER_MS as MS
 from pcb_bus.contract.times import NS_PER_S
 
