@@ -20,13 +20,10 @@ esac
 [ -d "/var/lib/boardline/$node" ] || { echo "boardline: $node is not installed on this machine" >&2; exit 2; }
 
 shift
-command=()
-case ${1:-} in "" | -*) ;; *) command=("$1") && shift ;; esac
 set -a
 # shellcheck disable=SC1090
 [ ! -f "$env_file" ] || . "$env_file"
 set +a
 export GPIOZERO_PIN_FACTORY=${GPIOZERO_PIN_FACTORY-lgpio}
 cd "/var/lib/boardline/$node"
-exec runuser -u boardline -- /opt/boardline/venv/bin/python -m "${program[@]}" "${command[@]}" "$@" \
-    --config /etc/boardline/line.yaml "${end[@]}"
+exec runuser -u boardline -- /opt/boardline/venv/bin/python -m "${program[@]}" "$@" --config /etc/boardline/line.yaml "${end[@]}"
