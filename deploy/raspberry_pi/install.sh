@@ -46,7 +46,7 @@ read_options() {
             --broker) broker=$value ;;
             --credentials) credentials+=("$value") ;;
             --led-pin)
-                [[ $value =~ ^(edge|actuator)=([0-9]+)$ ]] || die "--led-pin: as edge=24 or actuator=25"
+                [[ $value =~ ^(edge|actuator)=([0-9]+)$ ]] || die "--led-pin: as edge=24 or actuator=16"
                 led_pins[${BASH_REMATCH[1]}]=${BASH_REMATCH[2]}
                 ;;
             --root) root=$value ;;
