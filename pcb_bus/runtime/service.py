@@ -388,7 +388,8 @@ class Service:
 
     def _feed_watchdog(self) -> None:
         """Once nothing comes for `WatchdogSec`, systemd starts the process afresh."""
-        if self._stuck() <= self._survived and not self.session.hangs(_STUCK_S):
+        alive = all(loop.is_alive() for loop in self._loops.values()) and not self.session.hangs(_STUCK_S)
+        if alive and self._stuck() <= self._survived:
             state, fault = self._state()
             tell_supervisor("WATCHDOG=1", f"STATUS={' '.join(f'{state} {fault}'.split())}")
 

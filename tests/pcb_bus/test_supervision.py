@@ -109,6 +109,14 @@ def test_a_thread_of_its_own_that_hangs_ends_the_feeding(launch: Launch, systemd
     systemd.wait_for("WATCHDOG=1")
 
 
+def test_a_loop_that_ended_ends_the_feeding(launch: Launch, systemd: Systemd) -> None:
+    end = threading.Event()
+    launch(lambda service: service.run("detect", hang(end)))
+    systemd.wait_for("WATCHDOG=1")
+    end.set()
+    assert systemd.is_silent()
+
+
 def test_what_a_service_survives_is_told_and_the_feeding_goes_on(launch: Launch, systemd: Systemd) -> None:
     turn = Turn()
 
