@@ -127,7 +127,9 @@ class OnPresence(OnTrigger):
             self._tell()
 
     def _tell(self) -> None:
-        self._node.tell(leader=self._passes.leader, overlooked=min(self._passes.overlooked, 1000))
+        overlooked = min(self._passes.overlooked, 1000)
+        # One may be announced in a moment: to say so each time would double what the broker has to retain.
+        self._node.tell(leader=self._passes.leader, overlooked=overlooked if overlooked > 1 else 0)
 
     def _announce(self, boards: Iterable[Seen]) -> None:
         for seen in () if self._sender.paused else boards:

@@ -8,7 +8,7 @@ from pcb_bus.contract.identity import SAME_BOARD_NS
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
 from pcb_bus.seeing.health import Flaw
 
-_KEPT, _KEPT_BYTES, _KEPT_NS = 16, 32 * 2**20, 60 * NS_PER_S
+_KEPT, _KEPT_BYTES, _KEPT_NS = 16, 32 * 2**20, 300 * NS_PER_S
 _ACCOMPANIED_NS = 500 * NS_PER_MS  # so long after a trigger was heard, a board that is seen may be that trigger's
 
 
@@ -42,6 +42,7 @@ class Passes:
         self._kept: list[Seen] = []
         self._announced_to = 0
         self._heard_at: int | None = None
+        self._saw_at = 0
 
     def saw(self, seen: Seen, now: int) -> list[Seen]:
         """A board went by: what is to be announced now."""
@@ -52,8 +53,11 @@ class Passes:
             self._kept.append(seen)
             while len(self._kept) > 1 and sum(size_of(each.picture) for each in self._kept) > _KEPT_BYTES:
                 del self._kept[0]
+        if now - self._saw_at > _KEPT_NS:
+            self.overlooked = 0
         if self._heard_at is None or now - self._heard_at > _ACCOMPANIED_NS:
             self.overlooked += 1
+        self._saw_at = now
         return []
 
     def heard(self, triggered_at: int, now: int) -> None:

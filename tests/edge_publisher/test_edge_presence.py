@@ -109,7 +109,13 @@ class TestPasses:
         old.saw(self.seen(0), 0)
         assert self.times(many.appoint("edge-left", 100 * MS)) == list(range(24, 40))
         assert self.times(large.appoint("edge-left", 100 * MS)) == [39]
-        assert old.appoint("edge-left", 61_000 * MS) == []
+        assert old.appoint("edge-left", 301_000 * MS) == []
+
+    def test_two_boards_in_one_night_are_not_two_in_a_row(self) -> None:
+        passes = Passes("edge-right", "edge-left")
+        for at in (0, 400_000):
+            passes.saw(self.seen(at), at * MS)
+        assert passes.overlooked == 1
 
 
 @pytest.mark.parametrize(("width", "smaller"), [(320, 320), (640, 320), (1920, 480), (4000, 500)])
