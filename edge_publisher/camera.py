@@ -81,7 +81,7 @@ class Camera:
         self._listener = listener
         self._stall_s = stall_s
         self._request = request
-        self._asked: queue.SimpleQueue[Future[list[str]]] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[tuple[CaptureRequest, Future[list[str]]]] = queue.SimpleQueue()
         self._backoff = backoff or Backoff()
         self._lock = threading.Lock()
         self._fault: str | None = ""  # None while pictures flow
@@ -121,14 +121,14 @@ class Camera:
         Raises:
             CameraGone: there is no picture within `patience_s`; nothing is changed.
         """
-        before, self._request = self._request, request
         answer: Future[list[str]] = Future()
-        self._asked.put(answer)
+        self._asked.put((request, answer))
         try:
             return answer.result(patience_s)
         except NotInTime:
-            self._request = before
-            raise CameraGone("the camera gives no pictures: nothing is changed") from None
+            if answer.cancel():
+                raise CameraGone("the camera gives no pictures: nothing is changed") from None
+            return answer.result()  # it is being told just now
 
     def check(self) -> None:
         """Give up on a source that hangs, and begin anew. Call it now and then.
@@ -185,7 +185,15 @@ class Camera:
 
     def _answer(self, source: Source) -> None:
         while not self._asked.empty():
-            self._asked.get().set_result(adjust(source, self._request))
+            request, answer = self._asked.get()
+            if answer.set_running_or_notify_cancel():  # or whoever asked was told that nothing is changed
+                try:
+                    refused = adjust(source, request)
+                except OSError as error:
+                    answer.set_exception(error)
+                    raise
+                self._request = request
+                answer.set_result(refused)
 
     def _lost(self, reading: _Reading, reason: str, detail: str) -> None:
         with self._lock:
