@@ -87,6 +87,7 @@ ask_for_the_rest() {
     done
     if has_role edge && [ -z "$side" ]; then side=$(ask 'Which side does its camera look at (left, right)?' --side); fi
     [[ -z $side || $side =~ ^[A-Za-z0-9_.-]+$ ]] || die "--side: $side is no name"
+    [[ $source != *[\'[:cntrl:]]* ]] || die "--source: an address has no quotes; write %27"
     if has_role broker; then broker=${broker:-127.0.0.1}; fi
     if [ -z "$broker" ] && [ ! -f "$root/etc/boardline/line.yaml" ]; then
         broker=$(ask 'On which machine does the broker run (name or address)?' --broker)

@@ -147,6 +147,7 @@ def test_a_user_s_changes_outlive_another_installation(pi: Path, tmp_path: Path)
         (("--role", "actuator"), "--broker is missing"),
         (("--role", "actuator", "--broker", "line-pc"), "--credentials of actuator is missing"),
         (("--role", "actuator", "--broker", "line-pc; reboot"), "is no name of a host"),
+        (("--role", "edge", "--side", "left", "--source", "a'; reboot"), "--source: an address has no quotes"),
         (("--role",), "--role needs a value"),
         (("--colour", "red"), "unknown option --colour"),
     ],
