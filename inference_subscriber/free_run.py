@@ -2,11 +2,10 @@
 
 Each side's frames go through `Presence`. One side leads: a pass on it makes a board, and each other side gives the
 frame that it took nearest to that. Where the leader is silent or blind at a pass that another side saw, that side leads
-from then on; so it does at the second pass in a row that the leader did not see.
+from then on; so it does at the second pass in a row that the leader did not see, and then both are boards.
 """
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -32,7 +31,7 @@ _STEP_BACK_NS = NS_PER_S
 # Frames of one board are as far apart as those of an edge from its trigger: 1.5 frame periods, so that one may be lost.
 # Half of the second that makes a picture a board by itself is the most.
 _PERIODS, _MOST_APART_NS = 1.5, NS_PER_S // 2
-_MOST_IGNORED = 2
+_MISSED_NS = 60 * NS_PER_S
 
 
 @dataclass(slots=True, eq=False)
@@ -90,7 +89,7 @@ class FreeRun:
     ) -> None:
         self._sides = {side: _Side((options or {}).get(side), pass_over) for side in sides}
         self._leader: str | None = None
-        self._ignored: Counter[str] = Counter()
+        self._missed: dict[str, list[_Seen]] = {}
         self._seen: list[_Seen] = []
         self._boards: list[_Board] = []
         self._latest: _Seen | None = None
@@ -124,36 +123,44 @@ class FreeRun:
     def _decided(self, now: int) -> Iterator[Kept]:
         seen, self._seen = self._seen, []
         for each in seen:
-            makes_a_board = self._makes_a_board(each, now)
-            if makes_a_board is None:
+            if (made := self._made_of(each, now)) is None:
                 self._seen.append(each)
-            elif makes_a_board:
-                others = [side for side in self._sides if side != each.side]
-                board = _Board(free_run_board_id(each.kept.frame.frame_id), each.at, now, others)
-                self._boards.append(board)
-                yield _given(each.kept, board, each.quality)
+            else:
+                yield from (self._open(board, now) for board in made)
         for board in self._boards:
             yield from self._from_others(board, now)
         self._boards = [board for board in self._boards if board.missing]
 
-    def _makes_a_board(self, seen: _Seen, now: int) -> bool | None:
-        """None: not to be told yet."""
+    def _made_of(self, seen: _Seen, now: int) -> list[_Seen] | None:
+        """The passes that are boards, now that this one was seen; None: not to be told yet."""
         leader = self._leader or next(name for name, side in self._sides.items() if side.last is not None)
+        made = [seen]
         if seen.side != leader:
             certain, nearest = self._sides[leader].nearest(seen.at, seen.since, now)
             if not certain:
                 return None
-            self._ignored[seen.side] += 1
-            if nearest is not None and not nearest.blind and self._ignored[seen.side] < _MOST_IGNORED:
-                return False
+            missed = [each for each in self._missed.get(seen.side, ()) if now - each.since < _MISSED_NS]
+            if nearest is not None and not nearest.blind and (not missed or self._is_made(seen)):
+                self._missed[seen.side] = [] if self._is_made(seen) else [seen]
+                return []
             log.info("%s leads now: a board went by that %s did not see", seen.side, leader)
+            made = [*missed, seen]
         self._leader = seen.side
-        self._ignored.clear()
+        self._missed.clear()
+        made = [each for each in made if not self._is_made(each)]
+        self._latest = made[-1] if made else self._latest
+        return made
+
+    def _is_made(self, seen: _Seen) -> bool:
+        """Whether the latest board, which another side saw, is this one."""
         latest = self._latest
-        if latest is not None and latest.side != seen.side and abs(seen.at - latest.at) <= SAME_BOARD_NS:
-            return False
-        self._latest = seen
-        return True
+        return latest is not None and latest.side != seen.side and abs(seen.at - latest.at) <= SAME_BOARD_NS
+
+    def _open(self, seen: _Seen, now: int) -> Kept:
+        others = [side for side in self._sides if side != seen.side]
+        board = _Board(free_run_board_id(seen.kept.frame.frame_id), seen.at, now, others)
+        self._boards.append(board)
+        return _given(seen.kept, board, seen.quality)
 
     def _from_others(self, board: _Board, now: int) -> Iterator[Kept]:
         for side in list(board.missing):

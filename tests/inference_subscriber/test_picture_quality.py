@@ -15,7 +15,7 @@ from inference_subscriber.receiving import Cameras
 from inference_subscriber.service import InferenceService
 from pcb_bus.contract.messages import Frame
 from pcb_bus.contract.times import NS_PER_S, now_ns
-from pcb_bus.seeing.health import BLACK, TORN, Flaw, sharpness
+from pcb_bus.seeing.health import BLACK, COVERED, TORN, Flaw, sharpness
 
 StartService = Callable[..., InferenceService]
 Line = Any  # see conftest
@@ -114,6 +114,17 @@ def test_a_camera_that_sends_the_same_picture_for_ever_is_frozen(running: Line) 
     assert found[3]["left"]["quality"].startswith("frozen: ")
 
 
+def test_black_frames_of_no_board_are_none_but_tell_of_the_camera(running: Line) -> None:
+    for ago_s in (1.9, 0.5):  # none within a second of either: a good one would be a board by itself
+        at = now_ns() - round(ago_s * NS_PER_S)
+        running.show("left", SHOW_NOTHING["black"], captured_at=at, quality=None, **SIZE)
+    status = running.viewer.wait_for("pcb/status/inference", lambda each: b'"degraded"' in each.payload)
+    assert json.loads(status.payload)["detail"] == f"left cannot be inspected: {BLACK}"
+    running.trigger("after-them")
+    running.verdict_on("after-them")
+    assert len(running.verdicts(1)) == 1
+
+
 def frame(jpeg: bytes, at: int, **fields: Any) -> Frame:
     own = {"side": "left", "board_id": None, "triggered_at": None, "frame_id": "f"}
     return Frame(**own, captured_at=at, jpeg=jpeg, **SIZE, **fields)
@@ -127,6 +138,23 @@ class TestCameras:
         assert frozen == Flaw("frozen", "for 4 s")
         strange = cameras.look(frame(GOOD, 0, quality="the lens is wet"), good())
         assert str(strange) == "other: the lens is wet"
+
+    def test_an_empty_belt_neither_begins_nor_ends_what_only_boards_tell(self) -> None:
+        told: list[tuple[str, Flaw | None]] = []
+        cameras, belt = Cameras({}, lambda *each: told.append(each)), noisy(flat(60, 60, 60))
+        assert cameras.glance(frame(GOOD, 0, quality=None), belt) == COVERED
+        assert told == []
+        cameras.look(frame(GOOD, 0, quality=None), None)
+        for image in (good(), belt) * 5:
+            cameras.glance(frame(GOOD, 0, quality=None), image)
+        assert told == [("left", TORN)]
+
+    def test_what_any_picture_tells_ends_with_any(self) -> None:
+        told: list[tuple[str, Flaw | None]] = []
+        cameras = Cameras({}, lambda *each: told.append(each))
+        for image in (flat(0, 0, 0), *[good()] * 5):
+            cameras.glance(frame(GOOD, 0, quality=None), image)
+        assert told == [("left", BLACK), ("left", None)]
 
     def test_what_lasts_is_told_as_it_changes(self) -> None:
         told: list[tuple[str, Flaw | None]] = []
