@@ -16,7 +16,7 @@ RUN = exec $(PYTHON_BIN) -m
 .PHONY: help demo test test-faults fuzz broker run-edge run-inference run-actuator run-recorder dataset train evaluate calibrate card export fit-anomaly bench lint format
 
 help:
-	@echo 'make demo [BOARDS=n] [RATE=boards_per_s] [LOOK=bare] [LEFT=source] [RIGHT=source] [LINE=pcb/line2]'
+	@echo 'make demo [BOARDS=n] [RATE=boards_per_s] [TRIGGER=mqtt] [LOOK=bare] [LEFT=source] [RIGHT=source] [LINE=pcb/line2]'
 	@echo '                          the whole line on this machine, no hardware needed'
 	@echo 'make test [ARGS=...]      every test, against a real Mosquitto and a real MariaDB'
 	@echo 'make test-faults [BOARDS=n] [SEED=n|random] [SEEDS=n]'
@@ -54,7 +54,7 @@ help:
 demo:
 	@deploy/setup.sh demo mosquitto
 	@$(RUN) simulator demo $(call option,BOARDS,--boards) $(call option,RATE,--rate) \
-		$(call option,LOOK,--look) $(call option,LEFT,--left) $(call option,RIGHT,--right) \
+		$(call option,TRIGGER,--trigger) $(call option,LOOK,--look) $(call option,LEFT,--left) $(call option,RIGHT,--right) \
 		$(call option,LINE,--line) $(MORE)
 
 test:

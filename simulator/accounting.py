@@ -1,12 +1,12 @@
-"""The books of a run: every board that was triggered, and what became of it. Pure; knows neither MQTT nor clocks."""
+"""The books of a run: every board that passed, and what became of it. Pure; knows neither MQTT nor clocks."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from pcb_bus.contract.messages import Actuation, Category, Verdict
+from pcb_bus.contract.messages import Actuation, Category, Outcome, Verdict
 from simulator.accounts import BoardAccount, judgement_of
 from simulator.schedule import Fault
 from simulator.scoring import against_truth
@@ -23,16 +23,24 @@ class Tally:
 
 
 class Books:
-    """All boards of a run, in the order of their triggers. Only a trigger opens an account."""
+    """All boards of a run, in the order in which they came. Only a board that comes opens an account.
 
-    def __init__(self) -> None:
+    Args:
+        board_of: the id of the board that a verdict is on; None: as the verdict names it.
+        all_count: whether a verdict on a board that nobody expected opens an account as well.
+    """
+
+    def __init__(self, board_of: Callable[[Verdict], str] | None = None, *, all_count: bool = False) -> None:
+        self._board_of = board_of or (lambda verdict: verdict.board_id)
+        self._all_count = all_count
         self._accounts: dict[str, BoardAccount] = {}
         self._order: list[BoardAccount] = []
         self._open: dict[str, BoardAccount] = {}
         self._unheard_records: set[str] = set()
+        self._unheard_reports: dict[str, list[Outcome]] = {}
         self._by_verdict: dict[str, BoardAccount] = {}
+        self._strangers: set[str] = set()
         self.tally = Tally()
-        self.strangers = 0
 
     def __len__(self) -> int:
         return len(self._order)
@@ -44,6 +52,17 @@ class Books:
     @property
     def complete(self) -> bool:
         return not self._open
+
+    @property
+    def strangers(self) -> int:
+        """Boards with a verdict or a record that never came."""
+        return len(self._strangers)
+
+    @property
+    def in_order(self) -> bool:
+        """Boards came, each has exactly one of everything, and there is nothing that no board explains."""
+        whole = all(account.complete and not account.doubles for account in self._order)
+        return bool(self._order) and whole and not self._strangers
 
     def since(self, index: int) -> Sequence[BoardAccount]:
         """The accounts from number `index` on; a negative one counts from the end."""
@@ -57,20 +76,27 @@ class Books:
 
     def judged(self, verdict: Verdict, heard_at: int) -> None:
         """A verdict was heard at `heard_at` (ns); the same one again changes nothing."""
-        account = self._accounts.get(verdict.board_id)
+        board_id = self._board_of(verdict)
+        if self._all_count and board_id not in self._accounts:
+            self.triggered(board_id, None)
+        account = self._accounts.get(board_id)
         if account is None:
-            self.strangers += 1
+            self._strangers.add(verdict.board_id)
         elif verdict.verdict_id not in self._by_verdict:
             self._by_verdict[verdict.verdict_id] = account
+            account.names.add(verdict.board_id)
             account.judgements.append(judgement_of(verdict, heard_at))
+            account.reports += self._unheard_reports.pop(verdict.verdict_id, [])
             account.recorded |= verdict.verdict_id in self._unheard_records
             self._unheard_records.discard(verdict.verdict_id)
             self._count(account)
             self._close_if_complete(account)
 
     def reported(self, actuation: Actuation) -> None:
-        account = self._accounts.get(actuation.board_id)
-        if account is not None:
+        account = self._by_verdict.get(actuation.verdict_id) or self._accounts.get(actuation.board_id)
+        if account is None:
+            self._unheard_reports.setdefault(actuation.verdict_id, []).append(actuation.outcome)
+        else:
             account.reports.append(actuation.outcome)
             self._close_if_complete(account)
 
@@ -85,9 +111,13 @@ class Books:
                 self._close_if_complete(account)
 
     def counted_rows(self, rows: Mapping[str, int]) -> None:
-        """How many records the database holds of each board id."""
+        """How many records the database holds of each board id, of this run alone."""
+        known: set[str] = set()
         for account in self._order:
-            account.rows = rows.get(account.board_id, 0)
+            names = account.names or {account.board_id}
+            account.rows = sum(rows.get(name, 0) for name in names)
+            known |= names
+        self._strangers |= rows.keys() - known
         self._open = {account.board_id: account for account in self._order if not account.complete}
 
     def _close_if_complete(self, account: BoardAccount) -> None:
@@ -116,6 +146,7 @@ class Books:
             "records": sum(1 for account in accounts if account.stored),
             "unaccounted": sum(1 for account in accounts if not account.complete),
             "duplicates": sum(account.doubles for account in accounts),
+            "of_no_board": self.strangers,
             "by_category": dict(sorted(Counter(each.category for each in judgements).items())),
             "by_outcome": dict(sorted(Counter(account.outcome for account in accounts if account.outcome).items())),
             **against_truth(accounts),

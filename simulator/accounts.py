@@ -60,6 +60,8 @@ class BoardAccount:
     reports: list[Outcome] = field(default_factory=list)
     recorded: bool = False
     rows: int | None = None
+    names: set[str] = field(default_factory=set)
+    """The ids that its verdicts have for it: edges that see a board themselves name it."""
 
     @property
     def judgement(self) -> Judgement | None:

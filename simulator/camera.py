@@ -49,7 +49,7 @@ class SimulatedCamera:
         self._belt = Belt(schedule, request.width, request.height)
         self._size = (request.width, request.height)
         self._period_ns = round(NS_PER_S / request.fps)
-        self._due = now_ns()
+        self._due = now_ns() // self._period_ns * self._period_ns  # all cameras of a line at the same moments
         self._closed = False
         self._noise = cycle(sensor_noise(request.width, request.height, schedule.board_seed(-1, side)))
         self._boards = DrawnAhead(schedule, board_drawer(schedule, side, request.width, request.height))

@@ -42,25 +42,14 @@ class Load:
         return (self.first is None or index >= self.first) and (self.last is None or index <= self.last)
 
 
-class Conveyor:
-    """Runs in a thread of its own until `boards` have passed, or it is stopped.
+class Boards:
+    """Boards that pass, one after the other, in a thread of its own until `boards` have, or it is stopped.
 
     Args:
-        send: publishes a trigger; `TriggerSource.send` also sees that it is recorded.
-        announce: told (index, trigger) before the trigger is published.
         boards: how many; None for ever.
     """
 
-    def __init__(
-        self,
-        schedule: Schedule,
-        send: Callable[[Trigger], object],
-        announce: Callable[[int, Trigger], None],
-        boards: int | None = None,
-    ) -> None:
-        self._schedule = schedule
-        self._send = send
-        self._announce = announce
+    def __init__(self, boards: int | None = None) -> None:
         self._left = boards
         self._stopping = threading.Event()
         self.finished = threading.Event()
@@ -70,23 +59,56 @@ class Conveyor:
         self._thread.start()
 
     def stop(self) -> None:
+        """No more boards from now on."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def _run(self) -> None:
-        index = self._schedule.next_index(now_ns())
-        while self._left != 0 and not self._wait_until(self._schedule.trigger_time(index)):
-            self._publish(index)
+        index = self._first()
+        while self._left != 0 and not self._stopping.wait(max(0, self._due(index) - now_ns()) / NS_PER_S):
+            self._comes(index)
             index += 1
             self._left = None if self._left is None else self._left - 1
         self.finished.set()
 
-    def _wait_until(self, due: int) -> bool:
-        """True if stopped meanwhile."""
-        return self._stopping.wait(max(0, due - now_ns()) / NS_PER_S)
+    def _first(self) -> int:
+        raise NotImplementedError
 
-    def _publish(self, index: int) -> None:
+    def _due(self, index: int) -> int:
+        raise NotImplementedError
+
+    def _comes(self, index: int) -> None:
+        raise NotImplementedError
+
+
+class Conveyor(Boards):
+    """A photo-eye announces the boards.
+
+    Args:
+        send: publishes a trigger; `TriggerSource.send` also sees that it is recorded.
+        announce: told (index, trigger) before the trigger is published.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        send: Callable[[Trigger], object],
+        announce: Callable[[int, Trigger], None],
+        boards: int | None = None,
+    ) -> None:
+        super().__init__(boards)
+        self._schedule = schedule
+        self._send = send
+        self._announce = announce
+
+    def _first(self) -> int:
+        return self._schedule.next_index(now_ns())
+
+    def _due(self, index: int) -> int:
+        return self._schedule.trigger_time(index)
+
+    def _comes(self, index: int) -> None:
         schedule = self._schedule
         triggered_at = schedule.trigger_time(index)
         trigger = Trigger(
@@ -97,3 +119,38 @@ class Conveyor:
         )
         self._announce(index, trigger)
         self._send(trigger)
+
+
+class Unannounced(Boards):
+    """Boards are put on a belt that was empty before, and nobody announces them.
+
+    Args:
+        load: the file by which the cameras know them.
+        comes: told the number of a board that is about to come into view.
+    """
+
+    def __init__(self, schedule: Schedule, load: Path, comes: Callable[[int], None], boards: int | None = None) -> None:
+        super().__init__(boards)
+        self._schedule = schedule
+        self._file = load
+        self._comes_into_view = comes
+        self._load = Load(0, -1)
+
+    def stop(self) -> None:
+        """No more boards from now on, but for those that are in view."""
+        super().stop()
+        if self._load.first is not None:
+            self._load.write(self._file)
+
+    def _first(self) -> int:
+        first = self._schedule.next_index(now_ns() + NS_PER_S) + 1
+        Load(first, None if self._left is None else first + self._left - 1).write(self._file)
+        self._load = Load(first, first - 1)
+        return first
+
+    def _due(self, index: int) -> int:
+        return self._schedule.comes_into_view_at(index)
+
+    def _comes(self, index: int) -> None:
+        self._comes_into_view(index)
+        self._load = Load(self._load.first, index)

@@ -3,7 +3,8 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
@@ -14,14 +15,14 @@ from rich.live import Live
 from pcb_bus.contract.messages import Trigger
 from pcb_bus.contract.taxonomy import load_taxonomy
 from pcb_bus.contract.times import NS_PER_S, now_ns, to_datetime
-from pcb_bus.durable.trigger_source import TriggerSource
 from pcb_bus.errors import BoardlineError
 from pcb_bus.mqtt.session import SessionOptions
 from pcb_bus.runtime.settings import DEFAULT_TAXONOMY
-from simulator.conveyor import Conveyor
+from simulator.accounting import Books
+from simulator.conveyor import Boards, Conveyor, Unannounced
 from simulator.display import ROWS, board_line, live_view, misjudged_lines, summary_table
 from simulator.lessons import Lesson, NotTaught, learn, lesson_for
-from simulator.line import SIDES, LineOptions, VirtualLine
+from simulator.line import PRESENCE, SIDES, LineOptions, VirtualLine, moving
 from simulator.observer import Observer
 from simulator.reconciliation import reconcile
 from simulator.records import rows_by_board
@@ -53,8 +54,13 @@ class DemoOptions:
     oddity_share: float = 0.05
     line: LineOptions = field(default_factory=LineOptions)
 
+    @property
+    def seen(self) -> bool:
+        """Whether the edges see the boards themselves."""
+        return self.line.trigger == PRESENCE
+
     def schedule(self, epoch_ns: int) -> Schedule:
-        return Schedule(
+        schedule = Schedule(
             seed=self.seed,
             rate=self.rate,
             epoch_ns=epoch_ns,
@@ -63,6 +69,7 @@ class DemoOptions:
             product=self.product,
             oddity_share=self.oddity_share,
         )
+        return moving(schedule) if self.seen and self.line.all_drawn else schedule
 
 
 class Demo:
@@ -81,7 +88,7 @@ class Demo:
         self._taxonomy = load_taxonomy(DEFAULT_TAXONOMY)
         self._schedule = options.schedule(now_ns())
         self.line = VirtualLine(self._schedule, options.line, self._on_failure)
-        self.observer = Observer(self.line.topics)
+        self.observer = Observer(self.line.topics, self._books())
 
     def run(self) -> bool:
         """Bring the line up, let the boards pass, take it down, and close the books.
@@ -104,6 +111,14 @@ class Demo:
             finally:
                 self.observer.stop()
         return self._close_books()
+
+    def _books(self) -> Books:
+        if not self._options.seen:
+            return Books()
+        if not self._options.line.all_drawn:
+            return Books(all_count=True)
+        # The edges name the boards; the pictures that a verdict rests on say which one of the schedule it was.
+        return Books(lambda verdict: self._schedule.board_id(self._schedule.index_at(verdict.captured_at)))
 
     def _on_failure(self, name: str, last_words: str) -> None:
         self._failure = f"{name} cannot be kept running: {last_words}"
@@ -144,27 +159,36 @@ class Demo:
             )
 
     def _let_boards_pass(self) -> None:
-        with self.line.trigger_source() as source:
-            conveyor = Conveyor(self._schedule, source.send, self._announce, self._options.boards)
-            conveyor.start()
+        with self._passing() as (boards, waiting):
+            boards.start()
             try:
-                self._show_until(conveyor, source)
+                show = self._show_live if self._console.is_terminal else self._show_lines
+                show(self._beats(boards, waiting))
             finally:
-                conveyor.stop()
+                boards.stop()
         if self._failure:
             raise DemoFailed(self._failure)
 
-    def _announce(self, index: int, trigger: Trigger) -> None:
+    @contextmanager
+    def _passing(self) -> Iterator[tuple[Boards, Callable[[], int]]]:
+        """The boards, and how many triggers of them are not recorded yet that it is for us to know."""
+        boards = self._options.boards
+        if not self._options.seen:
+            with self.line.trigger_source() as source:
+                yield Conveyor(self._schedule, source.send, self._expect, boards), lambda: source.waiting
+        elif self._options.line.all_drawn:
+            yield Unannounced(self._schedule, self.line.workplace.load, self._expect, boards), lambda: 0
+        else:
+            yield _Others(self.observer, self.line, boards), lambda: 0
+
+    def _expect(self, index: int, _: Trigger | None = None) -> None:
+        board_id = self._schedule.board_id(index)
         # Nobody has told us what is on pictures that somebody else took.
         if not self._options.line.all_drawn:
-            self.observer.expect(trigger, None)
+            self.observer.expect(board_id, None)
             return
         truth = self._schedule.truth(index, SIDES, self._taxonomy)
-        self.observer.expect(trigger, truth, self._schedule.faults_of_board(index, SIDES))
-
-    def _show_until(self, conveyor: Conveyor, source: TriggerSource) -> None:
-        show = self._show_live if self._console.is_terminal else self._show_lines
-        show(self._beats(conveyor, source))
+        self.observer.expect(board_id, truth, self._schedule.faults_of_board(index, SIDES))
 
     def _show_live(self, beats: Iterator[str]) -> None:
         with Live(console=self._console, auto_refresh=False) as live:
@@ -180,26 +204,27 @@ class Demo:
                 self._console.print(board_line(account), highlight=False)
                 printed += 1
 
-    def _beats(self, conveyor: Conveyor, source: TriggerSource) -> Iterator[str]:
+    def _beats(self, boards: Boards, waiting: Callable[[], int]) -> Iterator[str]:
         """One for each refresh of the display, until the run is over and everything on its way has arrived."""
-        while not self._stop.wait(_REFRESH_S) and not conveyor.finished.is_set():
+        while not self._stop.wait(_REFRESH_S) and not boards.finished.is_set():
             yield "Ctrl-C ends the run"
-        conveyor.stop()
-        deadline = time.monotonic() + _SETTLE_S
-        while time.monotonic() < deadline and not self._settled(source):
+        boards.stop()
+        deadline = time.monotonic() + _SETTLE_S + self._schedule.period_ns / NS_PER_S
+        while time.monotonic() < deadline and not self._settled(waiting):
             yield "waiting for the last boards"
         yield ""
 
-    def _settled(self, source: TriggerSource) -> bool:
-        if self.observer.wait_until_complete(_REFRESH_S) and source.waiting:
+    def _settled(self, waiting: Callable[[], int]) -> bool:
+        if self.observer.wait_until_complete(_REFRESH_S) and waiting():
             time.sleep(_REFRESH_S)
-        return self.observer.books.complete and not source.waiting
+        return self.observer.books.complete and not waiting()
 
     def _close_books(self) -> bool:
         books = self.observer.books
-        books.counted_rows(rows_by_board(self.line.database_url, self.line.topics.root))
-        # A shared database may have gaps of earlier days, which are not this run's.
-        found = reconcile(self.line.workplace.config, since=to_datetime(self._schedule.epoch_ns))
+        # A shared database may have rows and gaps of earlier days, which are not this run's.
+        since = to_datetime(self._schedule.epoch_ns)
+        books.counted_rows(rows_by_board(self.line.database_url, self.line.topics.root, since))
+        found = reconcile(self.line.workplace.config, since=since)
         summary = self.summary = {**books.summary(), **self._process_facts(), "gaps": not found.whole}
         path = self.line.workplace.summary
         path.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -210,8 +235,7 @@ class Demo:
             if not account.complete or account.doubles:
                 self._console.print(board_line(account), style="red", highlight=False)
         self._console.print("reconcile: no gap" if found.whole else f"reconcile: gaps\n{found.text}", markup=False)
-        accounted = bool(books.accounts) and summary["unaccounted"] == 0 and summary["duplicates"] == 0
-        return accounted and found.whole
+        return books.in_order and found.whole
 
     def _process_facts(self) -> dict[str, object]:
         first = self.observer.books.first_verdict_at
@@ -219,3 +243,22 @@ class Demo:
             "restarts": self.line.supervisor.restarts,
             "first_verdict_s": None if first is None else round((first - self._schedule.epoch_ns) / NS_PER_S, 1),
         }
+
+
+class _Others(Boards):
+    """Boards before cameras of others: each that is judged has come. The edges stop first, so that none is cut off."""
+
+    def __init__(self, observer: Observer, line: VirtualLine, boards: int | None) -> None:
+        super().__init__(boards)
+        self._observer = observer
+        self._line = line
+
+    def stop(self) -> None:
+        super().stop()
+        self._line.supervisor.stop_some([f"edge-{side}" for side in SIDES])
+
+    def _run(self) -> None:
+        while not self._stopping.wait(_REFRESH_S):
+            if self._left is not None and len(self._observer.books) >= self._left:
+                break
+        self.finished.set()

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 
 from broker.server import Broker
 from pcb_bus.contract.topics import Topics
@@ -23,9 +24,15 @@ from simulator.workplace import Workplace, free_ports, merged, running_line
 SIDES = ("left", "right")
 FIRST, SECOND = "pcb", "pcb/line2"
 """The roots of two lines that share a broker and a database: the second joins the first, which has to run."""
-MOVING = {"standstill": 0.3, "margin": 0.05}
-"""How boards go by that no photo-eye announces: most of the time they move, and when they stand they are seen whole."""
-_FPS = 10
+TRIGGERS = PRESENCE, MQTT = "presence", "mqtt"
+"""Who says that a board is there: the edges, which see it, or a photo-eye."""
+MOST_SEEN = 3.0
+"""Boards a second that edges see one by one."""
+_VIEW, _BELT = (704, 528), 32
+"""Width and height of a picture in which boards are as large as ever, and pixels of belt at each end."""
+_MOVES, _MOVES_S = 0.7, 1.0  # of the period, and at most
+_FPS, _FPS_MOVING = 10, 15
+_LOOKS = 7.5  # pictures of each board
 _BARE_CONFIDENCE = 0.6
 _FPS_PER_RATE = 2  # a board stands still for more than half a period: at least one picture of each
 
@@ -37,6 +44,7 @@ class LineOptions:
     Args:
         root: of its topics: `FIRST` or `SECOND`.
         first: where the first line has its files; the second one joins it.
+        trigger: who says that a board is there, one of `TRIGGERS`.
         sources: camera source of a side; a side without one gets the simulated camera.
         database_url: where the recorder writes; None is a fresh SQLite file in the folder.
         settings: more settings, section by section, over those of `config/line.yaml`.
@@ -46,6 +54,7 @@ class LineOptions:
     folder: Path = Path("var/demo")
     root: str = FIRST
     first: Path = Path("var/demo")
+    trigger: str = MQTT
     sources: Mapping[str, str | None] = field(default_factory=dict)
     database_url: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -150,7 +159,9 @@ class VirtualLine:
         return [*(ProcessSpec(name, module) for name, module in services.items()), *edges]
 
     def _source(self, side: str) -> str:
-        return self._options.sources.get(side) or f"sim://{side}?{self._schedule.query}"
+        given = self._options.sources.get(side)
+        load = urlencode({"load": self.workplace.load} if self._options.trigger == PRESENCE else {})
+        return given or f"sim://{side}?{self._schedule.query}&{load}".rstrip("&")
 
     def _settings(self) -> dict[str, Any]:
         folder = self.workplace.folder
@@ -159,11 +170,7 @@ class VirtualLine:
             "sides": list(SIDES),
             "broker": {"host": self._bus.host, "port": self._bus.port, "credentials": str(self._bus.credentials)},
             "log": {"directory": str(folder / "log")},
-            "edge": {
-                "trigger": "mqtt",
-                "fps": max(_FPS, math.ceil(_FPS_PER_RATE * self._schedule.rate)),
-                "outbox": str(folder / "edge"),
-            },
+            "edge": self._edge_settings(),
             "actuator": {
                 "ledger": str(folder / "actuator" / "ledger.db"),
                 "outbox": str(folder / "actuator" / "outbox.db"),
@@ -172,6 +179,7 @@ class VirtualLine:
                 "outbox": str(folder / "inference" / "outbox.db"),
                 "evidence_outbox": str(folder / "inference" / "evidence.db"),
                 **_thresholds(self._schedule.look),
+                **({"max_input": _VIEW[0]} if self._schedule.margin else {}),
             },
             "recorder": {
                 "database_url": self.database_url,
@@ -180,6 +188,20 @@ class VirtualLine:
             },
         }
         return merged(own, self._options.settings)
+
+    def _edge_settings(self) -> dict[str, Any]:
+        own: dict[str, Any] = {"trigger": self._options.trigger, "outbox": str(self.workplace.folder / "edge")}
+        if self._options.trigger == MQTT:
+            return own | {"fps": max(_FPS, math.ceil(_FPS_PER_RATE * self._schedule.rate))}
+        own["fps"] = max(_FPS_MOVING, math.ceil(_LOOKS * self._schedule.rate))
+        width, height = _VIEW
+        set_up = {"presence": {"direction": "right"}, "width": width, "height": height}
+        return own | set_up if self._options.all_drawn else own
+
+
+def moving(schedule: Schedule) -> Schedule:
+    """With boards that come, stand a moment and go, whole in view, for edges that have to see them."""
+    return replace(schedule, standstill=1 - min(_MOVES, max(0.1, _MOVES_S * schedule.rate)), margin=_BELT / _VIEW[0])
 
 
 def _thresholds(look: str) -> dict[str, float]:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from pcb_bus.contract.times import NS_PER_S
 from simulator.assembled.photograph import Conditions
-from simulator.painter import cloth, exposed, sensor_noise
+from simulator.painter import exposed, sensor_noise
 from simulator.product import design_of, draw_side
 
 Image = npt.NDArray[np.uint8]
@@ -28,6 +28,7 @@ BOARD_SIZE = (340, 255)
 SPEEDS = (0.05, 0.5)  # m/s
 #: What may be wrong with a line; all at once where several are named.
 DISTURBANCES = ("lighting drift", "auto-exposure", "hand", "shadow", "vibration")
+_BELT_BGR = (52, 56, 60)
 _SKIN_BGR = (120, 150, 200)
 _EXPOSURE_S = 0.003
 _RIM = 10  # of a drawn picture: the belt shows there
@@ -125,7 +126,7 @@ class _Belt:
 
     def __init__(self, scene: Scene) -> None:
         rng = np.random.default_rng([scene.seed, 1])
-        self._cloth = cloth(WIDTH, HEIGHT, rng)
+        self._cloth = _cloth(rng)
         self._boards, self.places = scene.boards, []
         place = 0.0
         for index in range(scene.count):
@@ -259,6 +260,21 @@ def _standing(now: float, lasts: float, fps: float) -> Iterator[float]:
     while now < end:
         now += 1 / fps if end - now < 3 or lasts < 10 else 1 / _STOPPED_FPS
         yield now
+
+
+def _cloth(rng: np.random.Generator) -> Image:
+    """A belt with grain, scratches and a seam of its own; it comes round every few metres."""
+    width = 4 * WIDTH
+    grain = cv2.GaussianBlur(rng.normal(0, 6, (HEIGHT, width)).astype(np.float32), (0, 0), 1.0)
+    cloth = np.clip(np.array(_BELT_BGR, np.float32) + grain[..., None], 0, 255).astype(np.uint8)
+    for _ in range(25):
+        start = rng.uniform((0, 0), (width, HEIGHT))
+        end = start + rng.uniform(-30, 30, 2)
+        shade = float(rng.uniform(35, 85))
+        begin, stop = (round(start[0]), round(start[1])), (round(end[0]), round(end[1]))
+        cv2.line(cloth, begin, stop, (shade, shade, shade), 1, cv2.LINE_AA)
+    cv2.line(cloth, (2 * WIDTH, 0), (2 * WIDTH + 30, HEIGHT), (40, 42, 45), 2, cv2.LINE_AA)
+    return np.hstack([cloth, cloth[:, :WIDTH]])
 
 
 def _masked(board: Image, hue: int, saturation: float, brighter: int) -> Image:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from pcb_bus.contract.codec import decode_json
-from pcb_bus.contract.messages import Actuation, Category, Message, NodeState, NodeStatus, Recorded, Trigger, Verdict
+from pcb_bus.contract.messages import Actuation, Category, Message, NodeState, NodeStatus, Recorded, Verdict
 from pcb_bus.contract.topics import TopicFilter, Topics, exactly
 from pcb_bus.errors import MessageRejected
 from pcb_bus.mqtt.session import Delivery, MqttSession, Subscription
@@ -30,10 +30,10 @@ class Observer:
     `changed` is notified whenever something new was written down.
     """
 
-    def __init__(self, topics: Topics) -> None:
+    def __init__(self, topics: Topics, books: Books | None = None) -> None:
         self._subscriptions: list[Subscription] = []
         self._session: MqttSession | None = None
-        self._books = Books()
+        self._books = Books() if books is None else books
         self._nodes: dict[str, NodeStatus] = {}
         self.changed = threading.Condition()
         self._inbox: Inbox[Callable[[], None]] = Inbox(_INBOX)
@@ -58,10 +58,10 @@ class Observer:
         self._inbox.close()
         self._thread.join()
 
-    def expect(self, trigger: Trigger, truth: Category | None, drawn: Sequence[Fault] = ()) -> None:
-        """A board is about to be triggered."""
+    def expect(self, board_id: str, truth: Category | None, drawn: Sequence[Fault] = ()) -> None:
+        """A board is about to come."""
         with self.changed:
-            self._books.triggered(trigger.board_id, truth, drawn)
+            self._books.triggered(board_id, truth, drawn)
             self.changed.notify_all()
 
     def wait_for_nodes(self, names: frozenset[str], timeout: float, stop: threading.Event) -> frozenset[str]:
@@ -88,7 +88,7 @@ class Observer:
         return self._books
 
     def _missing(self, names: frozenset[str]) -> frozenset[str]:
-        return frozenset(name for name in names if name not in self._nodes or self._nodes[name].state != "online")
+        return frozenset(name for name in names if not _is_ready(self._nodes.get(name)))
 
     def _on_status(self, status: NodeStatus, _: int) -> None:
         self._nodes[status.node] = status
@@ -121,3 +121,8 @@ class Observer:
                 with self.changed:
                     note()
                     self.changed.notify_all()
+
+
+def _is_ready(node: NodeStatus | None) -> bool:
+    """Edges that see the boards themselves have to know who of them leads."""
+    return node is not None and node.state == "online" and (node.trigger != "presence" or node.leader is not None)

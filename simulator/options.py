@@ -11,9 +11,9 @@ from sqlalchemy import make_url
 from pcb_bus.runtime.redaction import secrets_of
 from simulator.demo import DemoOptions
 from simulator.drawn_set import DrawOptions
-from simulator.line import FIRST, SECOND, SIDES, LineOptions
+from simulator.line import FIRST, MOST_SEEN, MQTT, PRESENCE, SECOND, SIDES, TRIGGERS, LineOptions
 from simulator.product import LEAST_SIZE
-from simulator.schedule import ASSEMBLED, LOOKS, MOST_MARGIN, Schedule
+from simulator.schedule import ASSEMBLED, BARE, LOOKS, MOST_MARGIN, Schedule
 
 _DEFECTS, _ODDITIES = 0.3, 0.05
 _SEEN = "every user of this machine can read a password on the command line, `ps` shows it"
@@ -32,6 +32,8 @@ def parse(argv: list[str] | None) -> DemoOptions | DrawOptions:
     _add_demo(demo)
     _add_draw(draw)
     given = parser.parse_args(argv)
+    if given.command == "demo" and given.trigger == PRESENCE and given.rate > MOST_SEEN:
+        demo.error(f"--rate: edges see at most {MOST_SEEN:g} boards a second; --trigger {MQTT} announces more")
     return _demo(given) if given.command == "demo" else _draw(given)
 
 
@@ -46,6 +48,12 @@ def _add_demo(demo: argparse.ArgumentParser) -> None:
     demo.add_argument("--boards", type=_count, metavar="N", help="stop after N boards (default: run until Ctrl-C)")
     demo.add_argument("--rate", type=_rate, default=2.0, metavar="R", help="boards a second (default: 2)")
     demo.add_argument("--look", choices=tuple(LOOKS), default=ASSEMBLED, help="of the boards (default: assembled)")
+    demo.add_argument(
+        "--trigger",
+        choices=TRIGGERS,
+        help=f"who announces the boards: the edges, which see them, or a photo-eye (default: {PRESENCE}; {MQTT} "
+        f"for bare boards, more than {MOST_SEEN:g} boards a second, and pictures from files)",
+    )
     demo.add_argument("--left", metavar="SOURCE", help="camera, video or folder for the left side (default: simulated)")
     demo.add_argument("--right", metavar="SOURCE", help="the same for the right side")
     demo.add_argument(
@@ -90,10 +98,19 @@ def _demo(given: argparse.Namespace) -> DemoOptions:
             folder=given.folder or (_FOLDER if given.line == FIRST else _SECOND_FOLDER),
             root=given.line,
             first=given.first,
+            trigger=given.trigger or _trigger(given),
             sources={"left": given.left, "right": given.right},
             database_url=given.database,
         ),
     )
+
+
+def _trigger(given: argparse.Namespace) -> str:
+    """Where edges can see the boards themselves, they do; pictures of files are there when somebody asks for them."""
+    sources = [each for each in (given.left, given.right) if each]
+    files = any("://" not in each and not each.isdecimal() and not each.startswith("/dev/") for each in sources)
+    by_eye = given.look == BARE or given.rate > MOST_SEEN or files or len(sources) == 1
+    return MQTT if by_eye else PRESENCE
 
 
 def _draw(given: argparse.Namespace) -> DrawOptions:

@@ -30,7 +30,6 @@ _AHEAD = 1.6  # periods before a board is in place: those on the belt are drawn,
 _BELT_BGR = (52, 56, 60)
 _PITCH = 1.15  # from board to board, in widths of the picture
 _EXPOSURE_S = 0.003
-_CLOTH = 7
 _LEAST_MODULE = 3  # pixels of a code
 
 
@@ -42,54 +41,52 @@ def board_drawer(schedule: Schedule, side: str, width: int, height: int) -> Draw
     """
     if schedule.look == BARE:
         belt = Belt(schedule, width, height)
-        return lambda index: belt.in_place(
-            index, _labelled(schedule, index, _bare(schedule, index, side, width, height))
-        )
+        return lambda index: belt.in_place(_labelled(schedule, index, _bare(schedule, index, side, *belt.board)))
     assembled = assembled_drawer(schedule, side, width, height)
     return lambda index: assembled(index).image
 
 
 def assembled_drawer(schedule: Schedule, side: str, width: int, height: int) -> Callable[[int], AssembledBoard]:
     """As `board_drawer`, of assembled boards alone, with the boxes of what is wrong with them."""
-    design, belt = design_of(schedule.product, side, width, height), Belt(schedule, width, height)
+    belt = Belt(schedule, width, height)
+    design = design_of(schedule.product, side, *belt.board)
 
     def draw(index: int) -> AssembledBoard:
         names = _names(schedule.faults(index, side))
         board = draw_side(design, schedule.board_seed(index, side), *names, STATION)
         defects, oddities = (tuple(map(belt.moved, each)) for each in (board.defects, board.oddities))
-        return AssembledBoard(belt.in_place(index, _labelled(schedule, index, board.image)), defects, oddities)
+        return AssembledBoard(belt.in_place(_labelled(schedule, index, board.image)), defects, oddities)
 
     return draw
 
 
 class Belt:
-    """The belt of a schedule before one camera: where boards are in its picture, and what is seen around them."""
+    """The belt of a schedule before one camera: where boards are in its pictures, and what is seen around them.
+
+    Attributes:
+        board: width and height of a board, pixels.
+    """
 
     def __init__(self, schedule: Schedule, width: int, height: int) -> None:
         self._schedule = schedule
         self._width = width
         self._pitch = round(_PITCH * width)
-        self._left, self._top = round(schedule.margin * width), round(schedule.margin * height)
-        self._place = slice(self._top, height - self._top), slice(self._left, width - self._left)
-        self._board = width - 2 * self._left, height - 2 * self._top
-        self._scale = self._board[0] / width, self._board[1] / height
-        self._cloth = cloth(width, height, np.random.default_rng(_CLOTH))
+        self._left, self._top = left, top = round(schedule.margin * width), round(schedule.margin * height)
+        self._place = slice(top, height - top), slice(left, width - left)
+        self.board = width - 2 * left, height - 2 * top
+        self._empty = np.full((height, width, 3), _BELT_BGR, np.uint8)
         self._blur = round(_EXPOSURE_S * self._pitch * schedule.rate / (1 - schedule.standstill))
 
-    def in_place(self, index: int, board: Image) -> Image:
-        """The picture of a board that stands, from one that it fills."""
-        if self._board[0] == self._width:
-            return board
-        view = self._under(index)
-        view[self._place] = cv2.resize(board, self._board, interpolation=cv2.INTER_AREA)
+    def in_place(self, board: Image) -> Image:
+        """The picture of a board that stands."""
+        view = self._empty.copy()
+        view[self._place] = board
         return view
 
     def moved(self, box: DrawnDefect) -> DrawnDefect:
-        """Where that box is once its board is in its place."""
-        (across, down), left, top = self._scale, self._left, self._top
-        x1, x2 = (round(left + across * x) for x in (box.x1, box.x2))
-        y1, y2 = (round(top + down * y) for y in (box.y1, box.y2))
-        return replace(box, x1=x1, y1=y1, x2=x2, y2=y2)
+        """Where that box of a board is in the picture."""
+        left, top = self._left, self._top
+        return replace(box, x1=box.x1 + left, y1=box.y1 + top, x2=box.x2 + left, y2=box.y2 + top)
 
     def in_view(self, now: int) -> Sequence[int]:
         """The numbers of the boards that may be seen, the one that came first before the others."""
@@ -102,36 +99,18 @@ class Belt:
         """What a camera sees of boards, given their pictures in place; a belt that moves is blurred a little."""
         nearest, offset = self._schedule.index_at(now), self._schedule.offset_at(now)
         progress = nearest + offset / 2
-        view = self._under(progress)
+        view = self._empty.copy()
         for index, picture in pictures.items():
             self._put(view, picture, round((progress - index) * self._pitch))
         if offset != 0 and self._blur > 1:
             cv2.blur(view, (self._blur, 1), view)
         return view
 
-    def _under(self, progress: float) -> Image:
-        begin = round(-progress * self._pitch) % (self._cloth.shape[1] - self._width)
-        return self._cloth[:, begin : begin + self._width].copy()
-
     def _put(self, view: Image, picture: Image, shift: int) -> None:
         rows, columns = self._place
         left, right = max(0, columns.start + shift), min(self._width, columns.stop + shift)
         if left < right:
             view[rows, left:right] = picture[rows, left - shift : right - shift]
-
-
-def cloth(width: int, height: int, rng: np.random.Generator) -> Image:
-    """A belt with grain, scratches and a seam of its own, that comes round after four widths of a picture; one more."""
-    grain = cv2.GaussianBlur(rng.normal(0, 6, (height, 4 * width)).astype(np.float32), (0, 0), 1.0)
-    belt = np.clip(np.array(_BELT_BGR, np.float32) + grain[..., None], 0, 255).astype(np.uint8)
-    for _ in range(25):
-        start = rng.uniform((0, 0), (4 * width, height))
-        end = start + rng.uniform(-30, 30, 2)
-        shade = float(rng.uniform(35, 85))
-        begin, stop = (round(start[0]), round(start[1])), (round(end[0]), round(end[1]))
-        cv2.line(belt, begin, stop, (shade, shade, shade), 1, cv2.LINE_AA)
-    cv2.line(belt, (2 * width, 0), (2 * width + 30, height), (40, 42, 45), 2, cv2.LINE_AA)
-    return np.hstack([belt, belt[:, :width]])
 
 
 def sensor_noise(width: int, height: int, seed: int) -> Sequence[Noise]:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -105,6 +105,7 @@ class Supervisor:
         self._children = [Child(spec, environment, output_folder / f"{spec.name}.out") for spec in specs]
         self._on_failure = on_failure
         self._stopping = threading.Event()
+        self._given_up: set[str] = set()
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
         self.restarts = 0
 
@@ -123,20 +124,28 @@ class Supervisor:
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
-        for child in self._children:
-            child.ask_to_stop()
-        deadline = time.monotonic() + _STOP_S
-        for child in self._children:
-            child.wait(max(0.1, deadline - time.monotonic()))
+        _end(self._children)
+
+    def stop_some(self, names: Collection[str]) -> None:
+        """As `stop`, of these alone; the others go on."""
+        self._given_up |= {*names}
+        _end([child for child in self._children if child.spec.name in names])
 
     def _watch(self) -> None:
-        given_up: set[str] = set()
         while not self._stopping.wait(_WATCH_S):
             for child in self._children:
-                if child.exit_code is None or child.spec.name in given_up:
+                if child.exit_code is None or child.spec.name in self._given_up:
                     continue
                 if child.restart(time.monotonic()):
                     self.restarts += 1
                 else:
-                    given_up.add(child.spec.name)
+                    self._given_up.add(child.spec.name)
                     self._on_failure(child.spec.name, child.last_words())
+
+
+def _end(children: Sequence[Child]) -> None:
+    for child in children:
+        child.ask_to_stop()
+    deadline = time.monotonic() + _STOP_S
+    for child in children:
+        child.wait(max(0.1, deadline - time.monotonic()))

@@ -54,7 +54,7 @@ class Schedule:
         product: which product the assembled boards are; bare boards are each of another layout.
         oddity_share: share of the sides that carry an oddity instead, 0 to 1; bare boards have none.
         standstill: share of the period that a board stands still, centred on its trigger.
-        margin: share of a picture's width and height where the belt shows beside a board that stands, at each end.
+        margin: share of a picture where the belt shows beside a board that stands, at each of its four ends.
         serials: what is printed on both sides of a board: off, qr or datamatrix.
     """
 
@@ -82,6 +82,10 @@ class Schedule:
         """When board `index` stands in place, ns, in whole milliseconds as a JSON trigger carries it."""
         due = self.epoch_ns + round(index * self.period_ns)
         return due // 1_000_000 * 1_000_000
+
+    def comes_into_view_at(self, index: int) -> int:
+        """When it begins to move, ns: the board before it has stood in place until then."""
+        return self.trigger_time(index) - round((1 - self.standstill / 2) * self.period_ns)
 
     def index_at(self, now: int) -> int:
         """The board nearest to its place at `now`."""

@@ -14,7 +14,19 @@ from pcb_bus.durable.files import make_folder, private, why_denied
 from pcb_bus.errors import ConfigError
 from pcb_bus.runtime.settings import DEFAULT_CONFIG, BrokerSettings
 
-_PARTS = ("broker", "log", "output", "recorder", "actuator", "inference", "trigger", "line.yaml", "summary.json")
+_PARTS = (
+    "broker",
+    "log",
+    "output",
+    "recorder",
+    "actuator",
+    "inference",
+    "edge",
+    "trigger",
+    "load",
+    "line.yaml",
+    "summary.json",
+)
 _LOCK = ".lock"
 
 
@@ -59,6 +71,11 @@ class Workplace:
     @property
     def trigger_outbox(self) -> Path:
         return self.folder / "trigger" / "outbox.db"
+
+    @property
+    def load(self) -> Path:
+        """Which boards ride on the belt, for cameras of boards that nobody announces."""
+        return self.folder / "load"
 
     @property
     def database_url(self) -> str:

@@ -21,7 +21,7 @@ from support.tiny_network import write_tiny_network
 from simulator.bare_board import draw_board
 from simulator.demo import Demo, DemoOptions
 from simulator.lessons import LessonOptions
-from simulator.line import LineOptions
+from simulator.line import PRESENCE, LineOptions
 from simulator.schedule import BARE
 
 pytestmark = pytest.mark.timeout(120)
@@ -61,20 +61,28 @@ def test_every_board_gets_one_verdict_one_report_and_one_record(tmp_path: Path) 
     assert summary["latency_ms"].keys() == summary["overhead_ms"].keys() == {"p50", "p95", "p99"}
 
 
-def test_assembled_boards_are_compared_with_good_ones_that_the_line_has_learned(tmp_path: Path) -> None:
+def test_the_edges_see_assembled_boards_which_are_compared_with_good_ones_that_the_line_has_learned(
+    tmp_path: Path,
+) -> None:
+    """The demo as it is by default: nobody announces a board."""
     settings = {"inference": {"model": str(write_tiny_network(tmp_path / "tiny.onnx")), "evidence_share": 1.0}}
     lessons = LessonOptions(tmp_path / "lessons", 20)
     console = Console(file=io.StringIO(), width=200)
-    line = LineOptions(tmp_path / "demo", settings=settings, lessons=lessons)
+    line = LineOptions(tmp_path / "demo", trigger=PRESENCE, settings=settings, lessons=lessons)
     demo = Demo(DemoOptions(boards=6, defect_share=0, oddity_share=0.5, line=line), console, threading.Event())
     assert demo.run() is True, demo.summary
+    assert [demo.summary[key] for key in COUNTS] == [6, 6, 6, 6]
+    assert demo.summary["of_no_board"] == 0
+    assert demo.summary["by_category"].get("unjudged", 0) == 0
     said = console.file.getvalue()  # type: ignore[attr-defined]
     assert "learned 20 good boards of each side for the anomaly score" in said
     assert demo.summary["oddities"]["drawn"] > 0
     engine = create_engine(f"sqlite:///{tmp_path / 'demo' / 'recorder' / 'boardline.db'}")
     with engine.connect() as connection:
+        names = connection.execute(text("SELECT board_id FROM inspections")).scalars().all()
         scores = connection.execute(text("SELECT anomaly_score FROM inspection_sides")).scalars().all()
     engine.dispose()
+    assert all(name.startswith(("left-", "right-")) for name in names)
     assert len(scores) == 12
     assert None not in scores
 
