@@ -64,8 +64,8 @@ def test_between_two_boards_there_is_belt() -> None:
 
 
 def test_a_board_is_seen_with_belt_around_it_and_moves() -> None:
-    schedule = Schedule(epoch_ns=NS_PER_S, standstill=0.3, margin=0.05)
-    belt, board = Belt(schedule, 480, 360), board_drawer(schedule, "left", 480, 360)(0)
+    schedule = moving(Schedule(epoch_ns=NS_PER_S))
+    belt, board = Belt(schedule, 528, 396), board_drawer(schedule, "left", 528, 396)(0)
     assert np.array_equal(belt.seen(schedule.trigger_time(0), {0: board}), board)
     assert np.array_equal(np.unique(board[:, :24].reshape(-1, 3), axis=0), [BELT])
     moments = [schedule.trigger_time(0) + round(schedule.period_ns * phase) for phase in (0.2, 0.5, 0.8)]
