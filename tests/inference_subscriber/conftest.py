@@ -141,9 +141,9 @@ def blue_jpeg() -> bytes:
 
 @pytest.fixture(scope="session")
 def moving_boards() -> list[View]:
-    """Three boards that go by on a belt, ten pictures a second; before them and after it is empty."""
-    drawn = [board_for_a_belt(340, seed) for seed in range(3)]
-    return list(views(Scene(drawn, 3, speed=(0.4, 0.5), fps=10, lead_s=0.6)))
+    """Two boards that go by on a belt, ten pictures a second; before them and after it is empty."""
+    drawn = [board_for_a_belt(340, seed) for seed in range(2)]
+    return list(views(Scene(drawn, 2, speed=(0.4, 0.5), fps=10, lead_s=0.4)))
 
 
 @pytest.fixture(scope="session")
