@@ -20,6 +20,7 @@ from edge_publisher.triggers import BoardPass
 from pcb_bus.contract.messages import NodeStatus, Trigger
 from pcb_bus.contract.times import NS_PER_S
 from pcb_bus.mqtt.session import Delivery
+from pcb_bus.runtime.logs import Throttle
 from pcb_bus.runtime.queues import Inbox
 from pcb_bus.runtime.service import Service
 from pcb_bus.seeing.health import partly_in_view
@@ -28,6 +29,7 @@ from pcb_bus.seeing.presence import Pass, Presence, PresenceOptions
 _POLL_S = 0.02
 _BEHIND = 8  # pictures that wait to be looked at; older ones are left out
 _LONGER_SIDE = 320  # pixels that are enough to see boards by
+TWO_SOURCES = "each may be inspected twice; set edge.trigger to mqtt on every edge, or stop the other source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class OnPresence(OnTrigger):
         self._last = 0
         self._own: Inbox[tuple[Seen, BoardPass]] = Inbox(64)
         self._announcer = announcer
+        self._others = Throttle(interval_s=3600)
         self._looking = node.worker("presence")
         node.every(_POLL_S, self._ask, thread="presence")
         node.tell(trigger="presence", leader=self._passes.leader)
@@ -118,6 +121,9 @@ class OnPresence(OnTrigger):
         self._seen = {at: seen for at, seen in self._seen.items() if at in may_name}
 
     def _heard(self, trigger: Trigger) -> None:
+        both = self._passes.leader == self._node.node and not trigger.source.startswith("edge-")
+        if both and self._others.admit(trigger.source) is not None:
+            self._node.event("warning", f"{trigger.source} announces boards as well: {TWO_SOURCES}")
         self._passes.heard(self._clock.own(trigger.triggered_at), time.monotonic_ns())
         self._tell()
 

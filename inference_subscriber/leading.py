@@ -14,6 +14,8 @@ _OVERLOOKED = 2  # boards in a row: one may be no board
 class Leader:
     """Keeps an edge that is there and sees; else the next of the sides leads. When the first is back, nothing changes.
 
+    One with a photo-eye leads as long as it is there, for it announces boards anyhow.
+
     Args:
         sides: the line's, in the order in which their edges lead.
 
@@ -33,14 +35,15 @@ class Leader:
     def choose(self) -> str | None:
         """Who leads from now on."""
         able = [node for node in self._order if self._is_able(node)]
+        sensors = [node for node in able if self._has_sensor(node)]
         if self.name is None:
             followed = [self._heard[node].leader for node in able]  # inference was away, and they went on
-            self.name = next((each for each in (*followed, *able) if each in able), None)
+            self.name = next((each for each in (*sensors, *followed, *able) if each in able), None)
         elif self.why_not(self.name) and able:
             saw_more = [node for node in able if self._overlooked(node)]
             place = self._order.index(self.name) + 1
             next_ones = [node for node in (*self._order[place:], *self._order[:place]) if node in able]
-            self.name = (saw_more or next_ones)[0]
+            self.name = (sensors or saw_more or next_ones)[0]
         return self.name
 
     def why_not(self, name: str) -> str:
@@ -48,21 +51,27 @@ class Leader:
         status = self._heard.get(name)
         if status is None or status.state == "offline":
             return "it is offline"
+        if self._has_sensor(name):
+            return ""
         if status.trigger != "presence":
             return f"its mode is {status.trigger}"
         if status.sees is False:
             return f"it does not see: {status.detail}"
-        others = [node for node in self._order if node != name and self._is_able(node) and self._overlooked(node)]
-        return f"{others[0]} sees boards that it does not announce: is its camera covered?" if others else ""
+        others = [node for node in self._order if node != name and self._is_able(node)]
+        if sensors := [node for node in others if self._has_sensor(node)]:
+            return f"{sensors[0]} has a photo-eye"
+        overlooked = [node for node in others if self._overlooked(node)]
+        return f"{overlooked[0]} sees boards that it does not announce: is its camera covered?" if overlooked else ""
 
     def _is_able(self, node: str) -> bool:
         status = self._heard.get(node)
-        return (
-            status is not None
-            and status.state != "offline"
-            and status.trigger == "presence"
-            and status.sees is not False
-        )
+        if status is None or status.state == "offline":
+            return False
+        return self._has_sensor(node) or (status.trigger == "presence" and status.sees is not False)
+
+    def _has_sensor(self, node: str) -> bool:
+        """It announces what its photo-eye sees, whoever leads."""
+        return self._heard[node].trigger == "gpio"
 
     def _overlooked(self, node: str) -> bool:
         return (self._heard[node].overlooked or 0) >= _OVERLOOKED

@@ -204,6 +204,21 @@ class TestEdges:
         qualities = [str(each.quality) for each in frames(line, "left", 4)]
         assert any(each.startswith("partial: ") and "move the camera away" in each for each in qualities)
 
+    def test_a_photo_eye_beside_it_is_told(self, start_edge: StartEdge, line: Probe, mqtt_probe: OpenProbe) -> None:
+        viewer, photo_eye = mqtt_probe("viewer"), mqtt_probe("trigger")
+        viewer.subscribe("pcb/event/edge-left")
+        start_edge(sides=("left",), preview_fps=0)
+        wait_for_leader(line, "edge-left", "edge-left")
+        for number in range(2):
+            photo_eye.publish(
+                "pcb/trigger", encode_json(Trigger(board_id=f"{number}", triggered_at=number, source="plc"))
+            )
+        line.wait_for_count("pcb/trigger", 2)
+        viewer.wait_for("pcb/event/edge-left", lambda each: b"plc announces boards as well" in each.payload)
+        wait_for_leader(line, "edge-left", "edge-left")
+        events = [decode_json(Event, each.payload).message for each in viewer.received("pcb/event/edge-left")]
+        assert sum("set edge.trigger to mqtt" in each for each in events) == 1
+
     def test_a_folder_for_its_triggers_that_cannot_be_used_is_named(
         self, start_edge: StartEdge, tmp_path: Path
     ) -> None:

@@ -83,6 +83,24 @@ class TestLeader:
         leader.hear(status("right", leader="edge-right"))
         assert leader.choose() == "edge-right"
 
+    def test_an_edge_with_a_photo_eye_leads_as_long_as_it_is_there(self, leader: Leader) -> None:
+        """It announces boards anyhow: another that did so too would make two of each."""
+        leader.hear(status("right", trigger="gpio", sees=False))
+        assert leader.why_not("edge-left") == "edge-right has a photo-eye"
+        assert leader.choose() == "edge-right"
+        leader.hear(status("left", overlooked=2))
+        assert leader.choose() == "edge-right"
+        leader.hear(status("right", trigger="gpio", state="offline"))
+        assert leader.choose() == "edge-left"
+        leader.hear(status("right", trigger="gpio"))
+        assert leader.choose() == "edge-right"
+
+    def test_it_does_from_the_start(self) -> None:
+        leader = Leader(("left", "right"))
+        leader.hear(status("left", leader="edge-left"))
+        leader.hear(status("right", trigger="gpio"))
+        assert leader.choose() == "edge-right"
+
     def test_edges_in_other_modes_lead_nobody(self) -> None:
         leader = Leader(("left", "right"))
         leader.hear(status("left", trigger="mqtt"))
