@@ -98,7 +98,11 @@ def judge_look(seen: Look, edge: EdgeSettings) -> Iterator[Finding]:
     name = redact_address(edge.source)
     if not seen.came:
         why = seen.why or f"no picture within {_PATIENCE_S:g} s: the driver hangs, plug the camera in again"
-        to_do = "sudo systemctl stop 'boardline-edge@*', if that has it" if "in use" in why else "see the reason"
+        to_do = (
+            "sudo systemctl stop 'boardline-edge@*', if that has it"
+            if "in use" in why
+            else "as it says; which camera it is, stands in edge.source"
+        )
         yield Finding("camera", "wrong", why, to_do)
         yield Finding("exposure", "skipped", _NOTHING_SEEN)
         yield Finding("focus", "skipped", _NOTHING_SEEN)
