@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -124,6 +125,7 @@ def watch(words: Sequence[str], settings: ShellLine) -> None:
     come: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
     everything = Subscription(settings.topics.everything, come.put, qos=0, retained=True)
     with _connected(settings, "viewer", everything):
+        logging.basicConfig(level=logging.WARNING, format="# %(message)s")  # when the broker is away
         while True:
             each = come.get()
             about, said = tell(each.topic, each.payload, settings.root)
@@ -194,6 +196,7 @@ def _connected(settings: ShellLine, role: str, *interests: Subscription) -> Iter
     """
     folder = settings.broker.credentials
     login = login_of(folder, settings.broker) if folder.is_file() else read_login(settings.broker, role, settings.root)
+    login = replace(login, client_id=None, file=None)  # a node whose login this is keeps its session
     logging.getLogger("pcb_bus").addHandler(logging.NullHandler())  # what went wrong is said below
     session = MqttSession(f"pcb-{role}-{uuid.uuid4().hex[:8]}", login, root=settings.root)
     for each in interests:
