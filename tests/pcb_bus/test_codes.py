@@ -1,5 +1,10 @@
 """Serials on pictures: what is a serial, and where it is looked for."""
 
+import re
+import sys
+import tomllib
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -9,6 +14,7 @@ import pytest
 import zxingcpp
 from pydantic import TypeAdapter, ValidationError
 
+from benchmarks.serials import is_read, view
 from pcb_bus.errors import ConfigError
 from pcb_bus.seeing.codes import Code, Region, SerialKind, SerialPattern, SerialReader
 
@@ -105,3 +111,60 @@ def test_settings_that_cannot_work(kind: Any, value: object, words: str) -> None
 
 def test_yaml_reads_off_as_false() -> None:
     assert TypeAdapter(SerialKind).validate_python(False) == "off"
+
+
+@pytest.mark.parametrize("turned", [0, 27, 45, 81, 120])
+@pytest.mark.parametrize(
+    ("code", "module", "blur", "contrast"),
+    [
+        ("Data Matrix", 2, 0, 0.8),
+        ("Data Matrix", 3, 1, 0.8),
+        ("Data Matrix", 6, 2, 0.8),
+        ("Data Matrix", 4, 0.7, -0.8),
+        ("QR", 2, 0, 0.8),
+        ("QR", 3, 1, 0.8),
+        ("QR", 4, 0.7, 0.3),
+    ],
+)
+def test_a_code_is_read_though_it_is_small_blurred_turned_or_pale(
+    code: str, module: float, blur: float, contrast: float, turned: float
+) -> None:
+    assert is_read(SerialReader("any"), view(code, module, blur, turned, contrast, (320, 240)))
+
+
+def test_what_cannot_be_read_is_no_serial() -> None:
+    assert SerialReader("any").read(view("Data Matrix", 2, 2)).codes == []
+
+
+def test_the_reader_that_the_page_shows_is_found_and_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Installed as pip would, with a Tesseract that answers, for the real one is no Python package."""
+    page = (Path(__file__).parents[2] / "docs/serial_numbers.md").read_text(encoding="utf-8")
+    (program,), (project,) = (re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL) for kind in ("python", "toml"))
+    assert len(program.splitlines()) <= 10
+    (points,) = tomllib.loads(project)["project"]["entry-points"].values()
+    ((name, value),) = points.items()
+    (tmp_path / f"{value.partition(':')[0]}.py").write_text(program)
+    (installed := tmp_path / "tesseract_serials-1.dist-info").mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: tesseract-serials\nVersion: 1\n")
+    (installed / "entry_points.txt").write_text(f"[boardline.serials]\n{name} = {value}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    seen: list[Image] = []
+
+    def image_to_string(ink: Image, config: str) -> str:
+        seen.append(ink)
+        return "Made in Busan\nSN-7 ok"
+
+    monkeypatch.setitem(sys.modules, "pytesseract", SimpleNamespace(image_to_string=image_to_string))
+    reader = SerialReader(name, r"(?P<product>SN)-\d")
+    assert reader.read(BOTH, (0, 0, 0.25, 0.5)).codes == [Code("SN-7", name, "SN")]
+    assert (seen[0].shape, set(np.unique(seen[0]))) == ((120, 160), {0, 255})
+    del sys.modules["tesseract_serials"]
+
+
+def test_a_reader_that_cannot_be_loaded_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (installed := tmp_path / "broken-1.dist-info").mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
+    (installed / "entry_points.txt").write_text("[boardline.serials]\nbroken = nowhere_at_all:read\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=r"^edge\.serial: the reader broken \(nowhere_at_all:read\) fails: No module"):
+        SerialReader("broken")
