@@ -25,6 +25,7 @@ from records.tables import (
     InspectionSide,
     LineState,
     RejectedMessage,
+    Serial,
     SystemLog,
     Trigger,
 )
@@ -410,6 +411,7 @@ def fill_rows(line: Line, make_actuation: Any, make_verdict: Any, days_ago: floa
     line.insert(SystemLog, [*rows.event_record(event, line.line, name.encode()).rows])
     base = {"line": line.line, "verdict_id": f"verdict-{name}", "board_id": "b", "received_at": at}
     line.insert(Trigger, [{**base, "source": "x", "triggered_at": at, "open": False}])
+    line.insert(Serial, [{**base, "camera_id": "left", "serial": name, "symbology": "qr"}])
     rejected = {"digest": name.rjust(64), "kind": "verdict", "topic": "t", "reason": "schema", "detail": ""}
     line.insert(RejectedMessage, [{**base, **rejected, "payload": b"", "size_bytes": 0}])
     alert = {"line": line.line, "kind": "x", "subject": name, "level": "info", "message": "", "details": {}}
@@ -425,12 +427,12 @@ def test_old_rows_go_each_kind_after_its_time_but_not_by_a_doubtful_clock(
     line.saw(NOW - 91 * DAY)
     line.look()
     line.retention.prune(NOW, line.ticks)
-    boards = (Inspection, InspectionSide, Defect, Actuation, Trigger)
-    assert [count(line.engine, table) for table in boards] == [5, 8, 4, 4, 4]
+    boards = (Inspection, InspectionSide, Defect, Actuation, Trigger, Serial)
+    assert [count(line.engine, table) for table in boards] == [5, 8, 4, 4, 4, 4]
     for hours in range(26):
         line.look(NOW + hours * HOUR, after_s=3600)
     line.retention.prune(NOW + 25 * HOUR, line.ticks)
-    assert [count(line.engine, table) for table in boards] == [3, 6, 3, 3, 3]
+    assert [count(line.engine, table) for table in boards] == [3, 6, 3, 3, 3, 3]
     others = (SystemLog, RejectedMessage, Alert, DefectImage)
     assert [count(line.engine, table) for table in others] == [2, 1, 2 + 4, 0]
 

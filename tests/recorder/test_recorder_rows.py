@@ -284,6 +284,7 @@ def test_topic_and_payload_make_the_digest_apart() -> None:
         ("evidence", {"verdict_id": "v", "side": "left"}, ("evidence", "v/left")),
         ("evidence", {"verdict_id": "v"}, None),
         ("event", {"verdict_id": "v"}, None),
+        ("serial", {"board_id": "b", "triggered_at": WHEN}, None),
     ],
 )
 def test_a_sender_hears_of_what_was_rejected_as_of_what_was_recorded(
