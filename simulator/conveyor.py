@@ -11,6 +11,8 @@ from pcb_bus.contract.times import NS_PER_S, now_ns, ns_to_ms
 from pcb_bus.durable.files import private
 from simulator.schedule import Schedule
 
+_EMPTY_NS = NS_PER_S  # so long the cameras see the belt alone before the first board
+
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -143,7 +145,8 @@ class Unannounced(Boards):
             self._load.write(self._file)
 
     def _first(self) -> int:
-        first = self._schedule.next_index(now_ns() + NS_PER_S) + 1
+        travel = self._schedule.trigger_time(0) - self._schedule.comes_into_view_at(0)
+        first = self._schedule.next_index(now_ns() + _EMPTY_NS + travel)
         Load(first, None if self._left is None else first + self._left - 1).write(self._file)
         self._load = Load(first, first - 1)
         return first

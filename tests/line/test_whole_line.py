@@ -47,8 +47,10 @@ def summary_of(folder: Path) -> dict[str, Any]:
     return summary
 
 
-def test_every_board_gets_one_verdict_one_report_and_one_record(tmp_path: Path) -> None:
-    done = run_demo(tmp_path, "--boards", "10", "--rate", "4")
+def test_every_board_gets_one_of_everything_and_a_defective_one_its_pictures(
+    tmp_path: Path,
+) -> None:
+    done = run_demo(tmp_path, "--boards", "10", "--rate", "4", "--defects", "0.6")
     assert done.returncode == 0, done.stdout + done.stderr
     summary = summary_of(tmp_path)
     assert [summary[key] for key in COUNTS] == [10, 10, 10, 10]
@@ -59,6 +61,14 @@ def test_every_board_gets_one_verdict_one_report_and_one_record(tmp_path: Path) 
     assert summary["gaps"] is False
     assert "reconcile: no gap" in done.stdout
     assert summary["latency_ms"].keys() == summary["overhead_ms"].keys() == {"p50", "p95", "p99"}
+    engine = create_engine(f"sqlite:///{tmp_path / 'recorder' / 'boardline.db'}")
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT category, image_path FROM inspections")).all()
+    engine.dispose()
+    defective = [path for category, path in rows if category != "normal"]
+    assert defective
+    images = tmp_path / "recorder" / "images"
+    assert all(path and any(images.rglob(Path(path).name)) for path in defective)
 
 
 def test_the_edges_see_assembled_boards_which_are_compared_with_good_ones_that_the_line_has_learned(
@@ -69,9 +79,9 @@ def test_the_edges_see_assembled_boards_which_are_compared_with_good_ones_that_t
     lessons = LessonOptions(tmp_path / "lessons", 20)
     console = Console(file=io.StringIO(), width=200)
     line = LineOptions(tmp_path / "demo", trigger=PRESENCE, settings=settings, lessons=lessons)
-    demo = Demo(DemoOptions(boards=6, defect_share=0, oddity_share=0.5, line=line), console, threading.Event())
+    demo = Demo(DemoOptions(boards=4, rate=1, defect_share=0, oddity_share=0.5, line=line), console, threading.Event())
     assert demo.run() is True, demo.summary
-    assert [demo.summary[key] for key in COUNTS] == [6, 6, 6, 6]
+    assert [demo.summary[key] for key in COUNTS] == [4, 4, 4, 4]
     assert demo.summary["of_no_board"] == 0
     assert demo.summary["by_category"].get("unjudged", 0) == 0
     said = console.file.getvalue()  # type: ignore[attr-defined]
@@ -83,7 +93,7 @@ def test_the_edges_see_assembled_boards_which_are_compared_with_good_ones_that_t
         scores = connection.execute(text("SELECT anomaly_score FROM inspection_sides")).scalars().all()
     engine.dispose()
     assert all(name.startswith(("left-", "right-")) for name in names)
-    assert len(scores) == 12
+    assert len(scores) == 8
     assert None not in scores
 
 
@@ -130,19 +140,6 @@ def remove_first_record(folder: Path) -> str:
         connection.execute(text("DELETE FROM inspections WHERE board_id = :lost"), {"lost": lost})
     engine.dispose()
     return str(lost)
-
-
-def test_defective_boards_leave_their_pictures(tmp_path: Path) -> None:
-    done = run_demo(tmp_path, "--boards", "6", "--rate", "4", "--defects", "1")
-    assert done.returncode == 0, done.stdout + done.stderr
-    engine = create_engine(f"sqlite:///{tmp_path / 'recorder' / 'boardline.db'}")
-    with engine.connect() as connection:
-        rows = connection.execute(text("SELECT category, image_path FROM inspections")).all()
-    engine.dispose()
-    defective = [path for category, path in rows if category != "normal"]
-    assert defective
-    images = tmp_path / "recorder" / "images"
-    assert all(path and any(images.rglob(Path(path).name)) for path in defective)
 
 
 def test_the_records_may_stand_in_mariadb(tmp_path: Path, mariadb_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
