@@ -78,7 +78,7 @@ def test_a_password_that_has_to_be_encoded_is_told_so(source: str, camera: str) 
 
 @pytest.mark.parametrize(
     "source",
-    ["admin:geheim@10.0.0.9/live", "htp://admin:gehe/im@cam", "http://cam/?password=geheim", "rtsp:admin:gehe@im@c"],
+    ["admin:geheim@10.0.0.9/live", "htp://admin:gehe/im@cam", "gopher://cam/?password=geheim", "rtsp:admin:gehe@im@c"],
 )
 def test_a_source_that_can_never_work_names_no_password(source: str) -> None:
     with pytest.raises(ConfigError, match=r"^edge\.source: ") as wrong:
