@@ -1,6 +1,7 @@
 """`python -m edge_publisher --side left --source 0`; `--help` shows every option.
 
-`python -m edge_publisher doctor [--json]` with the same options looks for what is wrong, and says what to do.
+With the same options, `python -m edge_publisher doctor [--json]` looks for what is wrong, and says what to do; and
+`python -m edge_publisher set-up [--minutes 1]` looks at the belt, and writes down where boards go by.
 """
 
 import sys
@@ -23,6 +24,10 @@ def main(argv: list[str]) -> int:
         from pcb_bus.runtime.doctor import examine
 
         return examine(EdgeLineSettings, checks, argv[1:], program=_PROGRAM)
+    if argv[:1] == ["set-up"]:
+        from edge_publisher import set_up
+
+        return set_up.main(argv[1:])
     return run_service(EdgeLineSettings, build, node_name, argv, program=_PROGRAM)
 
 

@@ -158,6 +158,10 @@ class EdgeLineSettings(LineSettings):
     edge: EdgeSettings = EdgeSettings()
     """The camera of this node."""
 
+    def own_file(self, folder: Path) -> Path | None:
+        """`edge-<side>.yaml`, which the set-up writes."""
+        return None if self.edge.side is None else folder / f"edge-{self.edge.side}.yaml"
+
 
 def configured_side(settings: EdgeLineSettings) -> str:
     """The side that this edge looks at.

@@ -1,4 +1,4 @@
-"""Settings: `config/line.yaml` < environment `PCB_…` < command line.
+"""Settings: `config/line.yaml` < the node's own file beside it < environment `PCB_…` < command line.
 
 Every service declares its own section (`edge`, `recorder`, …) in a subclass of `LineSettings`. A service cannot know
 the keys of its neighbours' sections, so it checks the common part and its own, and that no section is misspelt.
@@ -133,6 +133,8 @@ class LineSettings(BaseSettings):
     """Keys whose secrets are let pass on the command line, with a warning."""
     secrets_go: ClassVar[dict[str, str]] = {"broker.password": "the node's file in `broker.credentials`"}
     """Where a secret is better than on the command line, by its key."""
+    reads_own_file: ClassVar[bool] = True
+    """Whether `own_file` is read."""
 
     _read_again: Callable[[], Self] | None = PrivateAttr(default=None)
 
@@ -180,6 +182,10 @@ class LineSettings(BaseSettings):
     def topics(self) -> Topics:
         return Topics(self.root)
 
+    def own_file(self, folder: Path) -> Path | None:
+        """Settings of this node alone, in the folder of the line's file and over that; none: it has no such file."""
+        return None
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -216,6 +222,11 @@ def load_settings(kind: type[S], argv: list[str] | None = None, *, program: str 
         remember(given)
         _refuse_secrets(kind, given)
         settings = kind(_cli_settings_source=command_line, **data)
+        own = settings.own_file(_folder(path))
+        if kind.reads_own_file and own is not None and own.is_file():
+            path, news = own, _read_yaml(own, kind)
+            remember(news)
+            settings = kind(_cli_settings_source=command_line, **_over(data, news))
         remember(settings.model_dump(mode="json"))  # a variable may hold several in one, as JSON
         settings.come_from(partial(load_settings, kind, sys.argv[1:] if argv is None else argv, program=program))
         return settings
@@ -223,6 +234,25 @@ def load_settings(kind: type[S], argv: list[str] | None = None, *, program: str 
         raise ConfigError(f"environment: {redact(str(error))}") from None
     except ValidationError as error:
         raise ConfigError(_describe(error, path)) from None
+
+
+def _over(data: Mapping[str, Any], news: Mapping[str, Any]) -> dict[str, Any]:
+    """`data` with what `news` says, key by key."""
+    both = {
+        key: _over(data[key], news[key])
+        for key in news
+        if isinstance(data.get(key), dict) and isinstance(news[key], dict)
+    }
+    return {**data, **news, **both}
+
+
+def config_folder(argv: list[str]) -> Path:
+    """Where the line's file is that `load_settings` reads."""
+    return _folder(_take_config_option(argv)[1])
+
+
+def _folder(path: Path | None) -> Path:
+    return (path or DEFAULT_CONFIG).parent
 
 
 class _Parser(argparse.ArgumentParser):

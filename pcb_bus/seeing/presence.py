@@ -7,7 +7,7 @@ while its board goes by: once all of it is in view and its picture no longer get
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf, isfinite
 from statistics import median
 from typing import Annotated, Literal
@@ -18,8 +18,8 @@ from pydantic import Field, field_validator
 
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
 from pcb_bus.runtime.settings import Section
-from pcb_bus.seeing.columns import COLUMNS, Belt, Columns
-from pcb_bus.seeing.trains import LEAST_LENGTH, LEAST_PIECE, Train, box_of
+from pcb_bus.seeing.columns import BANDS, COLUMNS, Belt, Columns
+from pcb_bus.seeing.trains import LEAST_LENGTH, LEAST_PIECE, Board, Box, Train, box_of
 
 Image = npt.NDArray[np.uint8]
 Direction = Literal["right", "left", "down", "up"]
@@ -32,7 +32,7 @@ _BETTER = 1.02
 _INSIDE = 1.5  # columns of belt on either side of a board that is whole
 _FULL = 0.95  # share of the view that a board as long as the view takes
 _FILLED, _TEXTURED, _STRAIGHT = 0.4, 0.12, 0.75
-_LENGTHS = 8
+_REMEMBERED = 8  # boards
 _MOST_VOTES = 10
 
 
@@ -65,14 +65,33 @@ class PresenceOptions(Section):
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One board went by. `captured_at_ns` names its picture, `coverage` the share of its length that is seen there."""
+    """One board went by. `captured_at_ns` names its picture, `coverage` the share of it that is seen there.
+
+    Args:
+        outline: left, top, right and lower edge of what is seen of it, as shares of the picture; None: not known.
+        speed: how fast it went, lengths of the picture along the belt in a second.
+    """
 
     captured_at_ns: int
     coverage: float = 1.0
+    outline: tuple[float, float, float, float] | None = field(default=None, compare=False)
+    speed: float = field(default=0.0, compare=False)
 
     @property
     def whole(self) -> bool:
         return self.coverage >= 0.98
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """A board in one picture: its columns and bands, and how much of it is seen there how well."""
+
+    at_ns: int
+    begin: int
+    end: int
+    box: Box
+    coverage: float
+    score: float
 
 
 @dataclass(slots=True, eq=False)
@@ -81,15 +100,13 @@ class _Candidate:
 
     train: Train
     mark: float
-    best_ns: int
-    score: float
-    coverage: float
+    best: _Sight
     since_ns: int | None = None
     worse: int = 0
 
-    def offer(self, score: float, coverage: float, now: int) -> None:
-        if (coverage, score) > (self.coverage, self.score * _BETTER):
-            self.best_ns, self.score, self.coverage, self.worse = now, score, max(coverage, self.coverage), 0
+    def offer(self, sight: _Sight) -> None:
+        if (sight.coverage, sight.score) > (self.best.coverage, self.best.score * _BETTER):
+            self.best, self.worse = sight, 0
         else:
             self.worse += 1
 
@@ -100,16 +117,17 @@ class Presence:
     def __init__(self, options: PresenceOptions | None = None) -> None:
         self._options = options or PresenceOptions()
         direction = self._options.direction
-        self._belt = Belt(upright=direction in {"down", "up"}, sensitivity=self._options.sensitivity)
+        self._upright = direction in {"down", "up"}
+        self._belt = Belt(upright=self._upright, sensitivity=self._options.sensitivity)
         self._direction = 0 if direction is None else 1 if direction in {"right", "down"} else -1
         self._votes = 0
         self._trains: list[Train] = []
         self._candidates: list[_Candidate] = []
         self._lengths: list[float] = []
+        self._widths: list[int] = []
         self._ready: list[Pass] = []
         self._begun_ns: int | None = None
         self._last_ns: int | None = None
-        self._given_ns = 0
         self._alone = False
 
     def see(self, picture: Image, captured_at_ns: int) -> Pass | None:
@@ -141,7 +159,7 @@ class Presence:
     @property
     def may_name(self) -> set[int]:
         """When the pictures were captured that a later pass may still name: keep these."""
-        named = {each.best_ns for each in self._candidates} | {each.captured_at_ns for each in self._ready}
+        named = {each.best.at_ns for each in self._candidates} | {each.captured_at_ns for each in self._ready}
         return named | {self._last_ns} if self._alone and self._last_ns is not None else named
 
     def _note_time(self, now: int) -> None:
@@ -244,7 +262,7 @@ class Presence:
             if now - each.since_ns >= _PATIENCE_NS or each.worse >= _WORSE:
                 self._give(each)
 
-    def _look_at(self, train: Train, board: tuple[float | None, float | None], columns: Columns, now: int) -> None:
+    def _look_at(self, train: Train, board: Board, columns: Columns, now: int) -> None:
         left = -inf if board[0] is None else board[0] + train.gone
         right = inf if board[1] is None else board[1] + train.gone
         begin, end = max(0, round(max(left, 0))), min(COLUMNS, round(min(right, COLUMNS)))
@@ -252,25 +270,31 @@ class Presence:
             train.born_ns == self._begun_ns and abs(train.gone) < 2 and end - begin >= COLUMNS - 2
         ):
             return
-        candidate = self._candidate_of(train, board)
         whole = left >= _INSIDE and right <= COLUMNS - _INSIDE
         full = end - begin >= _FULL * COLUMNS
-        if not self._is_board(train, columns, begin, end):
+        box = box_of(columns, begin, end)
+        if not self._is_board(train, columns, begin, end, box):
             return
+        coverage = self._coverage_across(box)
+        if not whole:
+            coverage *= (end - begin) / self._length(left, right, end - begin, full=full)
         score = float(columns.texture[:, begin:end].mean())
-        coverage = 1.0 if whole else (end - begin) / self._length(left, right, end - begin, full=full)
+        self._offer(train, board, _Sight(now, begin, end, box, coverage, score), whole=whole or full)
+
+    def _offer(self, train: Train, board: Board, sight: _Sight, *, whole: bool) -> None:
+        mine = (each for each in self._candidates if each.train is train)
+        candidate = next((each for each in mine if train.covers(board, each.mark)), None)
+        mark = (sight.begin + sight.end) / 2 - train.gone
         if candidate is None:
-            candidate = _Candidate(train, (begin + end) / 2 - train.gone, now, score, coverage)
+            candidate = _Candidate(train, mark, sight)
             self._candidates.append(candidate)
         else:
-            candidate.offer(score, coverage, now)
-        if candidate.since_ns is None and (whole or full):
-            candidate.best_ns, candidate.since_ns, candidate.worse = now, now, 0
-            candidate.score, candidate.coverage, candidate.mark = score, coverage, (begin + end) / 2 - train.gone
+            candidate.offer(sight)
+        if candidate.since_ns is None and whole:
+            candidate.best, candidate.mark, candidate.since_ns, candidate.worse = sight, mark, sight.at_ns, 0
 
-    def _is_board(self, train: Train, columns: Columns, begin: int, end: int) -> bool:
+    def _is_board(self, train: Train, columns: Columns, begin: int, end: int, box: Box) -> bool:
         """Textured all over, with straight sides: no hand, and no edge of a shadow."""
-        box = box_of(columns, begin, end)
         came_along = train.came_along(0.25) or end - begin >= _FULL * COLUMNS
         alone = any(
             begin - 3 <= first and last <= end + 3 for first, last in columns.runs if first < end and begin < last
@@ -285,18 +309,34 @@ class Presence:
         length = right - left if isfinite(right - left) else median(self._lengths or [seen if full else COLUMNS])
         return max(length, seen)
 
-    def _candidate_of(self, train: Train, board: tuple[float | None, float | None]) -> _Candidate | None:
-        mine = (each for each in self._candidates if each.train is train)
-        return next((each for each in mine if train.covers(board, each.mark)), None)
+    def _coverage_across(self, box: Box) -> float:
+        """Of a board that sticks out on one side of the picture, judging by those before it."""
+        region = self._options.region or (0.0, 0.0, 1.0, 1.0)
+        begin, size = region[::2] if self._upright else region[1::2]
+        out = (box.top == 0 and begin <= 0.01) is not (box.bottom == BANDS and begin + size >= 0.99)
+        return min(1.0, (box.bottom - box.top) / median(self._widths)) if out and self._widths else 1.0
 
     def _give(self, candidate: _Candidate) -> None:
         self._candidates.remove(candidate)
-        train = candidate.train
+        train, best = candidate.train, candidate.best
         train.given.append(candidate.mark)
         for left, right in train.boards():
             if left is not None and right is not None and left <= candidate.mark < right:
-                self._lengths = [*self._lengths[1 - _LENGTHS :], right - left]
-        self._ready.append(Pass(candidate.best_ns, round(candidate.coverage, 3)))
+                self._lengths = [*self._lengths[1 - _REMEMBERED :], right - left]
+        if best.box.top > 0 and best.box.bottom < BANDS:
+            self._widths = [*self._widths[1 - _REMEMBERED :], best.box.bottom - best.box.top]
+        speed = abs(train.speed) * self._share(self._upright)
+        self._ready.append(Pass(best.at_ns, round(best.coverage, 3), self._outline(best), speed))
+
+    def _share(self, upright: bool) -> float:
+        """Of the picture that the region takes, from left to right or from top to bottom, for each column."""
+        return (self._options.region or (0, 0, 1, 1))[3 if upright else 2] / COLUMNS
+
+    def _outline(self, sight: _Sight) -> tuple[float, float, float, float]:
+        left, top, width, height = self._options.region or (0.0, 0.0, 1.0, 1.0)
+        along, across = (sight.begin / COLUMNS, sight.end / COLUMNS), (sight.box.top / BANDS, sight.box.bottom / BANDS)
+        (x, right), (y, bottom) = (across, along) if self._upright else (along, across)
+        return left + x * width, top + y * height, left + right * width, top + bottom * height
 
     def _next(self, now: int) -> Pass | None:
         for each in list(self._candidates):

@@ -24,11 +24,12 @@ _LEAVING = 10  # columns that are left of it
 _GATE = 3.0  # how far an end may lie from where it is expected, columns
 _REACH = 8  # of the search for where it has gone, columns
 _ALIKE, _SURELY, _NEW_REFERENCE = 0.5, 0.7, 6.0
-_SEAM_FRAMES, _SEAM = 3, 0.93
+_SEAM_FRAMES, _SEAM, _SURE_SEAM = 3, 0.93, 0.96  # lines on a black board have up to 0.95
 _GONE_NS = NS_PER_S // 3
 _COVERED_NS = NS_PER_S // 2
 _SHRUNK = 8  # pictures
 _MOST_VELOCITY = 60.0 / (NS_PER_S / 30)  # columns a nanosecond
+_NEAR = np.ones((1, 5), np.uint8)  # columns
 Board = tuple[float | None, float | None]
 
 
@@ -74,6 +75,11 @@ class Train:
     def __post_init__(self) -> None:
         self.came_from = (self.right is None) - (self.left is None)  # 1: from the right edge of the view, -1: the left
 
+    @property
+    def speed(self) -> float:
+        """Columns a second, to the right."""
+        return self.velocity * NS_PER_S
+
     def came_along(self, share: float) -> bool:
         """Whether it came in at one end of the view and has gone so much of its length towards the other."""
         return -self.came_from * self.gone > share * COLUMNS
@@ -90,7 +96,7 @@ class Train:
         return [self.left, *inside, self.right]
 
     def _stands(self, seam: Seam) -> bool:
-        return seam.pictures >= _SEAM_FRAMES and seam.share >= _SEAM
+        return seam.pictures >= _SEAM_FRAMES and seam.share >= _SURE_SEAM
 
     def boards(self) -> list[Board]:
         bounds = self.bounds()
@@ -107,13 +113,15 @@ class Train:
 
     def follow(self, columns: Columns, now: int, direction: int) -> None:
         """Find it again, and look at its ends and seams."""
-        passed = now - self._seen_ns if self._seen_ns else 0
+        passed = now - (self._seen_ns or self.born_ns)
         expected = self.gone + self.velocity * min(passed, NS_PER_S // 2)
         profile = columns.profile()
-        reach = _REACH + abs(expected - self.gone) if self._steady_ns else COLUMNS  # it may have stopped
-        found = self._found(profile, expected, round(reach), direction)
+        reach = _REACH + abs(expected - self.gone)  # it may have stopped
+        found = self._found(profile, expected, round(reach), direction) if self._steady_ns or self.velocity else None
         if found is None:
             found = self._found(profile, self.gone, COLUMNS, direction)
+            if found is not None and not self._is_one(columns, found):
+                found = None  # another board of the same kind
         surely, self.steady = self.steady, found is not None
         if found is not None:
             self._steady_ns = now
@@ -150,6 +158,12 @@ class Train:
         left = 0 if self.left is None else self.left + gone
         right = COLUMNS if self.right is None else self.right + gone
         return columns.occupied(left, right) > 0.8
+
+    def _is_one(self, columns: Columns, gone: float) -> bool:
+        """Whether it would have no belt within it there."""
+        left = 0 if self.left is None else self.left + gone
+        right = COLUMNS if self.right is None else self.right + gone
+        return any(begin - _GATE <= max(left, 0) and min(right, COLUMNS) <= end + _GATE for begin, end in columns.runs)
 
     def _found(self, profile: Floats, expected: float, reach: int, direction: int) -> float | None:
         """How far it has gone by now, as its pattern says; None: it is not there."""
@@ -287,8 +301,11 @@ def _mostly(filled: Mask) -> npt.NDArray[np.intp]:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """What lies in some columns: shares of the box around it, 0 to 1, and whether it touches one edge alone."""
+    """What lies in some columns: its first and last band (exclusive), shares of the box around it, 0 to 1, and whether
+    it touches one edge alone."""
 
+    top: int
+    bottom: int
     filled: float
     textured: float
     straight: float
@@ -300,13 +317,16 @@ def box_of(columns: Columns, begin: int, end: int) -> Box:
     filled = columns.filled[:, begin:end]
     rows = _mostly(filled)
     if len(rows) < 3:
-        return Box(0.0, 0.0, 0.0, one_edge=False)
+        return Box(0, 0, 0.0, 0.0, 0.0, one_edge=False)
     top, bottom = int(rows[0]), int(rows[-1])
-    there = filled.any(axis=0)
-    first = np.where(there, filled.argmax(axis=0), -9)
-    last = np.where(there, BANDS - 1 - filled[::-1].argmax(axis=0), -9)
+    near = np.asarray(cv2.dilate(filled.view(np.uint8), _NEAR), np.uint8)  # a faint board has gaps
+    there = near.any(axis=0)
+    first = np.where(there, near.argmax(axis=0), -9)
+    last = np.where(there, BANDS - 1 - near[::-1].argmax(axis=0), -9)
     inside = slice(top, bottom + 1)
     return Box(
+        top,
+        bottom + 1,
         float(filled[inside].mean()),
         float(columns.strong[inside, begin:end].mean()),
         float(((np.abs(first - top) <= 2) & (np.abs(last - bottom) <= 2)).mean()),
