@@ -117,14 +117,14 @@ class Parts:
         self._began: int | None = None  # when the header of the part came that is about to come
 
     def feed(self, piece: bytes, now: int) -> list[tuple[bytes, int]]:
-        """What came at `now`; the parts that are whole by that, each with the time when it began.
+        """What came at `now`; the parts that are whole by that, each with the time when it began, all different.
 
         Raises:
             CameraGone: that is no such stream.
         """
         self._buffer += piece
         parts = []
-        while self._inside(now) and (length := self._end()) >= 0:
+        while self._inside(now + len(parts)) and (length := self._end()) >= 0:
             with memoryview(self._buffer) as whole:
                 parts.append((bytes(whole[:length]), self._began or now))
             del self._buffer[:length]
