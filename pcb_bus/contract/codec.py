@@ -73,8 +73,8 @@ def _checked(read: Callable[[], M]) -> M:
         if "v" in message.model_fields_set:
             return message
         rejection = MessageRejected("schema", "v: field required")
-    # The garbage collector does not see what a ValidationError holds. A rejection that somebody keeps must not hold one,
-    # or all its callers' frames stay for ever, with every message in them.
+    # The garbage collector does not see what a ValidationError holds. A rejection that is kept must not hold one, or
+    # all its callers' frames stay for ever, with every message in them.
     try:
         raise rejection
     finally:

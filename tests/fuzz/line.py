@@ -214,7 +214,7 @@ class FuzzedLine:
         board = f"healthy-{now}"
         with Probe(self.broker, "trigger") as source, Probe(self.broker, "viewer") as viewer:
             viewer.subscribe(str(self.topics.verdict), str(self.topics.recorded))
-            trigger = Trigger(board_id=board, triggered_at=now, source="fuzz")
+            trigger = Trigger(board_id=board, triggered_at=now, source="photo-eye")
             source.publish(str(self.topics.trigger), encode_json(trigger))
             try:
                 heard = viewer.wait_for(str(self.topics.verdict), lambda each: _verdict(each).board_id == board)
