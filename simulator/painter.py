@@ -75,7 +75,8 @@ class Belt:
         self._place = slice(top, height - top), slice(left, width - left)
         self.board = width - 2 * left, height - 2 * top
         self._empty = np.full((height, width, 3), _BELT_BGR, np.uint8)
-        self._blur = round(_EXPOSURE_S * self._pitch * schedule.rate / (1 - schedule.standstill))
+        speed = self._pitch * schedule.rate / (1 - schedule.standstill)
+        self._blur = round(_EXPOSURE_S * speed) if schedule.margin else 0  # a photo-eye waits until a board stands
 
     def in_place(self, board: Image) -> Image:
         """The picture of a board that stands."""
@@ -96,7 +97,7 @@ class Belt:
         return (nearest - 1, nearest) if offset < 0 else (nearest, nearest + 1)
 
     def seen(self, now: int, pictures: Mapping[int, Image]) -> Image:
-        """What a camera sees of boards, given their pictures in place; a belt that moves is blurred a little."""
+        """What a camera sees of boards, given their pictures in place."""
         nearest, offset = self._schedule.index_at(now), self._schedule.offset_at(now)
         progress = nearest + offset / 2
         view = self._empty.copy()
