@@ -200,6 +200,7 @@ def _pictures() -> Sequence[bytes]:
 
 _BY_TYPE: Mapping[str, Callable[[Schema], Sequence[Any]]] = {
     "null": lambda _: [None],
+    "boolean": lambda _: [False, True],
     "integer": _whole_numbers,
     "number": _numbers,
     "string": _texts,

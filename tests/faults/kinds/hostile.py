@@ -54,6 +54,7 @@ KINDS: Mapping[str, type[Message]] = {
     "event": Event,
     "config": LiveConfig,
     "command": Command,
+    "clock": Command,
     "reply": CommandReply,
 }
 """What is heard on a topic, by its first levels below the root."""

@@ -32,7 +32,7 @@ def topics_by_login(topics: Topics) -> dict[str, tuple[str, ...]]:
         "operator": tuple(str(topics.command(node)) for node in ("recorder", "actuator", "inference", *EDGES)),
     }
     for side in SIDES:
-        heard[f"edge-{side}"] = (str(topics.frame(side)),)
+        heard[f"edge-{side}"] = (str(topics.frame(side)), str(topics.serial(side)), str(topics.clock))
     for node in ("inference", "actuator", "recorder"):
         heard[node] += (str(topics.event(node)), str(topics.status(node)))
     heard["actuator"] += (f"{topics.reply('recorder')}/nobody", f"{topics.reply('inference')}/nobody")
