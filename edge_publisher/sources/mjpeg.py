@@ -123,7 +123,7 @@ class Parts:
             CameraGone: that is no such stream.
         """
         self._buffer += piece
-        parts = []
+        parts: list[tuple[bytes, int]] = []
         while self._inside(now + len(parts)) and (length := self._end()) >= 0:
             with memoryview(self._buffer) as whole:
                 parts.append((bytes(whole[:length]), self._began or now))
