@@ -11,9 +11,8 @@ from typing import Any
 from edge_publisher import metrics
 from edge_publisher.mode import IDLE_S
 from edge_publisher.outgoing import FrameSender
-from edge_publisher.picker import Chosen, Missed, likely_cause
 from edge_publisher.sources import Picture
-from edge_publisher.triggers import BoardPass, Senders, Triggers, Waiting
+from edge_publisher.triggers import BoardPass, Chosen, Missed, Senders, Triggers, Waiting, likely_cause
 from pcb_bus.contract.messages import Id, Timestamp, Trigger, WireModel
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, ms_to_ns, ns_to_ms, to_rfc3339
 from pcb_bus.durable.trigger_source import TriggerSource

@@ -3,8 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_publisher.picker import Chosen, Missed
-from edge_publisher.triggers import MAX_WAITING, Senders, Triggers, Waiting
+from edge_publisher.triggers import MAX_WAITING, Chosen, Missed, Senders, Triggers, Waiting
 from pcb_bus.contract.times import NS_PER_MS as MS
 
 PERIOD = 100 * MS

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_publisher.picker import REACH, Chosen, Missed, Pick, Wait, frame_period, likely_cause, nearest, pick
+from edge_publisher.triggers import REACH, Chosen, Missed, Pick, Wait, frame_period, likely_cause, nearest, pick
 from pcb_bus.contract.times import NS_PER_MS as MS
 
 PERIOD = 100 * MS
