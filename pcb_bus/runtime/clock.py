@@ -6,6 +6,7 @@ Pure: both clocks are arguments. All times are ns since the epoch, by the clock 
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 
 from pcb_bus.contract.times import NS_PER_MS, now_ns, steady_ns
 
@@ -13,6 +14,7 @@ DRIFT = 1 / 10_000
 """How unevenly two clocks may run: the crystals of a Pi and of a PC are each within 50 ppm."""
 
 WINDOW = 8
+_READING_NS = 2  # each of two clocks is read in whole ns
 _STEP_NS = 5 * NS_PER_MS  # NTP slews what is less, and the steady clock with it
 
 
@@ -73,7 +75,8 @@ class OffsetEstimate:
         return Offset(middle, most - middle)
 
     def _bounds(self, now: int) -> tuple[int, int]:
-        drifts = [round(DRIFT * abs(now - each.answered_at)) for each in self._exchanges]
+        ages = (abs(now - each.answered_at) for each in self._exchanges)
+        drifts = [ceil(DRIFT * age) + _READING_NS if age else 0 for age in ages]
         aged = list(zip(self._exchanges, drifts, strict=True))
         return max(each.least - drift for each, drift in aged), min(each.most + drift for each, drift in aged)
 
