@@ -32,6 +32,7 @@ _BETTER = 1.02
 _INSIDE = 1.5  # columns of belt on either side of a board that is whole
 _FULL = 0.95  # share of the view that a board as long as the view takes
 _FILLED, _TEXTURED, _STRAIGHT = 0.4, 0.12, 0.75
+_SURE = 2  # pictures
 _REMEMBERED = 8  # boards
 _MOST_VOTES = 10
 
@@ -103,6 +104,7 @@ class _Candidate:
     best: _Sight
     since_ns: int | None = None
     worse: int = 0
+    sure: int = 0
 
     def offer(self, sight: _Sight) -> None:
         if (sight.coverage, sight.score) > (self.best.coverage, self.best.score * _BETTER):
@@ -273,24 +275,27 @@ class Presence:
         whole = left >= _INSIDE and right <= COLUMNS - _INSIDE
         full = end - begin >= _FULL * COLUMNS
         box = box_of(columns, begin, end)
-        if not self._is_board(train, columns, begin, end, box):
-            return
+        sure = self._is_board(train, columns, begin, end, box)
         coverage = self._coverage_across(box)
         if not whole:
             coverage *= (end - begin) / self._length(left, right, end - begin, full=full)
         score = float(columns.texture[:, begin:end].mean())
-        self._offer(train, board, _Sight(now, begin, end, box, coverage, score), whole=whole or full)
+        self._offer(train, board, _Sight(now, begin, end, box, coverage, score), sure=sure, whole=whole or full)
 
-    def _offer(self, train: Train, board: Board, sight: _Sight, *, whole: bool) -> None:
+    def _offer(self, train: Train, board: Board, sight: _Sight, *, sure: bool, whole: bool) -> None:
+        """What has been a board in two pictures stays one, although something lies over it now."""
         mine = (each for each in self._candidates if each.train is train)
         candidate = next((each for each in mine if train.covers(board, each.mark)), None)
         mark = (sight.begin + sight.end) / 2 - train.gone
         if candidate is None:
+            if not sure:
+                return
             candidate = _Candidate(train, mark, sight)
             self._candidates.append(candidate)
         else:
             candidate.offer(sight)
-        if candidate.since_ns is None and whole:
+        candidate.sure += sure
+        if candidate.since_ns is None and whole and (sure or candidate.sure >= _SURE):
             candidate.best, candidate.mark, candidate.since_ns, candidate.worse = sight, mark, sight.at_ns, 0
 
     def _is_board(self, train: Train, columns: Columns, begin: int, end: int, box: Box) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from benchmarks.presence import PHOTOGRAPHS, photographed
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
 from pcb_bus.seeing.presence import Pass, Presence, PresenceOptions
+from pcb_bus.seeing.trains import Seam, Train
 from simulator.moving_belt import DISTURBANCES, Scene, View, coloured, product_boards, views
 from simulator.painter import Belt, board_drawer
 from simulator.schedule import Schedule
@@ -90,6 +92,12 @@ def test_boards_that_touch_are_told_apart() -> None:
     assert play(Scene(BOARDS, 5, gap=(0, 2), speed=FAST)).boards == [0, 1, 2, 3, 4]
 
 
+def test_a_line_that_is_not_all_there_is_no_seam() -> None:
+    """On a black board rows of parts make lines that run nearly from side to side."""
+    assert Train(0, 90, 0, seams=[Seam(40, total=9.4, pictures=10)]).bounds() == [0, 90]
+    assert Train(0, 90, 0, seams=[Seam(40, total=9.9, pictures=10)]).bounds() == [0, 40, 90]
+
+
 def test_boards_of_other_colours_count() -> None:
     boards = coloured(BOARDS[:2])
     assert play(Scene(boards, len(boards), speed=FAST)).boards == list(range(len(boards)))
@@ -111,7 +119,7 @@ def test_a_board_that_stops_stays_one() -> None:
     ],
 )
 def test_boards_may_go_any_way(direction: str | None, turned: Callable[[Image], Image]) -> None:
-    options = PresenceOptions(direction=direction)  # type: ignore[arg-type]
+    options = PresenceOptions(direction=direction)
     assert play(Scene(BOARDS, 2, speed=FAST), options, turned).boards == [0, 1]
 
 
@@ -191,6 +199,31 @@ def test_the_dark_changes_nothing() -> None:
 
 def test_a_board_that_stands_there_when_the_camera_starts_counts() -> None:
     assert play(Scene(BOARDS, 2, speed=FAST, start=480.0)).boards == [0, 1]
+
+
+def test_a_board_that_a_hand_covers_once_it_is_known_counts_while_it_is_whole() -> None:
+    """Not as it leaves, when less of it is in view."""
+    reached_for = Scene(product_boards(1), 20, seed=12, fps=10, disturbances=frozenset({"hand"}))
+    played = play(islice(views(reached_for), 170))
+    assert played.boards == list(range(8))
+    assert max(played.delays) <= 250 * NS_PER_MS
+
+
+def test_a_board_that_sticks_out_of_the_picture_on_one_side_is_not_whole() -> None:
+    def cut(number: int, view: View) -> View:
+        if number < 2:
+            return view
+        return replace(view, image=np.vstack([view.image[200:], view.image[:20].repeat(10, axis=0)]))
+
+    scenes = [Scene(BOARDS[:1], 1, speed=(0.4, 0.41), fps=15, lead_s=0.4, seed=7) for _ in range(3)]
+    shown = [(number, view) for number, scene in enumerate(scenes) for view in views(scene)]
+    presence = Presence(PresenceOptions(direction="right"))
+    passes = []
+    for place, (number, view) in enumerate(shown):
+        found = presence.see(cut(number, view).image, place * NS_PER_S // 15)
+        passes += [] if found is None else [found]
+    assert [each.whole for each in passes] == [True, True, False]
+    assert passes[2].coverage < 0.9
 
 
 def test_a_pass_comes_in_time_although_no_picture_does() -> None:
