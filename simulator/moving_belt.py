@@ -126,7 +126,7 @@ class _Belt:
 
     def __init__(self, scene: Scene) -> None:
         rng = np.random.default_rng([scene.seed, 1])
-        self._cloth = _cloth(rng)
+        self._cloth = cloth(rng)
         self._boards, self.places = scene.boards, []
         place = 0.0
         for index in range(scene.count):
@@ -262,7 +262,7 @@ def _standing(now: float, lasts: float, fps: float) -> Iterator[float]:
         yield now
 
 
-def _cloth(rng: np.random.Generator) -> Image:
+def cloth(rng: np.random.Generator) -> Image:
     """A belt with grain, scratches and a seam of its own; it comes round every few metres."""
     width = 4 * WIDTH
     grain = cv2.GaussianBlur(rng.normal(0, 6, (HEIGHT, width)).astype(np.float32), (0, 0), 1.0)

@@ -19,8 +19,7 @@ from pcb_bus.contract.times import NS_PER_S
 from pcb_bus.errors import ConfigError
 from pcb_bus.runtime.settings import load_settings
 from pcb_bus.seeing.presence import Pass, PresenceOptions
-from simulator.moving_belt import Image, Scene, product_boards, views
-from simulator.painter import cloth
+from simulator.moving_belt import WIDTH, Image, Scene, cloth, product_boards, views
 
 SCENE = Scene(product_boards(1, 3), 4, speed=(0.2, 0.3), gap=(40, 120), fps=10, lead_s=0.3)
 Seen = Callable[[Image], Image]
@@ -93,11 +92,11 @@ def test_boards_of_little_contrast_need_more_sensitivity() -> None:
 
 
 def test_a_rough_belt_needs_less(monkeypatch: pytest.MonkeyPatch) -> None:
-    def rough(width: int, height: int, rng: np.random.Generator) -> Image:
-        belt = cloth(width, height, rng)
+    def rough(rng: np.random.Generator) -> Image:
+        belt = cloth(rng)
         grain = cv2.GaussianBlur(rng.normal(0, 32, belt.shape[:2]).astype(np.float32), (0, 0), 2)
         grainy = np.asarray(np.clip(belt + grain[..., None], 0, 255), np.uint8)
-        grainy[:, -width:] = grainy[:, :width]
+        grainy[:, -WIDTH:] = grainy[:, :WIDTH]
         return grainy
 
     monkeypatch.setattr("simulator.moving_belt.cloth", rough)
