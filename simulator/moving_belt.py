@@ -266,15 +266,15 @@ def cloth(rng: np.random.Generator) -> Image:
     """A belt with grain, scratches and a seam of its own; it comes round every few metres."""
     width = 4 * WIDTH
     grain = cv2.GaussianBlur(rng.normal(0, 6, (HEIGHT, width)).astype(np.float32), (0, 0), 1.0)
-    cloth = np.clip(np.array(_BELT_BGR, np.float32) + grain[..., None], 0, 255).astype(np.uint8)
+    belt = np.clip(np.array(_BELT_BGR, np.float32) + grain[..., None], 0, 255).astype(np.uint8)
     for _ in range(25):
         start = rng.uniform((0, 0), (width, HEIGHT))
         end = start + rng.uniform(-30, 30, 2)
         shade = float(rng.uniform(35, 85))
         begin, stop = (round(start[0]), round(start[1])), (round(end[0]), round(end[1]))
-        cv2.line(cloth, begin, stop, (shade, shade, shade), 1, cv2.LINE_AA)
-    cv2.line(cloth, (2 * WIDTH, 0), (2 * WIDTH + 30, HEIGHT), (40, 42, 45), 2, cv2.LINE_AA)
-    return np.hstack([cloth, cloth[:, :WIDTH]])
+        cv2.line(belt, begin, stop, (shade, shade, shade), 1, cv2.LINE_AA)
+    cv2.line(belt, (2 * WIDTH, 0), (2 * WIDTH + 30, HEIGHT), (40, 42, 45), 2, cv2.LINE_AA)
+    return np.hstack([belt, belt[:, :WIDTH]])
 
 
 def _masked(board: Image, hue: int, saturation: float, brighter: int) -> Image:
