@@ -29,7 +29,7 @@ _GONE_NS = NS_PER_S // 3
 _COVERED_NS = NS_PER_S // 2
 _SHRUNK = 8  # pictures
 _MOST_VELOCITY = 60.0 / (NS_PER_S / 30)  # columns a nanosecond
-_NEAR = np.ones((1, 5), np.uint8)  # columns
+_NEAR = np.ones((1, 3), np.uint8)  # columns
 Board = tuple[float | None, float | None]
 
 
