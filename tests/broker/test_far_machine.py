@@ -56,7 +56,7 @@ def on_far_machine(far: FarNetwork, folder: Path, command: list[str]) -> Iterato
     try:
         yield process
     finally:
-        process.terminate()
+        process.kill()  # mosquitto_sub may hang for ever when it is asked to end while it ends
         process.communicate(timeout=10)
 
 
