@@ -13,7 +13,7 @@ from edge_publisher.mode import IDLE_S
 from edge_publisher.outgoing import FrameSender
 from edge_publisher.sources import Picture
 from edge_publisher.triggers import BoardPass, Chosen, Missed, Senders, Triggers, Waiting, likely_cause
-from pcb_bus.contract.messages import Id, Timestamp, Trigger, WireModel
+from pcb_bus.contract.messages import Id, Level, Timestamp, Trigger, WireModel
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, ms_to_ns, ns_to_ms, to_rfc3339
 from pcb_bus.durable.trigger_source import TriggerSource
 from pcb_bus.errors import CommandFailed
@@ -25,7 +25,6 @@ from pcb_bus.runtime.service import Request, Service
 
 _POLL_S = 0.01  # while a trigger waits and no picture comes
 _REPLY_S = 2.0
-_SENDER = "clock of a sender"
 
 
 class ResendParams(WireModel):
@@ -86,6 +85,7 @@ class OnTrigger:
         self._triggers: Inbox[Waiting] = Inbox(256, lambda _: DROPPED.labels("trigger", "inbox_full").inc())
         self._resends: Inbox[_Resend] = Inbox(64)
         self._misses = Throttle(interval_s=10)
+        self._clocks = Throttle(interval_s=60)
         node.on(node.topics.trigger, Trigger, self._on_trigger, thread=None)
         node.command("resend", self._on_resend)
 
@@ -114,19 +114,24 @@ class OnTrigger:
     def _on_trigger(self, trigger: Trigger, _: Delivery) -> None:
         came, said = self._clock.steady(), trigger.triggered_at
         lag = came - ms_to_ns(trigger.age_ms or 0) - self._clock.own(said)
-        ours = trigger.source.startswith("edge-")  # which corrects its own times
-        off = 0 if ours else self._senders.off(trigger.source, lag)
-        self._tell_clock(trigger.source, off)
+        off = self._off(trigger.source, lag)
         self._triggers.put(Waiting(trigger.board_id, said, came, self._clock.own(said) - said + off))
         self._wake()
 
-    def _tell_clock(self, source: str, off: int) -> None:
-        """One fault at a time: anybody may name any number of sources."""
-        fault = f"the clock of {source} is not the line's: its boards are taken as triggers come (docs/clocks.md)"
-        told = self._node.health[_SENDER]
-        if (off and not told) or (told == fault and not off):
-            again = f"the clock of {source} is the line's again"
-            self._node.fault(_SENDER, fault if off else "", "warning", again, behind_ms=round(ns_to_ms(off)))
+    def _off(self, source: str, lag: int) -> int:
+        """How far the clock of a sender is behind, ns, told when it changes."""
+        if source.startswith("edge-"):
+            return 0  # it corrects its own times
+        before, off = self._senders.known(source), self._senders.off(source, lag)
+        if bool(before) != bool(off) and self._clocks.admit("clock", f"{source} {bool(off)}") is not None:
+            wrong = "not the line's: its boards are taken as triggers come (docs/clocks.md)"
+            level: Level = "warning" if off else "info"
+            self._node.event(
+                level,
+                f"the clock of {source} is {wrong if off else "the line's again"}",
+                behind_ms=round(ns_to_ms(off)),
+            )
+        return off
 
     def _on_resend(self, request: Request) -> dict[str, Any]:
         resend = _Resend(request, request.read(ResendParams))

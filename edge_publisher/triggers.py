@@ -72,6 +72,10 @@ class Senders:
         self._lags: OrderedDict[str, deque[int]] = OrderedDict()
         self._off: dict[str, int] = {}
 
+    def known(self, source: str) -> int:
+        """How far its clock was behind so far."""
+        return self._off.get(source, 0)
+
     def off(self, source: str, lag: int) -> int:
         """How far the clock of this sender is behind, ns; 0 as long as it may be right, or nobody knows.
 
@@ -87,7 +91,7 @@ class Senders:
         if len(self._lags) > _SENDERS:
             forgotten, _ = self._lags.popitem(last=False)
             self._off.pop(forgotten, None)
-        return self._off.get(source, 0)
+        return self.known(source)
 
 
 class Triggers:

@@ -133,7 +133,7 @@ def test_a_photo_eye_with_a_clock_of_its_own_is_understood_once_it_is_known(
     assert not [each for each in events(viewer, "no picture near") if each.details["board_id"] == frame.board_id]
 
 
-def test_senders_with_clocks_of_their_own_are_one_fault_and_edges_are_none(
+def test_senders_with_clocks_of_their_own_are_told_and_edges_are_believed(
     start_edge: StartEdge, viewer: Probe, mqtt_probe: OpenProbe
 ) -> None:
     senders = mqtt_probe("trigger")
@@ -141,11 +141,10 @@ def test_senders_with_clocks_of_their_own_are_one_fault_and_edges_are_none(
     camera.give(picture(now_ns()))
     viewer.wait_for(STATUS, lambda each: json.loads(each.payload)["state"] == "online")
     at = now_ns()
-    for source in ("edge-right", "plc", "plc2", "plc3"):
+    for source in ("edge-right", "plc"):
         for number in range(3):
             trigger = Trigger(board_id=f"{source}-{number}", triggered_at=at - 40 * NS_PER_S, source=source)
             senders.client.publish("pcb/trigger", encode_json(trigger), 1)
-    last = Trigger(board_id="last", triggered_at=at - 90 * NS_PER_S, source="gateway")
-    senders.publish("pcb/trigger", encode_json(last))
-    until(lambda: "the clock of plc " in viewer.received(STATUS)[-1].payload.decode())
-    assert len(events(viewer, "is not the line's")) == 1
+    until(lambda: bool(events(viewer, "the clock of plc is not the line's")))
+    assert not events(viewer, "the clock of edge-right")
+    assert json.loads(viewer.received(STATUS)[-1].payload)["state"] == "online"
