@@ -124,13 +124,10 @@ class OnTrigger:
             return 0  # it corrects its own times
         before, off = self._senders.known(source), self._senders.off(source, lag)
         if bool(before) != bool(off) and self._clocks.admit("clock", f"{source} {bool(off)}") is not None:
-            wrong = "not the line's: its boards are taken as triggers come (docs/clocks.md)"
             level: Level = "warning" if off else "info"
-            self._node.event(
-                level,
-                f"the clock of {source} is {wrong if off else "the line's again"}",
-                behind_ms=round(ns_to_ms(off)),
-            )
+            right, wrong = "the line's again", "not the line's: its boards are taken as triggers come (docs/clocks.md)"
+            text = f"the clock of {source} is {wrong if off else right}"
+            self._node.event(level, text, behind_ms=round(ns_to_ms(off)))
         return off
 
     def _on_resend(self, request: Request) -> dict[str, Any]:
