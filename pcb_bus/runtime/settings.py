@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 
 KEYS_OF_PROGRAMS = frozenset(
     ("edge", "inference", "actuator", "recorder", "dashboard", "simulator", "directory", "listen", "plain_port")
-) | {"websocket_port", "names", "client_certificates", "lines"}
-"""What stands in the file for one program alone: its section, and what only the broker reads."""
+) | {"websocket_port", "names", "client_certificates", "lines", "minutes", "picture", "exposure_ms"}
+"""What stands in the file for one program alone: its section, and what only the broker or an edge's set-up reads."""
 DEFAULT_CONFIG = Path("config/line.yaml")
 DEFAULT_TAXONOMY = Path("config/pcb_defects.yaml")
 CONFIG_VARIABLE = "PCB_CONFIG"

@@ -19,6 +19,7 @@ from pcb_bus.contract.messages import (
     MAX_TEXT,
     Actuation,
     Box,
+    ClockReply,
     Command,
     CommandReply,
     Event,
@@ -30,6 +31,7 @@ from pcb_bus.contract.messages import (
     ModelRef,
     NodeStatus,
     Recorded,
+    Serial,
     SideResult,
     Timing,
     Trigger,
@@ -104,6 +106,8 @@ EXAMPLES: list[Message] = [
     LiveConfig(values={"edge.quality": 80}, updated_at=NOW),
     Command(command="ping"),
     CommandReply(result={"armed": True}),
+    Serial(side="left", board_id="board-17", triggered_at=NOW, serial="SN-0042", symbology="DataMatrix"),
+    ClockReply(heard_at=NOW, said_at=NOW + MS),
 ]
 BINARY = [example for example in EXAMPLES if isinstance(example, Frame | Evidence)]
 TEXT = [example for example in EXAMPLES if not isinstance(example, Frame | Evidence)]
@@ -157,6 +161,7 @@ def test_times_are_rfc3339_in_json_and_nanoseconds_in_msgpack() -> None:
         "triggered_at": "2026-11-21T08:00:00.123Z",
         "source": "photo-eye",
         "age_ms": None,
+        "product": None,
     }
     assert msgpack.unpackb(encode_msgpack(FRAME))["captured_at"] == NOW + 123_456
 
