@@ -27,7 +27,8 @@ Direction = Literal["right", "left", "down", "up"]
 _PATIENCE_NS = 150 * NS_PER_MS
 _ALONE_NS = NS_PER_S
 _MACHINE_NS = 5 * NS_PER_S
-_WORSE = 3  # pictures in a row that are no better
+_WORSE = 3  # pictures in a row that are no better; one is enough of a board that stands
+_STANDS = 0.25  # columns between two pictures
 _BETTER = 1.02
 _INSIDE = 1.5  # columns of belt on either side of a board that is whole
 _FULL = 0.95  # share of the view that a board as long as the view takes
@@ -105,6 +106,12 @@ class _Candidate:
     since_ns: int | None = None
     worse: int = 0
     sure: int = 0
+
+    @property
+    def stands(self) -> bool:
+        """Surely so: of a board that fills the view one cannot tell."""
+        fits = self.best.end - self.best.begin < _FULL * COLUMNS
+        return fits and self.train.steady and abs(self.train.moved) < _STANDS
 
     def offer(self, sight: _Sight) -> None:
         if (sight.coverage, sight.score) > (self.best.coverage, self.best.score * _BETTER):
@@ -261,7 +268,7 @@ class Presence:
         for each in list(self._candidates):
             if each.since_ns is None:
                 continue
-            if now - each.since_ns >= _PATIENCE_NS or each.worse >= _WORSE:
+            if now - each.since_ns >= _PATIENCE_NS or each.worse >= (1 if each.stands else _WORSE):
                 self._give(each)
 
     def _look_at(self, train: Train, board: Board, columns: Columns, now: int) -> None:

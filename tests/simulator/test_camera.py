@@ -89,7 +89,7 @@ def test_only_boards_that_are_put_on_it_ride_on_the_belt(tmp_path: Path) -> None
 
 def test_presence_sees_each_board_of_the_demo_once() -> None:
     """Whole, and where the anomaly score has learned it."""
-    schedule, fps = moving(Schedule(epoch_ns=NS_PER_S)), 12
+    schedule, fps = moving(Schedule(epoch_ns=NS_PER_S)), 15
     belt, draw = Belt(schedule, 704, 528), board_drawer(schedule, "left", 704, 528)
     boards, noise = {index: draw(index) for index in range(3)}, sensor_noise(704, 528, 1)
     presence, seen = Presence(), []
@@ -100,6 +100,7 @@ def test_presence_sees_each_board_of_the_demo_once() -> None:
         if found is not None:
             assert found.whole
             assert schedule.offset_at(found.captured_at_ns) == 0
+            assert now - found.captured_at_ns < 1.1 * NS_PER_S / fps  # the next one, of a board at rest, is no better
             seen.append(schedule.index_at(found.captured_at_ns))
     assert seen == [0, 1, 2]
 
