@@ -155,7 +155,7 @@ class TestEdge:
         before = now_ns()
         pin.drive_low()
         after = now_ns()
-        camera.give(picture(after + 10 * MS, width=80))
+        camera.give(picture(after + MS, width=80))
         camera.give(picture(after + 60 * MS, width=96))
         trigger = decode_json(Trigger, inference.wait_for("pcb/trigger").payload)
         frame = decode_msgpack(Frame, inference.wait_for("pcb/frame/left").payload)
