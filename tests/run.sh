@@ -17,7 +17,7 @@ COMPUTING=(tests/training tests/simulator tests/records tests/inference_subscrib
 ABOUT_THEM=$(mktemp)
 trap 'rm -f "$ABOUT_THEM"' EXIT
 
-nice -n 10 "$PYTHON" -m pytest -p no:cacheprovider "${COMPUTING[@]}" >"$ABOUT_THEM" 2>&1 &
+nice -n 19 "$PYTHON" -m pytest -p no:cacheprovider "${COMPUTING[@]}" >"$ABOUT_THEM" 2>&1 &
 computing=$!
 trap 'kill -INT "$computing" 2>/dev/null || true; rm -f "$ABOUT_THEM"' EXIT
 
