@@ -94,6 +94,7 @@ class _Sight:
     box: Box
     coverage: float
     score: float
+    at_rest: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -107,14 +108,9 @@ class _Candidate:
     worse: int = 0
     sure: int = 0
 
-    @property
-    def stands(self) -> bool:
-        """Surely so: of a board that fills the view one cannot tell."""
-        fits = self.best.end - self.best.begin < _FULL * COLUMNS
-        return fits and self.train.steady and abs(self.train.moved) < _STANDS
-
     def offer(self, sight: _Sight) -> None:
-        if (sight.coverage, sight.score) > (self.best.coverage, self.best.score * _BETTER):
+        came_to_rest = sight.at_rest and not self.best.at_rest and sight.coverage >= self.best.coverage
+        if came_to_rest or (sight.coverage, sight.score) > (self.best.coverage, self.best.score * _BETTER):
             self.best, self.worse = sight, 0
         else:
             self.worse += 1
@@ -268,7 +264,7 @@ class Presence:
         for each in list(self._candidates):
             if each.since_ns is None:
                 continue
-            if now - each.since_ns >= _PATIENCE_NS or each.worse >= (1 if each.stands else _WORSE):
+            if now - each.since_ns >= _PATIENCE_NS or each.worse >= (1 if each.best.at_rest else _WORSE):
                 self._give(each)
 
     def _look_at(self, train: Train, board: Board, columns: Columns, now: int) -> None:
@@ -287,7 +283,9 @@ class Presence:
         if not whole:
             coverage *= (end - begin) / self._length(left, right, end - begin, full=full)
         score = float(columns.texture[:, begin:end].mean())
-        self._offer(train, board, _Sight(now, begin, end, box, coverage, score), sure=sure, whole=whole or full)
+        at_rest = train.steady and abs(train.moved) < _STANDS and not full  # of one that fills the view one cannot tell
+        sight = _Sight(now, begin, end, box, coverage, score, at_rest)
+        self._offer(train, board, sight, sure=sure, whole=whole or full)
 
     def _offer(self, train: Train, board: Board, sight: _Sight, *, sure: bool, whole: bool) -> None:
         """What has been a board in two pictures stays one, although something lies over it now."""
