@@ -17,7 +17,7 @@ from edge_publisher.settings import GpioSettings
 from edge_publisher.sources import Picture
 from edge_publisher.sources.base import age_of
 from edge_publisher.triggers import Waiting
-from pcb_bus.contract.times import NS_PER_S, ms_to_ns
+from pcb_bus.contract.times import NS_PER_S, ms_to_ns, steady_of
 from pcb_bus.errors import ConfigError
 from pcb_bus.runtime.pins import PinFault, pin_factory, pin_faults
 from pcb_bus.runtime.service import Service
@@ -136,9 +136,9 @@ class OnPhotoEye(OnTrigger):
         """Sends what is due; a board that has come is answered like any trigger, with the picture nearest to it."""
         monotonic = time.monotonic_ns()
         for at, broken in self._edges(monotonic):
-            self._announce(self._debounce.look(at), now, monotonic)
+            self._announce(self._debounce.look(at), now)
             self._debounce.edge(at, broken=broken)
-        self._announce(self._debounce.look(monotonic), now, monotonic)
+        self._announce(self._debounce.look(monotonic), now)
         due = self._debounce.due
         wait_s = IDLE_S if due is None else max(0, due - time.monotonic_ns()) / NS_PER_S
         return min(wait_s, super().step(pictures, now))
@@ -157,10 +157,10 @@ class OnPhotoEye(OnTrigger):
         differed, self._differs = self._differs, not edges and broken != self._debounce.broken
         return [(now, broken)] if differed and self._differs else edges  # of many at once the kernel drops some
 
-    def _announce(self, came: int | None, now: int, monotonic: int) -> None:
+    def _announce(self, came: int | None, now: int) -> None:
         if came is None or self._sender.paused:
             return
-        moment = now - (monotonic - came)
+        moment = steady_of(came)  # `now` was read before: the thread may have waited since
         board_id, at = board_pass = self._announcer.name(moment)
         self._triggers.put(Waiting(board_id, at, now, moment - at))
         self._announcer.publish(board_pass, came)

@@ -23,7 +23,12 @@ _BEGAN = time.time_ns() - time.monotonic_ns()
 
 def steady_ns() -> int:
     """The wall clock as it stood when this process began, going on evenly: whoever sets the clock does not move it."""
-    return time.monotonic_ns() + _BEGAN
+    return steady_of(time.monotonic_ns())
+
+
+def steady_of(monotonic: int) -> int:
+    """What `steady_ns` said when `time.monotonic_ns` said this."""
+    return monotonic + _BEGAN
 
 
 def ms_to_ns(ms: float) -> int:
