@@ -67,9 +67,10 @@ def test_a_drawn_board_is_judged_by_the_shipped_model(line: Line, start: Start) 
 
 def test_triggers_of_a_killed_node_come_back_and_give_one_verdict_each(line: Line, start: Start) -> None:
     began = time.monotonic_ns()
-    first = start("--inference.join_timeout_ms", "60000")
+    patient = ("--inference.join_timeout_ms", "60000")  # so that a slow machine cannot make a board old
+    first = start(*patient)
     wait_state(line.viewer, "online", began)
-    fresh = line.trigger("fresh", now_ns() + 60_000_000_000)  # so that a slow machine cannot make it old
+    fresh = line.trigger("fresh", now_ns() + 60_000_000_000)
     old = line.trigger("old", now_ns() - 60_000_000_000)
     assert line.verdict_on("old")["category"] == "unjudged"
     first.kill()
@@ -77,7 +78,7 @@ def test_triggers_of_a_killed_node_come_back_and_give_one_verdict_each(line: Lin
     line.trigger("while-away", now_ns() - 60_000_000_000)
 
     restarted = time.monotonic_ns()
-    start()
+    start(*patient)
     asked = line.cameras["left"].wait_for(
         "pcb/command/edge-left", lambda each: each.at_ns > restarted and b"fresh" in each.payload, timeout=30
     )

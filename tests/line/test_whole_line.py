@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -199,38 +200,28 @@ class RunningDemo:
         return self.result
 
 
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Callable[[], RunningDemo]]:
-    started: list[RunningDemo] = []
-
-    def start() -> RunningDemo:
-        options = DemoOptions(boards=20, rate=4, look=BARE, line=LineOptions(tmp_path))
-        started.append(RunningDemo(options))
-        return started[-1]
-
-    yield start
-    for each in started:
-        each.stop.set()
-        each.finish()
+@contextmanager
+def running_here(options: DemoOptions) -> Iterator[RunningDemo]:
+    run = RunningDemo(options)
+    try:
+        yield run
+    finally:
+        run.stop.set()
+        run.finish()
 
 
-@pytest.mark.parametrize("node", ["edge-left", "inference", "actuator", "recorder"])
-def test_a_service_that_is_killed_loses_no_board(running: Callable[[], RunningDemo], tmp_path: Path, node: str) -> None:
-    run = running()
-    run.wait_for_boards(6)
-    run.kill(node)
-    assert run.finish() is True, summary_of(tmp_path)
+def test_services_that_are_killed_and_a_broker_that_is_restarted_lose_no_board(tmp_path: Path) -> None:
+    nodes = ("edge-left", "inference", "actuator", "recorder")
+    with running_here(DemoOptions(boards=32, rate=4, look=BARE, line=LineOptions(tmp_path))) as run:
+        for boards, node in enumerate(nodes, 1):
+            run.wait_for_boards(5 * boards)
+            run.kill(node)
+        run.wait_for_boards(25)
+        run.demo.line.broker.restart()
+        assert run.finish() is True, summary_of(tmp_path)
     summary = summary_of(tmp_path)
-    assert summary["restarts"] == 1
-    assert [summary[key] for key in COUNTS] == [20, 20, 20, 20]
-
-
-def test_a_broker_that_is_restarted_loses_no_board(running: Callable[[], RunningDemo], tmp_path: Path) -> None:
-    run = running()
-    run.wait_for_boards(6)
-    run.demo.line.broker.restart()
-    assert run.finish() is True, summary_of(tmp_path)
-    assert [summary_of(tmp_path)[key] for key in COUNTS] == [20, 20, 20, 20]
+    assert summary["restarts"] == len(nodes)
+    assert [summary[key] for key in COUNTS] == [32, 32, 32, 32]
 
 
 def test_ctrl_c_ends_a_run_in_order(tmp_path: Path) -> None:
