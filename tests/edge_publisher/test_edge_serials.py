@@ -51,12 +51,13 @@ class Line:
 
     def start(self, **edge: object) -> None:
         self.camera = self._start_edge(trigger="mqtt", preview_fps=0, ring_s=5, **edge)
-        self.camera.give(picture(now_ns() - NS_PER_S))
+        self._first = now_ns() // NS_PER_MS * NS_PER_MS
+        self.camera.give(picture(self._first - NS_PER_S))
         self.viewer.wait_for(STATUS, lambda message: json.loads(message.payload)["state"] == "online")
 
     def passes(self, number: int, serial: str | None = None, shade: int = 90, look: Look = lambda view: view) -> int:
         """The board of this number is triggered and its frame goes; when it was triggered."""
-        at = now_ns() // NS_PER_MS * NS_PER_MS
+        at = self._first + number * NS_PER_S  # far enough apart that no board's picture is near another's trigger
         self.camera.give(look(picture(at, serial, shade)))
         trigger = Trigger(board_id=f"board-{number}", triggered_at=at, source="eye")
         self.photo_eye.publish("pcb/trigger", encode_json(trigger))

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.peer import commander
+from prometheus_client import REGISTRY
+from support.peer import commander, until
 from support.probe import Probe
 
 from broker import Broker
@@ -57,6 +58,10 @@ def test_inference_tells_what_time_it_is_on_the_line(
     assert getattr(answer.properties, "CorrelationData", None) == b"7"
 
 
+def open_boards() -> float | None:
+    return REGISTRY.get_sample_value("boardline_inference_open_boards")
+
+
 def test_a_verdict_names_the_product_of_its_trigger_else_the_one_that_runs(
     line: Line, start_service: StartService, broker: Broker, good_jpeg: bytes
 ) -> None:
@@ -64,7 +69,9 @@ def test_a_verdict_names_the_product_of_its_trigger_else_the_one_that_runs(
     line.viewer.wait_for("pcb/status/inference", lambda each: json.loads(each.payload)["state"] == "online")
 
     def product(board: str, **fields: Any) -> Any:
+        until(lambda: open_boards() == 0)
         at = line.trigger(board, **fields)
+        until(lambda: open_boards() == 1)  # a frame comes by another connection, and may be faster
         line.show("left", good_jpeg, board_id=board, triggered_at=at)
         return line.verdict_on(board)["product"]
 
