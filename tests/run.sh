@@ -13,7 +13,7 @@ if [ $# -gt 0 ]; then
     exec "$PYTHON" -m pytest "$@"
 fi
 
-COMPUTING=(tests/training tests/simulator tests/records tests/inference_subscriber)
+COMPUTING=(tests/training tests/simulator tests/records tests/inference_subscriber tests/pcb_bus/seeing)
 ABOUT_THEM=$(mktemp)
 trap 'rm -f "$ABOUT_THEM"' EXIT
 

@@ -138,7 +138,7 @@ def test_what_cannot_be_read_is_no_serial() -> None:
 
 def test_the_reader_that_the_page_shows_is_found_and_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Installed as pip would, with a Tesseract that answers, for the real one is no Python package."""
-    page = (Path(__file__).parents[2] / "docs/serial_numbers.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs/serial_numbers.md").read_text(encoding="utf-8")
     (program,), (project,) = (re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL) for kind in ("python", "toml"))
     assert len(program.splitlines()) <= 10
     (points,) = tomllib.loads(project)["project"]["entry-points"].values()
