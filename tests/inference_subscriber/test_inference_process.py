@@ -67,8 +67,8 @@ def test_a_drawn_board_is_judged_by_the_shipped_model(line: Line, start: Start) 
 
 def test_triggers_of_a_killed_node_come_back_and_give_one_verdict_each(line: Line, start: Start) -> None:
     began = time.monotonic_ns()
-    patient = ("--inference.join_timeout_ms", "60000")  # so that a slow machine cannot make a board old
-    first = start(*patient)
+    jpeg = cv2.imencode(".jpg", draw_board(3, 640, 480).image)[1].tobytes()
+    first = start("--inference.join_timeout_ms", "60000")  # so that a slow machine cannot make a board old
     wait_state(line.viewer, "online", began)
     fresh = line.trigger("fresh", now_ns() + 60_000_000_000)
     old = line.trigger("old", now_ns() - 60_000_000_000)
@@ -78,13 +78,12 @@ def test_triggers_of_a_killed_node_come_back_and_give_one_verdict_each(line: Lin
     line.trigger("while-away", now_ns() - 60_000_000_000)
 
     restarted = time.monotonic_ns()
-    start(*patient)
+    start("--inference.join_timeout_ms", "10000")  # after half of which it asks
     asked = line.cameras["left"].wait_for(
         "pcb/command/edge-left", lambda each: each.at_ns > restarted and b"fresh" in each.payload, timeout=30
     )
     assert json.loads(asked.payload)["params"] == {"board_id": "fresh", "triggered_at": fresh}
     for side in ("left", "right"):
-        jpeg = cv2.imencode(".jpg", draw_board(3, 640, 480).image)[1].tobytes()
         line.show(side, jpeg, board_id="fresh", triggered_at=fresh, width=640, height=480)
     assert line.verdict_on("fresh")["status"] == "ok"
     assert line.verdict_on("while-away")["category"] == "unjudged"

@@ -400,7 +400,7 @@ def test_what_never_reaches_its_handler_or_fails_in_it_does_not_come_again(
     broker.restart()
     until(lambda: len(seen) == 4)
     assert seen[3] == "kept"
-    assert node.session.connected
+    assert node.session.wait_connected(10)
     assert counted("messages_received", kind="trigger") == before + 1
 
 
