@@ -14,7 +14,7 @@ from benchmarks.presence import PHOTOGRAPHS, photographed
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
 from pcb_bus.seeing.presence import Pass, Presence, PresenceOptions
 from pcb_bus.seeing.trains import Seam, Train
-from simulator.moving_belt import DISTURBANCES, Scene, View, coloured, product_boards, views
+from simulator.moving_belt import DISTURBANCES, Scene, View, cloth, coloured, product_boards, views
 from simulator.painter import Belt, board_drawer
 from simulator.schedule import Schedule
 
@@ -195,6 +195,24 @@ def test_the_dark_changes_nothing() -> None:
             yield replace(view, image=view.image // 128) if 30 < stands < 60 else view
 
     assert play(switched()).boards == [0]
+
+
+def test_a_picture_of_a_board_at_rest_wins_over_one_in_which_it_moves() -> None:
+    """Even where a moving picture looks sharper, because the camera finds its focus anew as the board stops."""
+
+    def stopping() -> Iterator[View]:
+        belt, (height, width) = cloth(np.random.default_rng(1))[:, :640], BOARDS[0].shape[:2]
+        ways = [*range(-width - 120, 40, 40), *[40] * 8, *range(80, 680, 40)]
+        for number, left in enumerate([-width] * 10 + ways):
+            image = belt.copy()
+            begin, end = max(0, left), max(0, min(640, left + width))
+            board = cv2.GaussianBlur(BOARDS[0], (0, 0), 0.6) if left == 40 else BOARDS[0]
+            image[100 : 100 + height, begin:end] = board[:, begin - left :][:, : end - begin]
+            yield View(image, number * NS_PER_S // 15, {0: (left, left + width)})
+
+    (found,) = play(stopping()).passes
+    shown = {view.captured_at_ns: view.boards[0][0] for view in stopping()}
+    assert shown[found.captured_at_ns] == 40
 
 
 def test_a_board_that_stands_there_when_the_camera_starts_counts() -> None:
