@@ -51,7 +51,7 @@ def summary_of(folder: Path) -> dict[str, Any]:
 def test_every_board_gets_one_of_everything_and_a_defective_one_its_pictures(
     tmp_path: Path,
 ) -> None:
-    done = run_demo(tmp_path, "--boards", "10", "--rate", "2", "--defects", "0.6")
+    done = run_demo(tmp_path, "--boards", "10", "--rate", "4", "--defects", "0.6")
     assert done.returncode == 0, done.stdout + done.stderr
     summary = summary_of(tmp_path)
     assert [summary[key] for key in COUNTS] == [10, 10, 10, 10]
