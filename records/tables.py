@@ -6,85 +6,40 @@ read SQL; every other time is UTC. Times have milliseconds. Ids compare byte by 
 (`utf8mb4_bin`), for a collation that takes `a` for `A` would take two boards for one.
 """
 
-from datetime import UTC, date, datetime
-from typing import Any, ClassVar
+from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Date,
-    DateTime,
-    Dialect,
-    Double,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Text,
-    UniqueConstraint,
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from records.columns import ON_MYSQL, Base, BigId, Bytes, Id, Line, LocalTime, LongText
+from records.people import OF_PEOPLE, ApiToken, AuditEntry, Review, ReviewSample, Session, SystemConfig, User
+
+__all__ = (
+    "OWNERS",
+    "Actuation",
+    "Alert",
+    "ApiToken",
+    "AuditEntry",
+    "Base",
+    "BoardStatistics",
+    "Defect",
+    "DefectImage",
+    "DefectStatistics",
+    "Inspection",
+    "InspectionSide",
+    "LineState",
+    "RejectedMessage",
+    "Review",
+    "ReviewSample",
+    "Serial",
+    "Session",
+    "StatisticsHour",
+    "SystemConfig",
+    "SystemLog",
+    "Trigger",
+    "User",
 )
-from sqlalchemy.dialects import mysql
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.types import TypeDecorator, TypeEngine
-
-ON_MYSQL = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
-_Id = String(128)
-_Line = String(64)
-_BigId = BigInteger().with_variant(Integer, "sqlite")
-_Bytes = LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql")
-_LongText = Text().with_variant(mysql.MEDIUMTEXT(), "mysql")
-LocalTime = DateTime().with_variant(mysql.DATETIME(fsp=3), "mysql")
-"""Of a wall clock: a datetime without a zone."""
-
-
-class UtcTime(TypeDecorator[datetime]):
-    """A timezone-aware datetime; DATETIME(3) on MySQL and MariaDB. Cut, not rounded, to milliseconds."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        kind: TypeEngine[Any] = mysql.DATETIME(fsp=3) if dialect.name == "mysql" else DateTime()
-        return dialect.type_descriptor(kind)
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        utc = value.astimezone(UTC)
-        return utc.replace(tzinfo=None, microsecond=utc.microsecond // 1000 * 1000)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return value and value.replace(tzinfo=UTC)
-
-
-class Base(DeclarativeBase):
-    """Root of the tables."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s",
-        }
-    )
-    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcTime, date: Date, float: Double}
-
-
-class User(Base):
-    """A person who may log in."""
-
-    __tablename__ = "users"
-    __table_args__ = (UniqueConstraint("username"), ON_MYSQL)
-
-    id: Mapped[int] = mapped_column(_BigId, primary_key=True)
-    username: Mapped[str] = mapped_column(String(64))
-    password_hash: Mapped[str] = mapped_column(String(255))
-    role: Mapped[str] = mapped_column(String(16))
-    active: Mapped[bool]
-    created_at: Mapped[datetime]
-    last_login_at: Mapped[datetime | None]
 
 
 class Trigger(Base):
@@ -98,12 +53,12 @@ class Trigger(Base):
         ON_MYSQL,
     )
 
-    id: Mapped[int] = mapped_column(_BigId, primary_key=True)
-    line: Mapped[str] = mapped_column(_Line)
-    verdict_id: Mapped[str] = mapped_column(_Id)
-    board_id: Mapped[str] = mapped_column(_Id)
-    source: Mapped[str] = mapped_column(_Id)
-    product: Mapped[str | None] = mapped_column(_Id)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    line: Mapped[str] = mapped_column(Line)
+    verdict_id: Mapped[str] = mapped_column(Id)
+    board_id: Mapped[str] = mapped_column(Id)
+    source: Mapped[str] = mapped_column(Id)
+    product: Mapped[str | None] = mapped_column(Id)
     triggered_at: Mapped[datetime]
     received_at: Mapped[datetime]
     open: Mapped[bool]
@@ -134,15 +89,15 @@ class Inspection(Base):
         ON_MYSQL,
     )
 
-    id: Mapped[int] = mapped_column(_BigId, primary_key=True)
-    line: Mapped[str] = mapped_column(_Line)
-    verdict_id: Mapped[str] = mapped_column(_Id)
-    board_id: Mapped[str] = mapped_column(_Id)
-    serial: Mapped[str | None] = mapped_column(_Id)
-    product: Mapped[str | None] = mapped_column(_Id)
-    recipe: Mapped[str | None] = mapped_column(_Id)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    line: Mapped[str] = mapped_column(Line)
+    verdict_id: Mapped[str] = mapped_column(Id)
+    board_id: Mapped[str] = mapped_column(Id)
+    serial: Mapped[str | None] = mapped_column(Id)
+    product: Mapped[str | None] = mapped_column(Id)
+    recipe: Mapped[str | None] = mapped_column(Id)
     camera_id: Mapped[str] = mapped_column(String(64))
-    defect_type: Mapped[str] = mapped_column(_Id)
+    defect_type: Mapped[str] = mapped_column(Id)
     category: Mapped[str] = mapped_column(String(16))
     confidence: Mapped[float]
     inspection_time: Mapped[datetime] = mapped_column(LocalTime)
@@ -156,9 +111,9 @@ class Inspection(Base):
     judged_at: Mapped[datetime | None]
     received_at: Mapped[datetime]
     latency_ms: Mapped[float | None]
-    model: Mapped[str | None] = mapped_column(_Id)
+    model: Mapped[str | None] = mapped_column(Id)
     model_sha256: Mapped[str | None] = mapped_column(String(64))
-    user_id: Mapped[int | None] = mapped_column(_BigId, ForeignKey("users.id", ondelete="SET NULL"))
+    user_id: Mapped[int | None] = mapped_column(BigId, ForeignKey("users.id", ondelete="SET NULL"))
     notes: Mapped[str | None] = mapped_column(Text)
 
 
@@ -168,13 +123,13 @@ class InspectionSide(Base):
     __tablename__ = "inspection_sides"
     __table_args__ = (UniqueConstraint("inspection_id", "camera_id"), ON_MYSQL)
 
-    id: Mapped[int] = mapped_column(_BigId, primary_key=True)
-    inspection_id: Mapped[int] = mapped_column(_BigId, ForeignKey("inspections.id", ondelete="CASCADE"))
-    line: Mapped[str] = mapped_column(_Line)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    inspection_id: Mapped[int] = mapped_column(BigId, ForeignKey("inspections.id", ondelete="CASCADE"))
+    line: Mapped[str] = mapped_column(Line)
     camera_id: Mapped[str] = mapped_column(String(64))
-    frame_id: Mapped[str] = mapped_column(_Id)
+    frame_id: Mapped[str] = mapped_column(Id)
     captured_at: Mapped[datetime]
-    defect_type: Mapped[str] = mapped_column(_Id)
+    defect_type: Mapped[str] = mapped_column(Id)
     category: Mapped[str] = mapped_column(String(16))
     confidence: Mapped[float]
     anomaly_score: Mapped[float | None]
@@ -189,9 +144,9 @@ class Defect(Base):
     __tablename__ = "defects"
     __table_args__ = (Index(None, "inspection_id"), Index(None, "line", "inspection_time", "class_name"), ON_MYSQL)
 
-    id: Mapped[int] = mapped_column(_BigId, primary_key=True)
-    inspection_id: Mapped[int] = mapped_column(_BigId, ForeignKey("inspections.id", ondelete="CASCADE"))
-    line: Mapped[str] = mapped_column(_Line)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    inspection_id: Mapped[int] = mapped_column(BigId, ForeignKey("inspections.id", ondelete="CASCADE"))
+    line: Mapped[str] = mapped_column(Line)
     inspection_time: Mapped[datetime] = mapped_column(LocalTime)
     camera_id: Mapped[str] = mapped_column(String(64))
     class_name: Mapped[str] = mapped_column(String(64))
@@ -218,14 +173,14 @@ class Serial(Base):
         ON_MYSQL,
     )
 
-    id: Mapped[int] = mapped_column(_BigId, primary_key=True)
-    line: Mapped[str] = mapped_column(_Line)
-    verdict_id: Mapped[str] = mapped_column(_Id)
-    board_id: Mapped[str] = mapped_column(_Id)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    line: Mapped[str] = mapped_column(Line)
+    verdict_id: Mapped[str] = mapped_column(Id)
+    board_id: Mapped[str] = mapped_column(Id)
     camera_id: Mapped[str] = mapped_column(String(64))
-    serial: Mapped[str] = mapped_column(_Id)
+    serial: Mapped[str] = mapped_column(Id)
     symbology: Mapped[str] = mapped_column(String(64))
-    product: Mapped[str | None] = mapped_column(_Id)
+    product: Mapped[str | None] = mapped_column(Id)
     conflict: Mapped[str | None] = mapped_column(String(16))
     received_at: Mapped[datetime]
 
@@ -236,11 +191,11 @@ class Actuation(Base):
     __tablename__ = "actuations"
     __table_args__ = (UniqueConstraint("line", "verdict_id", "outcome"), Index(None, "line", "received_at"), ON_MYSQL)
 
-    id: Mapped[int] = mapped_column(_BigId, primary_key=True)
-    line: Mapped[str] = mapped_column(_Line)
-    verdict_id: Mapped[str] = mapped_column(_Id)
-    board_id: Mapped[str] = mapped_column(_Id)
-    category: Mapped[str] = mapped_column(_Id)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    line: Mapped[str] = mapped_column(Line)
+    verdict_id: Mapped[str] = mapped_column(Id)
+    board_id: Mapped[str] = mapped_column(Id)
+    category: Mapped[str] = mapped_column(Id)
     pin: Mapped[int | None]
     outcome: Mapped[str] = mapped_column(String(16))
     fired_at: Mapped[datetime | None]
@@ -264,10 +219,10 @@ class DefectImage(Base):
         ON_MYSQL,
     )
 
-    id: Mapped[int] = mapped_column(_BigId, primary_key=True)
-    line: Mapped[str] = mapped_column(_Line)
-    verdict_id: Mapped[str] = mapped_column(_Id)
-    board_id: Mapped[str] = mapped_column(_Id)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    line: Mapped[str] = mapped_column(Line)
+    verdict_id: Mapped[str] = mapped_column(Id)
+    board_id: Mapped[str] = mapped_column(Id)
     camera_id: Mapped[str] = mapped_column(String(64))
     kind: Mapped[str] = mapped_column(String(16))
     state: Mapped[str] = mapped_column(String(16))
@@ -286,7 +241,7 @@ class BoardStatistics(Base):
     __tablename__ = "board_statistics"
     __table_args__ = (ON_MYSQL,)
 
-    line: Mapped[str] = mapped_column(_Line, primary_key=True)
+    line: Mapped[str] = mapped_column(Line, primary_key=True)
     begins_at: Mapped[datetime] = mapped_column(LocalTime, primary_key=True)
     category: Mapped[str] = mapped_column(String(16), primary_key=True)
     boards: Mapped[int]
@@ -301,7 +256,7 @@ class DefectStatistics(Base):
     __tablename__ = "defect_statistics"
     __table_args__ = (ON_MYSQL,)
 
-    line: Mapped[str] = mapped_column(_Line, primary_key=True)
+    line: Mapped[str] = mapped_column(Line, primary_key=True)
     begins_at: Mapped[datetime] = mapped_column(LocalTime, primary_key=True)
     camera_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     class_name: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -315,7 +270,7 @@ class StatisticsHour(Base):
     __tablename__ = "statistics_hours"
     __table_args__ = (ON_MYSQL,)
 
-    line: Mapped[str] = mapped_column(_Line, primary_key=True)
+    line: Mapped[str] = mapped_column(Line, primary_key=True)
     begins_at: Mapped[datetime] = mapped_column(LocalTime, primary_key=True)
     touched: Mapped[int] = mapped_column(BigInteger)
     counted: Mapped[int] = mapped_column(BigInteger)
@@ -327,15 +282,15 @@ class RejectedMessage(Base):
     __tablename__ = "rejected_messages"
     __table_args__ = (UniqueConstraint("line", "digest"), Index(None, "line", "received_at"), ON_MYSQL)
 
-    id: Mapped[int] = mapped_column(_BigId, primary_key=True)
-    line: Mapped[str] = mapped_column(_Line)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    line: Mapped[str] = mapped_column(Line)
     digest: Mapped[str] = mapped_column(String(64))
     kind: Mapped[str] = mapped_column(String(16))
     topic: Mapped[str] = mapped_column(String(255))
-    verdict_id: Mapped[str | None] = mapped_column(_Id)
+    verdict_id: Mapped[str | None] = mapped_column(Id)
     reason: Mapped[str] = mapped_column(String(64))
     detail: Mapped[str] = mapped_column(Text)
-    payload: Mapped[bytes] = mapped_column(_Bytes)
+    payload: Mapped[bytes] = mapped_column(Bytes)
     size_bytes: Mapped[int]
     received_at: Mapped[datetime]
 
@@ -346,27 +301,14 @@ class SystemLog(Base):
     __tablename__ = "system_logs"
     __table_args__ = (UniqueConstraint("line", "digest"), Index(None, "line", "logged_at"), ON_MYSQL)
 
-    id: Mapped[int] = mapped_column(_BigId, primary_key=True)
-    line: Mapped[str] = mapped_column(_Line)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    line: Mapped[str] = mapped_column(Line)
     digest: Mapped[str] = mapped_column(String(64))
     level: Mapped[str] = mapped_column(String(16))
     source: Mapped[str] = mapped_column(String(64))
-    message: Mapped[str] = mapped_column(_LongText)
+    message: Mapped[str] = mapped_column(LongText)
     details: Mapped[dict[str, Any]] = mapped_column(JSON)
     logged_at: Mapped[datetime]
-
-
-class SystemConfig(Base):
-    """A value that the services of a line read while they run."""
-
-    __tablename__ = "system_config"
-    __table_args__ = (ON_MYSQL,)
-
-    line: Mapped[str] = mapped_column(_Line, primary_key=True)
-    key: Mapped[str] = mapped_column(String(64), primary_key=True)
-    value: Mapped[Any] = mapped_column(JSON)
-    updated_at: Mapped[datetime]
-    user_id: Mapped[int | None] = mapped_column(_BigId, ForeignKey("users.id", ondelete="SET NULL"))
 
 
 class Alert(Base):
@@ -383,17 +325,17 @@ class Alert(Base):
         ON_MYSQL,
     )
 
-    id: Mapped[int] = mapped_column(_BigId, primary_key=True)
-    line: Mapped[str] = mapped_column(_Line)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    line: Mapped[str] = mapped_column(Line)
     kind: Mapped[str] = mapped_column(String(64))
-    subject: Mapped[str] = mapped_column(_Id)
+    subject: Mapped[str] = mapped_column(Id)
     level: Mapped[str] = mapped_column(String(16))
     message: Mapped[str] = mapped_column(Text)
     details: Mapped[dict[str, Any]] = mapped_column(JSON)
     raised_at: Mapped[datetime]
     acknowledged_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None]
-    user_id: Mapped[int | None] = mapped_column(_BigId, ForeignKey("users.id", ondelete="SET NULL"))
+    user_id: Mapped[int | None] = mapped_column(BigId, ForeignKey("users.id", ondelete="SET NULL"))
 
 
 class LineState(Base):
@@ -402,17 +344,17 @@ class LineState(Base):
     __tablename__ = "line_states"
     __table_args__ = (ON_MYSQL,)
 
-    line: Mapped[str] = mapped_column(_Line, primary_key=True)
+    line: Mapped[str] = mapped_column(Line, primary_key=True)
     seen_at: Mapped[datetime]
     keep_until: Mapped[datetime | None]
 
 
 OWNERS = {
-    "users": "dashboard",
+    **dict.fromkeys(sorted(Base.metadata.tables), "recorder"),
+    **dict.fromkeys(OF_PEOPLE, "dashboard"),
     "system_config": "dashboard, and `python -m recorder config`",
-    **dict.fromkeys(
-        sorted(Base.metadata.tables.keys() - {"users", "system_config"}),
-        "recorder",
-    ),
 }
-"""Who writes which table. People may also set `notes` and `user_id` of inspections, and acknowledge alerts."""
+"""Who writes which table. People may also set `notes` and `user_id` of inspections, and acknowledge alerts.
+
+The recorder's retention removes rows of each, but for `users`, `api_tokens` and `system_config`.
+"""

@@ -41,8 +41,8 @@ def unique_name(table: str, *columns: str) -> str:
     return f"uq_{table}_{'_'.join(columns)}"
 
 
-def by_user(table: str) -> sa.ForeignKeyConstraint:
-    return sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=f"fk_{table}_user_id", ondelete="SET NULL")
+def by_user(table: str, column: str = "user_id", ondelete: str = "SET NULL") -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint([column], ["users.id"], name=f"fk_{table}_{column}", ondelete=ondelete)
 
 
 def of_inspection(table: str) -> sa.ForeignKeyConstraint:

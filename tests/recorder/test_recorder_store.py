@@ -23,6 +23,7 @@ from recorder.rows import NO_VERDICT, PAYLOAD_KEPT, Record, Row
 from recorder.spool import Arrival
 from recorder.store import Overdue, Store
 from records import tables
+from records.columns import UtcTime
 from records.database import for_reading, make_engine
 from records.errors import DatabaseDown, RowRefused
 from records.tables import Inspection, InspectionSide, Trigger
@@ -428,7 +429,7 @@ def text_row(table: type[tables.Base], text: str) -> Row:
 def filler(kind: TypeEngine[Any], text: str) -> object:
     if isinstance(kind, JSON):
         return {"key": text, text: [text]}
-    if isinstance(kind, tables.UtcTime):
+    if isinstance(kind, UtcTime):
         return to_datetime(AT)
     return {int: 1, float: 1.0, bool: True, bytes: b"x", datetime: LOCAL, date: LOCAL.date()}[kind.python_type]
 
