@@ -435,7 +435,11 @@ def filler(kind: TypeEngine[Any], text: str) -> object:
 
 
 WITHOUT_PARENT = sorted(
-    {mapper.class_ for mapper in tables.Base.registry.mappers} - {tables.InspectionSide, tables.Defect},
+    {
+        mapper.class_
+        for mapper in tables.Base.registry.mappers
+        if not any(column.foreign_keys and not column.nullable for column in mapper.local_table.columns)
+    },
     key=lambda table: table.__tablename__,
 )
 
