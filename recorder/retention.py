@@ -6,11 +6,11 @@ at the next look.
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Engine, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, select, update
 
 from pcb_bus.runtime.service import Service
 from pcb_bus.runtime.workers import Worker
@@ -30,6 +30,7 @@ _LOOK_S, _PRUNE_S, _SUM_S, _HOUR_S = 30.0, 60.0, 600.0, 3600.0
 _HOUR, _SHIFT, _DAY, _WEEK = timedelta(hours=1), timedelta(hours=6), timedelta(days=1), timedelta(days=7)
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _MINE = ("stored", "pending")
+_Removal = Callable[[Connection, Sequence[int]], None]
 
 
 class _Picture(NamedTuple):
@@ -168,12 +169,13 @@ class Retention:
         if self._clock.keep_until is not None:
             return
         kept = self._settings.retention
-        boards, logs, rejected = (
-            now - timedelta(days=each) for each in (kept.board_days, kept.log_days, kept.rejected_days)
+        boards, logs, rejected, audit = (
+            now - timedelta(days=each) for each in (kept.board_days, kept.log_days, kept.rejected_days, kept.audit_days)
         )
         shown = local_time(boards, self._settings.zone)
         # By the recorder's clock as well: that of a camera may have said anything.
-        self._remove_rows(Inspection, Inspection.inspection_time < shown, Inspection.received_at < boards)
+        too_old = Inspection.inspection_time < shown, Inspection.received_at < boards
+        self._remove_rows(Inspection, *too_old, first=self._remove_reviews)
         self._remove_rows(tables.Trigger, ~tables.Trigger.open, tables.Trigger.received_at < boards)
         self._remove_rows(tables.Serial, tables.Serial.received_at < boards)
         self._remove_rows(tables.Actuation, tables.Actuation.received_at < boards)
@@ -181,6 +183,9 @@ class Retention:
         self._remove_rows(tables.SystemLog, tables.SystemLog.logged_at < logs)
         self._remove_rows(tables.Alert, tables.Alert.resolved_at < logs)
         self._remove_rows(tables.RejectedMessage, tables.RejectedMessage.received_at < rejected)
+        self._remove_rows(tables.AuditEntry, tables.AuditEntry.at < audit)
+        self._remove_in_chunks(tables.AuditEntry.id, tables.AuditEntry.line.is_(None), tables.AuditEntry.at < audit)
+        self._remove_in_chunks(tables.Session.token_sha256, tables.Session.expires_at < now - _DAY)
 
     def _tell_of_clock(self) -> None:
         until = self._clock.keep_until
@@ -272,12 +277,23 @@ class Retention:
             connection.execute(update(DefectImage).where(these).values(state="removed", removed_at=now))
         return failed
 
-    def _remove_rows(self, table: Any, *old: ColumnElement[bool]) -> None:
+    def _remove_rows(self, table: Any, *old: ColumnElement[bool], first: _Removal | None = None) -> None:
+        self._remove_in_chunks(table.id, table.line == self._line, *old, first=first)
+
+    def _remove_in_chunks(self, key: Any, *old: ColumnElement[bool], first: _Removal | None = None) -> None:
+        """The rows for which `old` holds, known by `key`; `first` removes what goes with the rows of a chunk."""
         for _ in range(_CHUNKS_A_LOOK):
             with for_reading(self._engine).connect() as connection:
-                ids = connection.scalars(select(table.id).where(table.line == self._line, *old).limit(_CHUNK)).all()
-            if ids:
+                keys = connection.scalars(select(key).where(*old).limit(_CHUNK)).all()
+            if keys:
                 with self._engine.begin() as connection:
-                    connection.execute(delete(table).where(table.id.in_(ids)))
-            if len(ids) < _CHUNK:
+                    if first is not None:
+                        first(connection, keys)
+                    connection.execute(delete(key.class_).where(key.in_(keys)))
+            if len(keys) < _CHUNK:
                 return
+
+    def _remove_reviews(self, connection: Connection, inspections: Sequence[int]) -> None:
+        verdicts = connection.scalars(select(Inspection.verdict_id).where(Inspection.id.in_(inspections))).all()
+        for table in (tables.Review, tables.ReviewSample):
+            connection.execute(delete(table).where(table.line == self._line, table.verdict_id.in_(verdicts)))

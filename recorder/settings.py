@@ -38,11 +38,13 @@ class RetentionSettings(Section):
     pictures_an_hour: Annotated[int, Field(ge=1, le=10_000_000)] = 5000
     """So many pictures go in an hour at most, or twice as many as came in the last hour, if that is more."""
     board_days: Days = 1825
-    """Rows of boards: inspections with their sides and defects, triggers, reports, and rows of pictures."""
+    """Rows of boards: inspections with their sides and defects, triggers, reports, reviews, and rows of pictures."""
     log_days: Days = 365
     """Rows of `system_logs`, and alerts that are resolved."""
     rejected_days: Days = 30
     """Rows of `rejected_messages`."""
+    audit_days: Days = 1825
+    """Rows of `audit_log`."""
 
 
 class AlertSettings(Section):

@@ -19,15 +19,20 @@ from recorder.settings import AlertSettings, RecorderSettings, RetentionSettings
 from records.tables import (
     Actuation,
     Alert,
+    AuditEntry,
     Defect,
     DefectImage,
     Inspection,
     InspectionSide,
     LineState,
     RejectedMessage,
+    Review,
+    ReviewSample,
     Serial,
+    Session,
     SystemLog,
     Trigger,
+    User,
 )
 
 NOW = datetime(2026, 11, 21, 8, tzinfo=UTC)
@@ -435,6 +440,44 @@ def test_old_rows_go_each_kind_after_its_time_but_not_by_a_doubtful_clock(
     assert [count(line.engine, table) for table in boards] == [3, 6, 3, 3, 3, 3]
     others = (SystemLog, RejectedMessage, Alert, DefectImage)
     assert [count(line.engine, table) for table in others] == [2, 1, 2 + 4, 0]
+
+
+def test_what_people_decided_goes_with_its_board(line: Line) -> None:
+    """And not before, nor that of another line; however long after the board it was decided."""
+    line.saw(NOW)
+    for name, days_ago in (("old", 1826), ("new", 1824)):
+        line.record(name, days_ago)
+    for root in (LINE, "pcb/line2"):
+        for name in ("old", "new"):
+            board = {"line": root, "verdict_id": f"verdict-{name}"}
+            line.insert(Review, [{**board, "decision": "confirmed", "decided_at": NOW}])
+            drawn = {"inspection_time": NOW.replace(tzinfo=None), "reason": "random", "weight": 1.0, "queued_at": NOW}
+            line.insert(ReviewSample, [board | drawn])
+    line.retention.prune(NOW, line.ticks)
+    for table in (Review, ReviewSample):
+        with line.engine.connect() as connection:
+            left = connection.execute(select(table.line, table.verdict_id).order_by(table.line, table.verdict_id)).all()
+        expected = [(LINE, "verdict-new"), ("pcb/line2", "verdict-new"), ("pcb/line2", "verdict-old")]
+        assert list(map(tuple, left)) == expected
+
+
+def test_the_audit_and_sessions_go_after_their_own_times(line: Line) -> None:
+    line.saw(NOW)
+    person = {"id": 1, "username": "kim", "password_hash": "", "role": "admin", "active": True, "created_at": NOW}
+    line.insert(User, [person])
+    for root in (None, LINE, "pcb/line2"):
+        for days_ago in (1826, 1824):
+            change = {"line": root, "at": NOW - days_ago * DAY, "username": "kim", "action": "login", "subject": "kim"}
+            line.insert(AuditEntry, [change])
+    for name, hours in (("over", -25), ("just over", -23), ("lasts", 1)):
+        login = {"token_sha256": name, "user_id": 1, "created_at": NOW, "seen_at": NOW, "kiosk": False}
+        line.insert(Session, [{**login, "expires_at": NOW + hours * HOUR}])
+    line.retention.prune(NOW, line.ticks)
+    with line.engine.connect() as connection:
+        roots = connection.scalars(select(AuditEntry.line).order_by(AuditEntry.id)).all()
+        sessions = set(connection.scalars(select(Session.token_sha256)))
+    assert roots == [None, LINE, "pcb/line2", "pcb/line2"]
+    assert sessions == {"just over", "lasts"}
 
 
 def test_rows_stay_when_the_clock_jumps_just_before_they_are_looked_at(line: Line) -> None:
