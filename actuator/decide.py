@@ -55,7 +55,7 @@ class Circumstances:
     """What is known besides the verdict itself.
 
     Args:
-        now: ns since the epoch.
+        now: the line's time, ns since the epoch, give or take `doubt`.
         monotonic: the same moment on this Pi's own clock, ns.
         triggered: when the board stood before the cameras, on the same clock; None: nobody knows.
         full: no more pulses may wait.
@@ -68,6 +68,7 @@ class Circumstances:
     armed: bool = True
     full: bool = False
     triggered: int | None = None
+    doubt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def _pulse(verdict: Verdict, at: Circumstances, rules: Rules) -> Pulse | None:
     """None: nobody knows when."""
     gate = rules.gates[verdict.category]
     if gate.delay_ns is None:
-        due, expires = at.monotonic, at.monotonic + verdict.deadline_at - at.now
+        due, expires = at.monotonic, at.monotonic + verdict.deadline_at - at.now - at.doubt
     elif at.triggered is not None:
         due = at.triggered + gate.delay_ns
         expires = due + rules.max_lag_ns
@@ -114,7 +115,7 @@ def _refusals(verdict: Verdict, at: Circumstances, rules: Rules) -> Iterator[Dec
         yield Decision("no_gate", f"no gate for the category {verdict.category}")
         return
     yield from (Decision("rejected", doubt) for doubt in _doubts(verdict, at.now, rules))
-    if at.now > verdict.deadline_at:
+    if at.now + at.doubt > verdict.deadline_at:
         yield Decision("late", "past its deadline")
     pulse = _pulse(verdict, at, rules)
     if pulse is None:

@@ -25,10 +25,14 @@ _FOREVER = 2**62
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The two clocks of a station, in ns: `wall` since the epoch, `monotonic` since some moment. Turned by tests."""
+    """The two clocks of a station, in ns: `wall` since the epoch, `monotonic` since some moment. Turned by tests.
+
+    `wall` is the line's time, as far as this station knows it: give or take `doubt`.
+    """
 
     wall: Callable[[], int] = now_ns
     monotonic: Callable[[], int] = time.monotonic_ns
+    doubt: Callable[[], int] = lambda: 0
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -3,6 +3,7 @@
 import atexit
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,7 @@ from actuator.commands import Commands
 from actuator.decide import Rules
 from actuator.gates import Gate, close_all, open_gates
 from actuator.ledger import Ledger
-from actuator.pulses import Pulses, SafeState
+from actuator.pulses import Clock, Pulses, SafeState
 from actuator.safety import Interlock, LineWatch
 from actuator.settings import NODE, ActuatorLineSettings
 from actuator.triggers import BoardMoments
@@ -25,6 +26,7 @@ from pcb_bus.durable.outbox import Outbox
 from pcb_bus.durable.resending import Pace, resend
 from pcb_bus.errors import MessageRejected
 from pcb_bus.mqtt.session import Delivery
+from pcb_bus.runtime.clock import LineClock
 from pcb_bus.runtime.line_time import TimeFollower
 from pcb_bus.runtime.logs import Throttle
 from pcb_bus.runtime.pins import pin_factory
@@ -37,6 +39,9 @@ _HANGS_S = 1.0  # one decision that takes longer: its disk hangs
 class ActuatorService:
     """Its session has no memory at the broker, so that nothing old can reach a pin.
 
+    Args:
+        clock: what time it is on the line: verdicts are judged by it.
+
     Raises:
         ConfigError: ledger, outbox, credentials or TLS files cannot be used, or the settings do not fit together.
     """
@@ -47,12 +52,13 @@ class ActuatorService:
         gates: Mapping[int, Gate],
         pace: Pace | None = None,
         interlock: Interlock | None = None,
+        clock: LineClock | None = None,
     ) -> None:
         own = settings.actuator
         rules = rules_of(settings)
         self._gates = gates
         self._interlock = interlock
-        self._service = service = Service("actuator", NODE, settings)
+        self._service = service = Service("actuator", NODE, settings, clock=clock)
         tell = partial(service.event, "critical")
         TimeFollower(service)
         self._ledger = Ledger(own.ledger, tell=tell)
@@ -64,9 +70,10 @@ class ActuatorService:
             lambda pin, fault: service.worker(_SAFETY).do(lambda: self._tell_pin(pin, fault)),
             groups=rules.groups,
             armed=own.armed and self._ledger.armed(),
+            clock=(clocks := Clock(service.clock.now, time.monotonic_ns, lambda: service.clock.doubt)),
         )
         self._moments = BoardMoments(settings.root, rules.max_lag_ns)
-        self._verdicts = Verdicts(rules, self._ledger, self._outbox, self._pulses, self._moments, self)
+        self._verdicts = Verdicts(rules, self._ledger, self._outbox, self._pulses, self._moments, self, clocks)
         resend(service, "actuation", self._outbox, pace, name=_OUTBOX)
         service.survives(_DECIDING, _OUTBOX)  # a disk that hangs: the gates are in their safe state, and stay in it
         service.watch("pulses", self._pulses.turn)
@@ -105,7 +112,7 @@ class ActuatorService:
 
     def _declare(self, rules: Rules) -> None:
         service, topics = self._service, self._service.topics
-        service.on(topics.verdict, None, self._verdicts.judge, thread=_DECIDING, queue=2000)
+        service.on(topics.verdict, None, self._judge, thread=_DECIDING, queue=2000)
         service.on(topics.unreported, Unreported, self._on_unreported, thread=_DECIDING, queue=1)
         service.every(1.0, self._look, thread=_DECIDING)
         self._watch.heard_of_inference(here=False, now=time.monotonic_ns())
@@ -152,6 +159,10 @@ class ActuatorService:
         self._service.fault(f"pin {pin}", fault, "critical", f"pin {pin} switches again", reason=reason)
 
     # On the thread that decides
+
+    def _judge(self, delivery: Delivery) -> None:
+        clock = self._service.clock
+        self._verdicts.judge(replace(delivery, received_at=clock.line(clock.of_wall(delivery.received_at))))
 
     def _on_unreported(self, unreported: Unreported, _: Delivery) -> None:
         """The newest list holds."""

@@ -102,7 +102,7 @@ class Verdicts:
         """Why ledger or outbox cannot be used; empty when they can."""
 
     def judge(self, delivery: Delivery) -> None:
-        """Deal with what came on `pcb/verdict`, whatever it is."""
+        """Deal with what came on `pcb/verdict` at `received_at` (by the station's `wall`), whatever it is."""
         try:
             verdict = decode_json(Verdict, delivery.payload)
         except MessageRejected as rejection:
@@ -189,6 +189,7 @@ class Verdicts:
             armed=self._pulses.ready,
             full=len(self._under_way) >= self._rules.max_waiting,
             triggered=self._moments.of(verdict.verdict_id),
+            doubt=self._clock.doubt(),
         )
 
     def _seen(self, verdict_id: str) -> bool:

@@ -92,6 +92,7 @@ class LineClock:
         self.steady = steady
         self._ahead = self._told = self._look()
         self._offset: int | None = None
+        self._sure: tuple[int, int] | None = None
 
     def now(self) -> int:
         return self.line(self.steady())
@@ -107,6 +108,14 @@ class LineClock:
     def of_wall(self, wall: int) -> int:
         """What the steady clock said when the wall clock said this, a moment ago."""
         return wall - self.wall_ahead
+
+    @property
+    def doubt(self) -> int:
+        """By how much `now` may be off, ns; 0 while it is the wall clock, which nothing contradicts."""
+        if self._sure is None:
+            return 0
+        uncertainty, since = self._sure
+        return uncertainty + ceil(DRIFT * (self.steady() - since))
 
     @property
     def wall_ahead(self) -> int:
@@ -127,7 +136,9 @@ class LineClock:
         Two clocks that may as well agree are left alone: NTP knows better than a network that is slower one way.
         """
         off = Offset(measured.ns - self.wall_ahead, measured.uncertainty)
-        self._offset = measured.ns if abs(off.ns) > off.uncertainty else self.wall_ahead
+        corrected = abs(off.ns) > off.uncertainty
+        self._offset = measured.ns if corrected else self.wall_ahead
+        self._sure = (off.uncertainty, self.steady()) if corrected else None
         return off
 
     def _look(self) -> int:

@@ -92,6 +92,14 @@ def test_clocks_may_differ_a_little(make_verdict: MakeVerdict) -> None:
     assert decide(verdict, replace(AT, now=NOW - 501 * NS_PER_MS), RULES).outcome == "rejected"
 
 
+def test_a_corrected_clock_is_late_as_soon_as_it_may_be(make_verdict: MakeVerdict) -> None:
+    verdict, unsure = make_verdict(at=NOW), replace(AT, doubt=100 * NS_PER_MS)
+    pulse = decide(verdict, replace(unsure, now=NOW + 1900 * NS_PER_MS), RULES).pulse
+    assert pulse is not None
+    assert pulse.expires == MONOTONIC
+    assert decide(verdict, replace(unsure, now=NOW + 1900 * NS_PER_MS + 1), RULES).outcome == "late"
+
+
 def test_a_board_that_has_passed_its_gate_is_late(make_verdict: MakeVerdict) -> None:
     verdict = make_verdict(category="solder", at=NOW, good_for_ms=10_000)
     passed = replace(AT, triggered=MONOTONIC - DELAY - 20 * NS_PER_MS)
@@ -113,6 +121,7 @@ def test_what_was_never_heard_of_is_late() -> None:
         st.just(MONOTONIC),
         *[st.booleans()] * 4,
         triggered=st.none() | st.integers(MONOTONIC - 10 * NS_PER_S, MONOTONIC),
+        doubt=st.integers(0, 100 * NS_PER_S),
     ),
 )
 def test_never_fires_in_doubt(
@@ -124,7 +133,7 @@ def test_never_fires_in_doubt(
     if decision.pulse is not None:
         assert at.armed
         assert (at.seen, at.retained, at.full) == (False, False, False)
-        assert verdict.deadline_at >= NOW
+        assert verdict.deadline_at >= NOW + at.doubt
         assert decision.pulse.pin == RULES.gates[category].pin
         assert at.monotonic <= decision.pulse.expires <= at.monotonic + 61 * NS_PER_S
         assert category == "scrap" or at.triggered is not None

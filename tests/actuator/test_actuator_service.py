@@ -2,7 +2,9 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,15 +15,17 @@ from support.probe import Received
 from support.recording import lose_everything, recorded, recording
 
 from actuator.gates import open_gates
+from actuator.metrics import RECEIVED_TO_HIGH
 from actuator.service import ActuatorService
 from actuator.settings import ActuatorLineSettings
 from actuator.verdicts import Subject
 from broker import Broker
 from pcb_bus.contract.codec import decode_json, encode_json
 from pcb_bus.contract.messages import Actuation, GpioSignal, Recorded, Trigger, Unreported, UnreportedVerdict, Verdict
-from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns
+from pcb_bus.contract.times import NS_PER_MS, NS_PER_S, now_ns, steady_ns
 from pcb_bus.durable.outbox import Outbox
 from pcb_bus.durable.resending import Pace
+from pcb_bus.runtime.clock import LineClock
 from pcb_bus.runtime.line_time import tell_time
 from pcb_bus.runtime.service import Service
 from pcb_bus.runtime.settings import LineSettings
@@ -71,16 +75,60 @@ def test_a_retained_verdict_fires_nothing(line: GateLine, make_verdict: MakeVerd
     assert line.ever_high == []
 
 
-def test_it_says_how_far_its_clock_is_off_that_of_inference(line: GateLine, broker: Broker) -> None:
+@contextmanager
+def inference_tells_the_time(broker: Broker) -> Iterator[None]:
     inference = Service("inference_subscriber", "inference", LineSettings(broker=broker_settings(broker)))
     tell_time(inference)
     inference.start()
-    with line.running():
-        status = line.viewer.wait_for(
-            "pcb/status/actuator", lambda each: json.loads(each.payload)["clock_offset_ms"] is not None
-        )
+    yield
     inference.stop()
-    assert abs(json.loads(status.payload)["clock_offset_ms"]) < 1000
+
+
+def clock_offset_ms(line: GateLine) -> float:
+    """Once it is known."""
+    status = line.viewer.wait_for(
+        "pcb/status/actuator", lambda each: json.loads(each.payload)["clock_offset_ms"] is not None
+    )
+    return float(json.loads(status.payload)["clock_offset_ms"])
+
+
+def test_it_says_how_far_its_clock_is_off_that_of_inference(line: GateLine, broker: Broker) -> None:
+    with inference_tells_the_time(broker), line.running():
+        assert abs(clock_offset_ms(line)) < 1000
+
+
+@pytest.mark.parametrize(("years", "unmeasured"), [(-50, "rejected"), (50, "late")])
+def test_a_clock_that_is_years_off_fires_nothing_until_that_is_measured_and_then_by_the_lines_time(
+    years: int,
+    unmeasured: str,
+    line: GateLine,
+    broker: Broker,
+    make_verdict: MakeVerdict,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    off = years * 31_556_952 * NS_PER_S
+    monkeypatch.setattr("pcb_bus.runtime.line_time._EVERY_S", 0.2)
+    waited_s = RECEIVED_TO_HIGH._sum.get()
+    with line.running(clock=LineClock(lambda: now_ns() + off, lambda: steady_ns() + off)) as service:
+        session = service._service.session
+        arrived = session._delivery
+        monkeypatch.setattr(session, "_delivery", lambda message: replace(arrived(message), received_at=now_ns() + off))
+        line.publish(make_verdict("unmeasured", good_for_ms=30_000))
+        assert line.outcomes(1) == [("unmeasured", unmeasured)]
+        with inference_tells_the_time(broker):
+            assert clock_offset_ms(line) == pytest.approx(-off / NS_PER_MS, abs=60_000)
+            line.publish(make_verdict("fresh", good_for_ms=30_000))
+            line.publish(make_verdict("old", at=now_ns() - 3 * NS_PER_S))
+            line.publish(make_verdict("of tomorrow", at=now_ns() + 24 * HOUR_MS * NS_PER_MS))
+            reports = {report.verdict_id: report for report in line.reports(4)}
+    outcomes = {board: report.outcome for board, report in reports.items()}
+    assert outcomes == {"unmeasured": unmeasured, "fresh": "fired", "old": "late", "of tomorrow": "rejected"}
+    fired = reports["fresh"]
+    assert fired.fired_at is not None
+    assert abs(fired.fired_at - now_ns()) < 60 * NS_PER_S
+    assert fired.latency_ms is not None
+    assert 50 <= fired.latency_ms < 60_000
+    assert 0 <= RECEIVED_TO_HIGH._sum.get() - waited_s < 60
 
 
 def test_late_and_future_verdicts_fire_nothing(line: GateLine, make_verdict: MakeVerdict) -> None:

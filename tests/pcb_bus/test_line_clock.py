@@ -110,6 +110,10 @@ def test_clocks_that_may_agree_are_left_alone() -> None:
     machine = Clocks()
     clock = LineClock(machine.wall, machine.steady)
     clock.follow(Offset(2 * MS, 3 * MS))
-    assert clock.now() == machine.wall()
+    assert (clock.now(), clock.doubt) == (machine.wall(), 0)
     clock.follow(Offset(4 * MS, 3 * MS))
-    assert clock.now() == machine.wall() + 4 * MS
+    assert (clock.now(), clock.doubt) == (machine.wall() + 4 * MS, 3 * MS)
+    machine.elapsed += 10 * NS_PER_S
+    assert clock.doubt == 4 * MS  # of the crystals
+    clock.follow(Offset(0, MS))
+    assert clock.doubt == 0

@@ -20,6 +20,7 @@ from pcb_bus.contract.codec import decode_json, encode_json
 from pcb_bus.contract.messages import Actuation, NodeState, NodeStatus, Trigger, Verdict
 from pcb_bus.contract.times import NS_PER_MS, now_ns
 from pcb_bus.durable.resending import Pace
+from pcb_bus.runtime.clock import LineClock
 from support.peer import until
 from support.probe import Probe, Received
 
@@ -64,7 +65,7 @@ class GateLine:
         self.operator.subscribe("pcb/reply/operator/#")
 
     @contextmanager
-    def running(self, *, connected: bool = True) -> Iterator[ActuatorService]:
+    def running(self, *, connected: bool = True, clock: LineClock | None = None) -> Iterator[ActuatorService]:
         settings = ActuatorLineSettings.model_validate(
             {
                 "taxonomy": self._write_taxonomy(self.gates),
@@ -79,7 +80,7 @@ class GateLine:
             interlock = Interlock(CONTACT, "none", "low", 30 * NS_PER_MS, self.pins)
         pins = [plan.pin for plan in rules_of(settings).gates.values()]
         gates = self.watched or open_gates(pins, self.pins, active_low=False)
-        service = ActuatorService(settings, gates, self.pace, interlock)
+        service = ActuatorService(settings, gates, self.pace, interlock, clock)
         service.start()
         try:
             assert not connected or service.wait_connected(timeout=10)
