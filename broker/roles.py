@@ -88,6 +88,7 @@ def _inference(topics: Topics, sides: Sequence[str]) -> Role:
         reads=(
             str(topics.trigger),
             str(topics.frames),
+            str(topics.all_inspect),
             str(topics.recorded),
             *(str(topics.status(f"edge-{side}")) for side in sides),
             str(topics.clock),
@@ -133,7 +134,7 @@ def _dashboard(topics: Topics, sides: Sequence[str]) -> Role:
     return _node(
         topics,
         "dashboard",
-        writes=_commands(topics, sides),
+        writes=(*_commands(topics, sides), str(topics.inspect("dashboard"))),
         reads=(*_public(topics), str(topics.all_evidence), *_own_replies(topics, "dashboard")),
     )
 

@@ -57,6 +57,11 @@ class Boards:
         self._wakes_at = 0
         self._stopped = False
 
+    @property
+    def judge(self) -> Judge:
+        """What judges boards now."""
+        return self._judge
+
     def use(self, anomaly_threshold: float) -> None:
         """It holds for the boards that are judged from now on; any thread."""
         self._judge = replace(self._judge, anomaly_threshold=anomaly_threshold)

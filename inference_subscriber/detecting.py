@@ -49,10 +49,14 @@ class DetectStage:
         metrics.BATCH_SIZE.observe(len(pictures))
         metrics.INFERENCE_MS.observe(took_ms)
         pairs = list(zip(pictures, found, strict=True))
-        results = [(picture.frame, Inspected(each, took_ms)) for picture, each in pairs if each is not None]
-        self._boards.deliver(results, started_at, ended_at)
+        results = [(picture, Inspected(each, took_ms)) for picture, each in pairs if each is not None]
+        of_boards = [(picture.frame, inspected) for picture, inspected in results if picture.dry_run is None]
+        self._boards.deliver(of_boards, started_at, ended_at)
+        for picture, inspected in results:
+            if picture.dry_run is not None:
+                picture.dry_run.deliver([(picture.frame, inspected)])
         for picture in (picture for picture, each in pairs if each is None):
-            self._boards.lose(picture.frame)
+            (picture.dry_run or self._boards).lose(picture.frame)
 
     def _detect(self, pictures: Sequence[Picture]) -> Sequence[Findings | None]:
         try:

@@ -12,6 +12,7 @@ import cv2
 from inference_subscriber.anomaly.choosing import Choice, Wanted, choose, without_maps
 from inference_subscriber.boards import Boards
 from inference_subscriber.detecting import DetectStage
+from inference_subscriber.dry_runs import DryRuns
 from inference_subscriber.engines import model_reference, open_engine
 from inference_subscriber.engines.features import FeatureEngine
 from inference_subscriber.evidence import EvidenceSender
@@ -121,6 +122,7 @@ class InferenceService:
         )
         service.on(topics.frames, None, frames.receive, thread="frames", queue=_WAITING_FRAMES, qos=0)
         service.every(_FREE_RUN_S, frames.look_at_the_clock, thread="frames")
+        DryRuns(service, self._boards, self._pictures, settings.frame_limits, chosen.sharpness)
         detect = DetectStage(inspector, self._pictures, self._boards, chosen.max_batch)
         service.run("detect", detect.run)
         service.watch("detect", detect.turn)

@@ -129,6 +129,9 @@ Version = Annotated[Whole, Field(ge=1, le=1)]
 """Of the contract."""
 
 
+_Jpeg = Annotated[bytes, Field(min_length=1)]
+
+
 class WireModel(BaseModel):
     """A part of a message."""
 
@@ -407,6 +410,18 @@ class CommandReply(Message):
 
     result: Details = Field(default_factory=dict)
     error: Text | None = None
+
+
+class Inspect(Message):
+    """Pictures of one board to inspect, by side, without a board: no record and no gate hears of it.
+
+    The answer on the response topic is the `Verdict` that the line would have given, or a `CommandReply` with an error.
+    After `expires_at` nobody is waiting any more.
+    """
+
+    pictures: Annotated[dict[Name, _Jpeg], Field(min_length=1, max_length=8, repr=False)]
+    product: Label | None = None
+    expires_at: Timestamp | None = None
 
 
 class ClockReply(Message):

@@ -103,6 +103,7 @@ class Topics:
     event = _each("event")
     command = _each("command")
     reply = _each("reply")
+    inspect = _each("inspect")
 
     frames = _all("frame/+")
     all_serials = _all("serial/+")
@@ -110,6 +111,7 @@ class Topics:
     all_resent_evidence = _all("resend/evidence/+")
     all_status = _all("status/+")
     all_events = _all("event/+")
+    all_inspect = _all("inspect/+")
     everything = _all("#")
 
 

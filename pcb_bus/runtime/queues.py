@@ -38,8 +38,9 @@ class Inbox(Generic[T]):
     def take_many(self, limit: int, timeout: float | None = None) -> list[T]:
         """Whatever waits, up to `limit`, oldest first; waits for the first one as `take` does."""
         with self._changed:
-            self._changed.wait_for(lambda: self._items or self._closed, timeout)
-            return [self._items.popleft() for _ in range(min(limit, len(self._items)))]
+            self._changed.wait_for(lambda: self._next() or self._closed, timeout)
+            waiting = self._next()
+            return [waiting.popleft() for _ in range(min(limit, len(waiting)))]
 
     def close(self) -> None:
         """Wake every waiting `take`; what is inside can still be taken."""
@@ -53,6 +54,10 @@ class Inbox(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._items)
+
+    def _next(self) -> deque[T]:
+        """Of which the next are taken; with the lock held."""
+        return self._items
 
     def _overflow(self) -> list[T]:
         """Take out what has no room; with the lock held."""

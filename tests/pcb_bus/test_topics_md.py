@@ -71,7 +71,7 @@ def test_every_topic_has_its_row() -> None:
     built = {str(each) for each in (getattr(topics, name) for name in dir(Topics)) if isinstance(each, Topic)}
     for name, variable in (
         *((name, "side") for name in ("frame", "preview", "serial", "evidence", "resend_evidence")),
-        ("reply", "requester"),
+        *(("reply", "requester"), ("inspect", "requester")),
         *(("status", "node"), ("event", "node"), ("command", "node")),
     ):
         built.add(str(getattr(topics, name)(f"<{variable}>")))
