@@ -13,7 +13,7 @@ import cv2
 import yaml
 from pydantic import Field
 
-from edge_publisher.settings import EdgeLineSettings, configured_side
+from edge_publisher.settings import EdgeLineSettings, configured_side, node_name
 from edge_publisher.sources.base import CameraGone, CaptureRequest, Source, adjust, adjustable
 from edge_publisher.sources.opening import find_source
 from edge_publisher.survey import Finding, NothingFound, Survey, annotated
@@ -38,14 +38,16 @@ class SetUpSettings(EdgeLineSettings):
     """Look at the belt while boards go by, find where and which way they go, and write it down for this side's edge."""
 
     shortcuts: ClassVar[dict[str, str]] = {**EdgeLineSettings.shortcuts, "exposure_ms": "exposure-ms"}
-    reads_own_file: ClassVar[bool] = False
-
     minutes: Annotated[float, Field(gt=0, le=60)] = 1.0
     """How long to look."""
     exposure_ms: Annotated[float, Field(gt=0, le=10_000)] | None = None
     """How long each picture is exposed, where the camera does not say; for the blur alone."""
     picture: Path = Path("var/edge")
     """Folder for the picture that shows what was found."""
+
+    def own_files(self, folder: Path) -> tuple[Path, ...]:
+        """What an earlier set-up found is looked for anew."""
+        return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def main(argv: list[str]) -> int:
 
 def _set_up(settings: SetUpSettings, folder: Path) -> None:
     side, edge = configured_side(settings), settings.edge
-    file, drawing = settings.own_file(folder) or folder, settings.picture / f"set-up-{side}.png"
+    file, drawing = folder / f"{node_name(settings)}.yaml", settings.picture / f"set-up-{side}.png"
     for each in (file, drawing):
         _must_be_writable(each)
     request = _choosing(edge.request)
@@ -84,10 +86,11 @@ def _set_up(settings: SetUpSettings, folder: Path) -> None:
     finally:
         source.close()
     _save(drawing, cv2.imencode(".png", annotated(finding))[1].tobytes())
-    written = write_down(file, finding, locked)
+    written = write_down(file, side, finding, locked)
     for line in told(finding, locked, settings.exposure_ms):
         print(line)
     print(f"written to {file}, which goes over the line's file:\n{written}")
+    print(f"inference reads its part once it starts anew; on another machine, copy {file.name} beside its line's file")
     print(f"{drawing} shows it: the region yellow, the way red, a board blue")
 
 
@@ -167,25 +170,38 @@ def _blur(speed: float, exposure_ms: float | None) -> str:
     return f"{goes}; {exposure_ms:g} ms of exposure blur {blur:.1f} pixels{way_out}"
 
 
-def write_down(file: Path, finding: Finding, locked: Locked) -> str:
-    """Put it into `file`, beside what else stands there; what was written."""
+def write_down(file: Path, side: str, finding: Finding, locked: Locked) -> str:
+    """Put it into `file`, for the edge of this side and for inference, beside what else stands there; what was written.
+
+    Raises:
+        ConfigError: it cannot be read or written.
+    """
+    before = (read_yaml(file) or {}) if file.exists() else {}
+    edge, inference = {**before.get("edge", {}), **_news(finding)}, before.get("inference", {})
+    of_side = {key: {**inference.get(key, {}), side: value} for key, value in _news(finding).items()}
+    camera = {**{k: v for k, v in edge.get("camera", {}).items() if k not in _LOCKED}, **locked.values}
+    if camera:
+        edge["camera"] = camera
+    else:
+        edge.pop("camera", None)
+    text = yaml.safe_dump(
+        {**before, "edge": edge, "inference": {**inference, **of_side}},
+        sort_keys=False,
+        default_flow_style=None,
+        allow_unicode=True,
+    )
+    _save(file, (_HEADER + text).encode())
+    return text.rstrip()
+
+
+def _news(finding: Finding) -> dict[str, Any]:
     options = finding.options
     presence = {
         "region": list(options.region or (0, 0, 1, 1)),
         "direction": options.direction,
         "sensitivity": options.sensitivity,
     }
-    news: dict[str, Any] = {"presence": presence, "sharpness": round(finding.sharpness, 3)}
-    before = (read_yaml(file) or {}) if file.exists() else {}
-    edge = {**before.get("edge", {}), **news}
-    camera = {**{k: v for k, v in edge.get("camera", {}).items() if k not in _LOCKED}, **locked.values}
-    if camera:
-        edge["camera"] = camera
-    else:
-        edge.pop("camera", None)
-    text = yaml.safe_dump({**before, "edge": edge}, sort_keys=False, default_flow_style=None, allow_unicode=True)
-    _save(file, (_HEADER + text).encode())
-    return text.rstrip()
+    return {"presence": presence, "sharpness": round(finding.sharpness, 3)}
 
 
 def _choosing(request: CaptureRequest) -> CaptureRequest:

@@ -158,9 +158,9 @@ class EdgeLineSettings(LineSettings):
     edge: EdgeSettings = EdgeSettings()
     """The camera of this node."""
 
-    def own_file(self, folder: Path) -> Path | None:
+    def own_files(self, folder: Path) -> tuple[Path, ...]:
         """`edge-<side>.yaml`, which the set-up writes."""
-        return None if self.edge.side is None else folder / f"edge-{self.edge.side}.yaml"
+        return () if self.edge.side is None else (folder / f"edge-{self.edge.side}.yaml",)
 
 
 def configured_side(settings: EdgeLineSettings) -> str:

@@ -57,7 +57,8 @@ class InferenceSettings(Section):
     """By side: how sharp its pictures were at the set-up; below 0.6 of it they are blurred. Without it, only what has
     nothing sharp in it is."""
     presence: dict[Name, PresenceOptions] = Field(default_factory=dict)
-    """By side: where and how boards go by, as its frames without a board id show it; see `edge.presence`."""
+    """By side: where and how boards go by, as its frames without a board id show it; see `edge.presence`. The set-up of
+    each side writes it, and `sharpness`, into `edge-<side>.yaml`."""
     serial: SerialKind = OFF
     """What is read on frames of boards, beside the detector, where their edges do not: qr, datamatrix, any of the two,
     or a reader of your own by its name; off: nothing."""
@@ -99,8 +100,13 @@ class InferenceLine(LineSettings):
         "inference.model": "model",
         "inference.device": "device",
     }
+    keys_of_own_files: ClassVar[frozenset[str] | None] = frozenset({"inference"})
 
     inference: InferenceSettings = InferenceSettings()
+
+    def own_files(self, folder: Path) -> tuple[Path, ...]:
+        """`edge-<side>.yaml` of each side, as its set-up wrote it: where boards go by there, and how sharp they are."""
+        return tuple(folder / f"edge-{side}.yaml" for side in self.sides)
 
     @property
     def placement(self) -> Placement:

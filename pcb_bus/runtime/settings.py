@@ -133,8 +133,8 @@ class LineSettings(BaseSettings):
     """Keys whose secrets are let pass on the command line, with a warning."""
     secrets_go: ClassVar[dict[str, str]] = {"broker.password": "the node's file in `broker.credentials`"}
     """Where a secret is better than on the command line, by its key."""
-    reads_own_file: ClassVar[bool] = True
-    """Whether `own_file` is read."""
+    keys_of_own_files: ClassVar[frozenset[str] | None] = None
+    """What counts of `own_files`; none: all."""
 
     _read_again: Callable[[], Self] | None = PrivateAttr(default=None)
 
@@ -182,9 +182,9 @@ class LineSettings(BaseSettings):
     def topics(self) -> Topics:
         return Topics(self.root)
 
-    def own_file(self, folder: Path) -> Path | None:
-        """Settings of this node alone, in the folder of the line's file and over that; none: it has no such file."""
-        return None
+    def own_files(self, folder: Path) -> tuple[Path, ...]:
+        """Settings of this node alone, in the folder of the line's file and over that, if they are there."""
+        return ()
 
     @classmethod
     def settings_customise_sources(
@@ -222,11 +222,11 @@ def load_settings(kind: type[S], argv: list[str] | None = None, *, program: str 
         remember(given)
         _refuse_secrets(kind, given)
         settings = kind(_cli_settings_source=command_line, **data)
-        own = settings.own_file(_folder(path))
-        if kind.reads_own_file and own is not None and own.is_file():
-            path, news = own, _read_yaml(own, kind)
+        for own in filter(Path.is_file, settings.own_files(_folder(path))):
+            path, news = own, _read_own(own, kind)
             remember(news)
-            settings = kind(_cli_settings_source=command_line, **_over(data, news))
+            data = _over(data, news)
+            settings = kind(_cli_settings_source=command_line, **data)
         remember(settings.model_dump(mode="json"))  # a variable may hold several in one, as JSON
         settings.come_from(partial(load_settings, kind, sys.argv[1:] if argv is None else argv, program=program))
         return settings
@@ -309,6 +309,11 @@ def _read_yaml(path: Path | None, kind: type[LineSettings]) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: must be a map of settings")
     return {key: value for key, value in data.items() if key in kind.model_fields or key not in KEYS_OF_PROGRAMS}
+
+
+def _read_own(path: Path, kind: type[LineSettings]) -> dict[str, Any]:
+    keys = kind.keys_of_own_files
+    return {key: value for key, value in _read_yaml(path, kind).items() if keys is None or key in keys}
 
 
 def _describe(error: ValidationError, path: Path | None) -> str:

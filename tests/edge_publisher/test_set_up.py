@@ -15,6 +15,7 @@ from edge_publisher.set_up import Locked, lock, look, told, write_down
 from edge_publisher.settings import EdgeLineSettings
 from edge_publisher.sources import CaptureRequest, Picture
 from edge_publisher.survey import Finding, NothingFound, Survey, annotated
+from inference_subscriber.settings import InferenceLine
 from pcb_bus.contract.times import NS_PER_S
 from pcb_bus.errors import ConfigError
 from pcb_bus.runtime.settings import load_settings
@@ -161,7 +162,7 @@ def test_what_is_written_goes_over_the_lines_file_and_nothing_else_is_lost(
     line.write_text("edge: {fps: 15, sharpness: 0.9, presence: {sensitivity: 2}}  # mine\n")
     own.write_text("edge: {product: a, camera: {focus: 3, exposure_ms: 9, gain: 1}}\n")
     before = line.read_text()
-    write_down(own, FINDING, Locked({"exposure_ms": 4.5}))
+    write_down(own, "left", FINDING, Locked({"exposure_ms": 4.5}))
     assert line.read_text() == before
     arguments = ["--config", str(line), "--side", "left"]
     edge = load_settings(EdgeLineSettings, arguments).edge
@@ -172,6 +173,25 @@ def test_what_is_written_goes_over_the_lines_file_and_nothing_else_is_lost(
     monkeypatch.setenv("PCB_EDGE__SHARPNESS", "0.3")
     assert load_settings(EdgeLineSettings, arguments).edge.sharpness == 0.3
     assert load_settings(EdgeLineSettings, [*arguments, "--edge.sharpness", "0.4"]).edge.sharpness == 0.4
+
+
+def test_inference_reads_its_part_of_each_sides_file_and_nothing_else_there(tmp_path: Path) -> None:
+    line, left, right = (tmp_path / name for name in ("line.yaml", "edge-left.yaml", "edge-right.yaml"))
+    line.write_text("inference: {confidence: 0.3, sharpness: {left: 0.9}, presence: {left: {stills: true}}}\n")
+    left.write_text("led_pin: 24\nroot: other\ninference: {presence: {left: {singles: false, sensitivity: 9}}}\n")
+    written = write_down(left, "left", FINDING, Locked())
+    write_down(right, "right", replace(FINDING, sharpness=0.4), Locked())
+    assert "&" not in written
+    read = load_settings(InferenceLine, ["--config", str(line), "--inference.confidence", "0.4"])
+    assert read.inference.presence == {
+        "left": FINDING.options.model_copy(update={"stills": True}),
+        "right": FINDING.options,
+    }
+    assert read.inference.sharpness == {"left": 0.512, "right": 0.4}
+    assert (read.inference.confidence, read.root, read.led_pin) == (0.4, "pcb", None)
+    right.write_text("inference: {presence: {right: {region: [0, 0, 2, 1]}}}\n")
+    with pytest.raises(ConfigError, match=r"inference\.presence\.right\.region"):
+        load_settings(InferenceLine, ["--config", str(line)])
 
 
 def test_a_wrong_key_is_told_with_its_own_file(tmp_path: Path) -> None:
@@ -259,7 +279,9 @@ def test_the_command_writes_it_all_down(
     assert "5 ms of exposure blur 4." in said
     written = yaml.safe_load((tmp_path / "edge-left.yaml").read_text())
     assert written["edge"]["presence"]["direction"] == "right"
+    assert written["inference"]["presence"]["left"] == written["edge"]["presence"]
     assert "edge-left.yaml" in said
+    assert "on another machine, copy edge-left.yaml beside its line's file" in said
     drawing = cv2.imread("var/edge/set-up-left.png")
     assert drawing is not None
     assert drawing.shape == (480, 640, 3)
