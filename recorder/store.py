@@ -226,26 +226,45 @@ class Store:
         late = [row._asdict() for row in connection.execute(query)]
         before = self._present(connection, [trigger["verdict_id"] for trigger in late])
         without = [trigger for trigger in late if trigger["verdict_id"] not in before]
-        again = [trigger["id"] for trigger in without if self._was_announced_before(trigger, connection)]
+        again = {each["id"]: first for each in without if (first := self._announced_before(each, connection))}
+        for trigger in without:
+            if first := again.get(trigger["id"]):
+                self._rename_serials(connection, trigger["verdict_id"], first)
         connection.execute(delete(Trigger).where(Trigger.id.in_(again)))
         without = [trigger for trigger in without if trigger["id"] not in again]
         rows = [missing_row(trigger, self._zone, self._unjudged, to_datetime(now)) for trigger in without]
         if rows:
             connection.execute(insert(Inspection), rows)
         self._close(connection, [trigger["id"] for trigger in late])
-        self._settle(connection, {row["verdict_id"]: row["inspection_time"] for row in rows})
+        renamed = [first.verdict_id for first in again.values()]
+        self._settle(connection, {row["verdict_id"]: row["inspection_time"] for row in rows}, renamed)
         return [Overdue(row["verdict_id"], row["board_id"], from_datetime(row["triggered_at"])) for row in without]
 
-    def _was_announced_before(self, trigger: Row, connection: Connection) -> bool:
-        """As the lead of the edges changes, two of them may announce a board: it has one verdict, and no second row."""
+    def _announced_before(self, trigger: Row, connection: Connection) -> Any:
+        """As the lead of the edges changes, two of them may announce a board: it has one verdict, and no second row.
+
+        The pass of that verdict, if there is one.
+        """
         if not trigger["source"].startswith(_EDGE):
-            return False
+            return None
         at, apart = trigger["triggered_at"], timedelta(microseconds=SAME_BOARD_NS // 1000)
         judged = (Inspection.line == Trigger.line) & (Inspection.verdict_id == Trigger.verdict_id)
         of_another = (Trigger.source.startswith(_EDGE), Trigger.source != trigger["source"])
         near = Trigger.triggered_at.between(at - apart, at + apart)
-        query = select(Trigger.id).join(Inspection, judged).where(Trigger.line == self._line, near, *of_another)
-        return connection.execute(query.limit(1)).first() is not None
+        query = select(Trigger.verdict_id, Trigger.board_id, Trigger.triggered_at).join(Inspection, judged)
+        found = connection.execute(query.where(Trigger.line == self._line, near, *of_another))
+        return min(found, key=lambda each: abs(each.triggered_at - at), default=None)
+
+    def _rename_serials(self, connection: Connection, second: str, first: Any) -> None:
+        """What was read under the second name of a pass is of the first, but for what is known there already."""
+        of_both = Serial.line == self._line, Serial.verdict_id.in_((first.verdict_id, second))
+        found = connection.execute(select(Serial.__table__).where(*of_both)).all()
+        known = {(each.camera_id, each.serial) for each in found if each.verdict_id != second}
+        for each in found:
+            if each.verdict_id == second:
+                named = update(Serial).values(verdict_id=first.verdict_id, board_id=first.board_id)
+                change = delete(Serial) if (each.camera_id, each.serial) in known else named
+                connection.execute(change.where(Serial.id == each.id))
 
 
 def _insert_new(connection: Connection, table: Any, rows: Iterable[Row]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Engine, select, update
 from support.boards import AT, LINE, MINUTE, ZONE, count, empty, serial_record, trigger_record, verdict_record
 
+from pcb_bus.contract.times import NS_PER_MS
 from recorder.alerts import Alerts
 from recorder.checks import look_at_serials
 from recorder.commands import COMMANDS
@@ -69,6 +70,28 @@ def test_a_verdict_that_comes_after_all_keeps_the_serial(store: Store, engine: E
     assert of_boards(engine) == ["A-7"]
     store.write([verdict_record(1)])
     assert of_boards(engine) == ["A-7"]
+
+
+def test_what_was_told_under_a_second_name_of_the_pass_is_of_its_board(store: Store, engine: Engine) -> None:
+    """Two edges announced it as their lead changed; another board went by 170 ms before."""
+    announced = [(0, -170, "edge-left"), (1, 130, "edge-left"), (2, 0, "edge-right")]
+    triggers = [trigger_record(board, AT + ms * NS_PER_MS, source=source) for board, ms, source in announced]
+    told = [serial_record(2, "B-1", "right"), serial_record(2, "A-7"), serial_record(1, "A-7"), serial_record(2, "A-8")]
+    store.write([*triggers, verdict_record(0), verdict_record(1), *told])
+    assert of_boards(engine) == [None, "A-7"]
+    assert store.close_overdue(AT + 2 * MINUTE, MINUTE) == []
+    assert of_boards(engine) == [None, "A-7"]
+    assert serials(engine) == [("left", "A-7", "serial"), ("left", "A-8", "serial"), ("right", "B-1", None)]
+    with for_reading(engine).connect() as connection:
+        assert set(connection.execute(select(Serial.board_id, Serial.verdict_id))) == {("board-1", "verdict-1")}
+
+
+def test_a_board_whose_serial_was_told_under_its_second_name_alone_has_it(store: Store, engine: Engine) -> None:
+    twice = [trigger_record(board, AT, source=f"edge-{side}") for board, side in ((1, "left"), (2, "right"))]
+    store.write([*twice, verdict_record(1), serial_record(2, "B-1", "right")])
+    assert of_boards(engine) == [None]
+    store.close_overdue(AT + 2 * MINUTE, MINUTE)
+    assert of_boards(engine) == ["B-1"]
 
 
 def test_what_the_camera_said_is_the_boards_serial(store: Store, engine: Engine) -> None:
