@@ -15,10 +15,10 @@ from pcb_bus.runtime.backoff import Backoff
 from pcb_bus.runtime.service import Service
 from recorder.alerts import Alerts
 from recorder.faults import show
-from recorder.picture_store import PictureStore
 from recorder.rows import Row, evidence_record
 from recorder.spool import Spool, Spooled, SpoolFault
 from records.database import for_reading, reason
+from records.picture_store import PictureStore
 from records.tables import DefectImage, Inspection
 
 _TOGETHER = 16

@@ -16,11 +16,11 @@ from pcb_bus.runtime.service import Service
 from pcb_bus.runtime.workers import Worker
 from recorder.alerts import Alerts
 from recorder.faults import careful
-from recorder.picture_store import PictureStore
 from recorder.pictures import link_again
 from recorder.settings import RecorderSettings
 from records import tables
 from records.database import for_reading
+from records.picture_store import PictureStore
 from records.tables import DefectImage, Inspection, LineState
 from records.times import local_time
 

@@ -24,7 +24,6 @@ from recorder.drain import Drain, Steps
 from recorder.faults import careful
 from recorder.intake import Delivered, Intake
 from recorder.oversight import Oversight
-from recorder.picture_store import local_folder, open_store
 from recorder.pictures import Pictures
 from recorder.retention import Retention
 from recorder.rows import read
@@ -35,6 +34,7 @@ from recorder.store import Store
 from records.database import is_sqlite, make_engine, probe
 from records.errors import DatabaseDown
 from records.migrate import bring_up_to_date
+from records.picture_store import local_folder, open_store
 
 log = logging.getLogger(__name__)
 

@@ -100,7 +100,7 @@ def write_down_pins(path: Path) -> None:
 
 def slow_down_pictures(path: Path) -> None:
     """From now on a folder takes each picture later, by what `path` says."""
-    from recorder.picture_store import Folder
+    from records.picture_store import Folder
 
     delay, put = _follow(path), Folder.put
 

@@ -22,13 +22,13 @@ from pcb_bus.runtime.settings import BrokerSettings, LineSettings
 from recorder.alerts import Alerts
 from recorder.drain import Drain, Steps
 from recorder.intake import Delivered, Intake
-from recorder.picture_store import Folder
 from recorder.pictures import Pictures
 from recorder.rows import Record, read
 from recorder.spool import Arrival, Spool
 from recorder.store import Store
 from records import tables
 from records.database import probe
+from records.picture_store import Folder
 from records.tables import Inspection, InspectionSide
 
 STEPS = ["append", "acknowledge", "write", "done", "announce", "put", "commit a picture", "remove", "name a picture"]

@@ -26,12 +26,12 @@ from pcb_bus.runtime.service import Service
 from pcb_bus.runtime.settings import LineSettings
 from recorder.alerts import Alerts
 from recorder.drain import Drain, Steps
-from recorder.picture_store import Folder
 from recorder.pictures import Pictures, link_images
 from recorder.rows import read, verdict_record
 from recorder.settings import AlertSettings
 from recorder.spool import Arrival, Spool
 from recorder.store import Store
+from records.picture_store import Folder
 from records.tables import DefectImage, Inspection
 
 MakeEvidence = Callable[..., Evidence]

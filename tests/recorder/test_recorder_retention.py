@@ -13,9 +13,9 @@ from pcb_bus.contract.messages import Event, Evidence
 from pcb_bus.contract.times import from_datetime
 from recorder import rows
 from recorder.alerts import Alerts
-from recorder.picture_store import Folder
 from recorder.retention import Retention
 from recorder.settings import AlertSettings, RecorderSettings, RetentionSettings
+from records.picture_store import Folder
 from records.tables import (
     Actuation,
     Alert,

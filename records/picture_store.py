@@ -40,6 +40,13 @@ class PictureStore(Protocol):
     def put(self, path: str, data: bytes) -> None:
         """It is in the store when this returns, whole or not at all; a file of that name is replaced."""
 
+    def get(self, path: str) -> bytes:
+        """What is in the file of that name.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+
     def delete(self, path: str) -> None:
         """Nothing happens if it is not there."""
 
@@ -69,6 +76,12 @@ class Folder:
         finally:
             temporary.unlink(missing_ok=True)
         _sync_folder(target.parent)
+
+    def get(self, path: str) -> bytes:
+        file = (self._folder / path).resolve()
+        if not file.is_relative_to(self._folder.resolve()):
+            raise FileNotFoundError(f"{path} is not in the store of images")
+        return file.read_bytes()
 
     def delete(self, path: str) -> None:
         (self._folder / path).unlink(missing_ok=True)
@@ -118,6 +131,17 @@ class Remote:
 
     def put(self, path: str, data: bytes) -> None:
         self._ask(lambda: self._system.pipe_file(f"{self._root}/{path}", data), len(data) / _SLOWEST)
+
+    def get(self, path: str) -> bytes:
+        def read() -> bytes | None:
+            with suppress(FileNotFoundError):
+                return bytes(self._system.cat_file(f"{self._root}/{path}"))
+            return None
+
+        data = self._ask(read)
+        if data is None:
+            raise FileNotFoundError(f"{path} is not in the store of images")
+        return data
 
     def delete(self, path: str) -> None:
         def remove() -> None:

@@ -15,8 +15,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from pcb_bus.errors import ConfigError
 from pcb_bus.runtime.settings import load_settings
-from recorder.picture_store import Folder, Remote, local_folder, open_store
 from recorder.settings import RecorderLine, RecorderSettings
+from records.picture_store import Folder, Remote, local_folder, open_store
 
 PATH = "2026-11-21/0123abcd.jpg"
 
@@ -33,9 +33,21 @@ def test_a_picture_is_there_until_it_is_deleted(tmp_path: Path, place: str) -> N
     opened().put(PATH, b"first")
     opened().put(PATH, b"second")  # as after a crash
     assert opened().exists(PATH)
+    assert opened().get(PATH) == b"second"
     for _ in range(2):
         opened().delete(PATH)
         assert not opened().exists(PATH)
+    with pytest.raises(FileNotFoundError, match=PATH):
+        opened().get(PATH)
+
+
+@pytest.mark.parametrize("path", ["../secret", "day/../../secret", "link"])
+def test_nothing_outside_of_its_folder_is_read(tmp_path: Path, path: str) -> None:
+    (tmp_path / "secret").write_bytes(b"secret")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "link").symlink_to(tmp_path / "secret")
+    with pytest.raises(FileNotFoundError):
+        Folder(tmp_path / "images").get(path)
 
 
 def test_a_folder_holds_files_and_no_empty_days(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from support.recording import recorded, wait_recorded, wait_state
 
 from pcb_bus.contract.codec import encode_json, encode_msgpack
 from pcb_bus.contract.messages import Evidence, Verdict
-from recorder.picture_store import open_store
 from recorder.service import RecorderService
+from records.picture_store import open_store
 from records.tables import DefectImage
 
 _NEEDS = "needs `pip install -c constraints.txt -e '.[dev,s3-test]'`"
