@@ -1,8 +1,7 @@
 """The abstract camera. A driver of your own implements `Source` and is found through `boardline.sources`."""
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal, Protocol, runtime_checkable
 
@@ -175,24 +174,29 @@ class Adjustable(Protocol):
 
 
 class Held:
-    """A device that one thread reads and another may close: releasing it under a read that hangs would crash."""
+    """A device that one thread reads, `with` this, and another may close: to release it under a read would crash.
+
+    Raises:
+        CameraGone: it was closed before.
+    """
 
     def __init__(self, release: Callable[[], object]) -> None:
         self._release = release
         self._busy = threading.Lock()
         self._closed = False
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Around what waits for the device; raises CameraGone if it was closed before."""
-        with self._busy:
-            try:
-                if self._closed:
-                    raise CameraGone("closed")
-                yield
-            finally:
-                if self._closed:
-                    self._release()
+    def __enter__(self) -> None:
+        self._busy.acquire()
+        if self._closed:
+            self.__exit__()
+            raise CameraGone("closed")
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            if self._closed:
+                self._release()
+        finally:
+            self._busy.release()
 
     def close(self) -> None:
         """Now, or when whoever reads is back."""

@@ -98,7 +98,7 @@ class Capture:
         return picture_from_image(buffer, captured_at)
 
     def _grab(self) -> tuple[np.ndarray, int]:
-        with self._held.reading():
+        with self._held:
             taken, buffer = self._capture.read()
             captured_at = self._moment()
         if not taken or buffer is None:

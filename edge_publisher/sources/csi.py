@@ -68,7 +68,7 @@ class CsiCamera:
 
     def read(self) -> Picture:
         try:
-            with self._held.reading():
+            with self._held:
                 taken = self._camera.capture_request()
                 try:
                     image, told = taken.make_array("main"), taken.get_metadata()

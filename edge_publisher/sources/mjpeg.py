@@ -18,7 +18,7 @@ from urllib.request import (
 
 from edge_publisher.sources.base import CameraGone, Held, Picture
 from edge_publisher.sources.causes import why_no_answer
-from pcb_bus.contract.pictures import END, START, START_OF_SCAN, inspect_jpeg, segments
+from pcb_bus.contract.pictures import END, START, START_OF_SCAN, inspect_jpeg, segments, size_of_jpeg
 from pcb_bus.contract.times import now_ns
 from pcb_bus.errors import MessageRejected
 
@@ -76,7 +76,14 @@ def whole_jpeg(buffer: bytes) -> bytes | None:
 
     Many cameras leave out the Huffman tables and mean the typical ones. Not every decoder knows those: they are put in.
     """
-    places = dict(segments(buffer)) if buffer.startswith(START) else {}
+    return _whole(buffer, dict(_found(buffer)))
+
+
+def _found(buffer: bytes) -> list[tuple[int, int]]:
+    return list(segments(buffer)) if buffer.startswith(START) else []
+
+
+def _whole(buffer: bytes, places: dict[int, int]) -> bytes | None:
     scan = places.get(START_OF_SCAN)
     if scan is None or not (_HUFFMAN_TABLES in places or _BASELINE in places):
         return None
@@ -92,7 +99,13 @@ def whole_jpeg(buffer: bytes) -> bytes | None:
 
 def picture_from_jpeg(buffer: bytes, captured_at: int) -> Picture | None:
     """The picture in a camera's buffer, undecoded; None if there is no whole one."""
-    return picture_of(whole_jpeg(buffer) or b"", captured_at)
+    found = _found(buffer)
+    jpeg = _whole(buffer, dict(found))
+    try:
+        size = None if jpeg is None else size_of_jpeg(buffer, found, max_pixels=_MAX_PIXELS)
+    except MessageRejected:
+        return None
+    return None if size is None else Picture(captured_at, size.width, size.height, jpeg=jpeg)
 
 
 def picture_of(jpeg: bytes, captured_at: int) -> Picture | None:
@@ -199,7 +212,7 @@ class HttpStream:
 
     def _read(self) -> bytes:
         try:
-            with self._held.reading():
+            with self._held:
                 piece = self._response.read1(_PIECE)
         except TimeoutError:
             raise CameraGone("stream: the camera has fallen silent: is it on, and in this network?") from None

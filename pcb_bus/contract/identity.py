@@ -1,5 +1,6 @@
 """Ids that are the same after any crash or repeat."""
 
+import os
 import uuid
 
 from pcb_bus.contract.times import NS_PER_MS
@@ -15,7 +16,7 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:boardline:verdict")
 
 def new_id() -> str:
     """A fresh random id, for frames."""
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
 
 
 def verdict_id(root: str, board_id: str, triggered_at: int | None) -> str:

@@ -1,6 +1,6 @@
 """What a JPEG or a PNG says of itself, read without decoding it: a hostile or cut picture costs nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pcb_bus.errors import MessageRejected
@@ -34,9 +34,21 @@ def inspect_jpeg(data: bytes, *, max_pixels: int) -> PictureSize:
         raise MessageRejected("not_jpeg", "does not start with FF D8")
     if not data.rstrip(b"\0").endswith(END):
         raise MessageRejected("truncated_jpeg", "does not end with FF D9")
-    size = _frame_header(data)
-    check_size(size, max_pixels)
-    return size
+    return size_of_jpeg(data, segments(data), max_pixels=max_pixels)
+
+
+def size_of_jpeg(data: bytes, found: Iterable[tuple[int, int]], *, max_pixels: int) -> PictureSize:
+    """Its size, by the `segments` that were found in it.
+
+    Raises:
+        MessageRejected: `not_jpeg`, `empty_image` or `too_many_pixels`.
+    """
+    for marker, at in found:
+        if marker in _FRAME_HEADERS and at + 7 <= len(data):
+            size = PictureSize(int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 3 : at + 5]))
+            check_size(size, max_pixels)
+            return size
+    raise MessageRejected("not_jpeg", "has no frame header")
 
 
 def check_size(size: PictureSize, max_pixels: int) -> None:
@@ -57,13 +69,6 @@ def segments(data: bytes) -> Iterator[tuple[int, int]]:
         else:
             yield marker, at + 2
             at += 2 + int.from_bytes(data[at + 2 : at + 4])
-
-
-def _frame_header(data: bytes) -> PictureSize:
-    for marker, at in segments(data):
-        if marker in _FRAME_HEADERS and at + 7 <= len(data):
-            return PictureSize(int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 3 : at + 5]))
-    raise MessageRejected("not_jpeg", "has no frame header")
 
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"

@@ -8,15 +8,13 @@ import logging
 import random
 import socket
 import ssl
-import struct
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from paho.mqtt import MQTTException
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -25,7 +23,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from pcb_bus.contract.times import now_ns
 from pcb_bus.contract.topics import Topic, TopicFilter
 from pcb_bus.errors import ConfigError, MessageRejected
-from pcb_bus.mqtt.login import Login, why_no_tls
+from pcb_bus.mqtt.client import PromptClient
+from pcb_bus.mqtt.login import Login
 from pcb_bus.mqtt.receipts import Receipts
 from pcb_bus.runtime import metrics
 from pcb_bus.runtime.logs import Throttle
@@ -284,8 +283,8 @@ class MqttSession:
             return "slow_network"
         return None
 
-    def _make_client(self, client_id: str) -> "_Client":
-        client = _Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5, manual_ack=True)
+    def _make_client(self, client_id: str) -> PromptClient:
+        client = PromptClient(client_id)
         if self._tls is not None:
             client.tls_set_context(self._tls)
         client.max_queued_messages_set(_MAX_QUEUED)
@@ -299,6 +298,7 @@ class MqttSession:
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
         client.on_publish = self._on_publish
+        client.on_sent = lambda mid: self._receipts.settle(mid, None)
         client.on_message = self._on_message
         client.on_unreadable = lambda error: self.reject(
             "unknown", MessageRejected("properties", f"its MQTT properties cannot be read: {error}")
@@ -484,37 +484,6 @@ class MqttSession:
                 self._network_thread = None
                 self._mark_down()
                 self._connect()  # afresh: paho would go on with the packet that killed the thread
-
-
-class _Client(Client):
-    on_unreadable: Callable[[Exception], object]
-    """Told of a message that is acknowledged unread."""
-    failed_in_tls: str | None = None
-    """Why the last attempt to connect failed, if it did so in TLS."""
-
-    def reconnect(self) -> MQTTErrorCode:
-        self.failed_in_tls = None
-        try:
-            return super().reconnect()
-        except OSError as error:
-            self.failed_in_tls = why_no_tls(error, self.host)
-            raise
-
-    def _handle_publish(self) -> MQTTErrorCode:
-        """Whoever may write can add properties that the broker passes on and paho cannot read (U+FEFF in a text is
-        one). It would leave, be sent the same again, and leave again, for ever."""
-        try:
-            return super()._handle_publish()
-        except (MQTTException, ValueError, LookupError, struct.error) as error:
-            self.on_unreadable(error)
-            packet, qos = self._in_packet["packet"], self._in_packet["command"] >> 1 & 3
-            after_topic = 2 + int.from_bytes(packet[:2], "big")
-            mid = int.from_bytes(packet[after_topic : after_topic + 2], "big")
-            return self._send_puback(mid) if qos == 1 else MQTTErrorCode.MQTT_ERR_SUCCESS
-
-    def release(self) -> None:
-        """Close the sockets that wake the network thread: paho leaves them to the garbage collector."""
-        self._reset_sockets(sockpair_only=True)
 
 
 def _properties(given: dict[str, object]) -> Properties | None:
