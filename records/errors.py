@@ -2,6 +2,7 @@
 
 BoardlineError
  ├─ RowRefused    (ValueError)       the database lives, but never takes this row
+ ├─ ReviewRefused (ValueError)       a decision of a person that cannot be: of no board, or incomplete
  └─ DatabaseDown  (ConnectionError)  the database takes nothing now: try again
 """
 
@@ -10,6 +11,10 @@ from pcb_bus.errors import BoardlineError
 
 class RowRefused(BoardlineError, ValueError):
     """A row that the database will never take; trying again is no use."""
+
+
+class ReviewRefused(BoardlineError, ValueError):
+    """A decision that makes no sense of this board. One line, for the person who made it."""
 
 
 class DatabaseDown(BoardlineError, ConnectionError):
