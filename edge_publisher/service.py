@@ -1,8 +1,9 @@
 """The edge put together: camera → ring → mode → frames and live view."""
 
+import queue
 import threading
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -60,7 +61,8 @@ class EdgeService:
         TimeFollower(self._node)
         self._encoder = Encoder(edge.jpeg_quality, edge.max_side)
         self._ring = PictureRing(edge.ring_s)
-        self._bell = threading.Event()
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._wake = partial(self._bell.put, None)
         self._stopping = threading.Event()
         self._camera = Camera(opener, self, max(edge.stall_s, 3 / edge.fps), edge.request)
         self._refused: list[str] = []
@@ -92,7 +94,7 @@ class EdgeService:
 
     def stop(self) -> None:
         self._stopping.set()
-        self._bell.set()
+        self._wake()
         self._camera.stop()
         self._node.stop()
         self._resources.close()
@@ -106,7 +108,7 @@ class EdgeService:
         self._health.arrived(picture)
         self._ring.add(picture)
         self._mode.arrived()
-        self._bell.set()
+        self._wake()
 
     def on_lost(self, detail: str) -> None:
         self._node.health["camera"] = f"no camera: {detail}"
@@ -142,7 +144,7 @@ class EdgeService:
     # The worker
 
     def _make_mode(self, settings: EdgeLineSettings, side: str) -> Mode:
-        edge, node, wake = settings.edge, self._node, self._bell.set
+        edge, node, wake = settings.edge, self._node, self._wake
         node.tell(trigger=edge.trigger)
         publish = partial(node.session.publish, node.topics.frame(side), qos=0)
         quality = self._health.quality
@@ -172,7 +174,7 @@ class EdgeService:
 
         assert edge.gpio is not None  # the settings saw to it
         announcer, period = self._announcer(edge, side), round(NS_PER_S / edge.fps)
-        mode = OnPhotoEye(self._node, sender, edge.gpio, announcer, period, self._bell.set)
+        mode = OnPhotoEye(self._node, sender, edge.gpio, announcer, period, self._wake)
         self._resources.callback(mode.close)
         return mode
 
@@ -187,11 +189,13 @@ class EdgeService:
         while not self._stopping.is_set():
             with self._turn:
                 wait_s = self._look()
-            self._bell.wait(wait_s)
+            with suppress(queue.Empty):
+                self._bell.get(timeout=wait_s)
 
     def _look(self) -> float:
         """Do what is due; for how many seconds to wait then, unless a picture comes."""
-        self._bell.clear()
+        while not self._bell.empty():
+            self._bell.get()
         sees = not any(self._node.health[part] for part in _BLIND)
         if sees != self._sees:
             self._sees = sees
