@@ -27,14 +27,13 @@ from benchmarks.machine import machine
 from pcb_bus.contract.times import ns_to_ms
 from pcb_bus.seeing.presence import Pass, Presence
 from simulator.bare_board import draw_board
-from simulator.moving_belt import DISTURBANCES, Image, Scene, View, coloured, cut_out, product_boards, views
+from simulator.moving_belt import DISTURBANCES, NO_BOARD, Image, Scene, View, coloured, cut_out, product_boards, views
 from training.evaluation.factory import Share
 
 PHOTOGRAPHS = Path("../shared/data/joints_phone/images")
 LEAST_WHOLE, MOST_CPU_MS, MOST_WAIT_MS = 0.99, 1.0, 150.0
 _KEPT = 600  # views, to look up what a chosen picture showed
 LONGER = "boards longer than the view"
-_NO_BOARD = -1
 
 
 @dataclass
@@ -144,21 +143,19 @@ def measure(name: str, product: str, scene: Scene) -> tuple[Result, list[float]]
         if found is not None:
             _note(result, found, shown[found.captured_at_ns], view, taken)
     result.missed = [index for index in range(scene.count) if index not in taken]
-    result.twice = sorted(index for index, times in taken.items() if index != _NO_BOARD and times > 1)
+    result.twice = sorted(index for index, times in taken.items() if index != NO_BOARD and times > 1)
     result.cpu_ms, result.pictures = float(np.mean(costs)), len(costs)
     return result, costs
 
 
 def _note(result: Result, found: Pass, chosen: View, now: View, taken: dict[int, int]) -> None:
-    """Which board that pass was of: one that is whole in its picture, not yet taken if there is one."""
+    """The board of a pass is the one that lies where the pass says."""
     result.passes += 1
     wait = ns_to_ms(now.captured_at_ns - found.captured_at_ns) - 1000 / result.fps
     result.longest_wait_ms = max(result.longest_wait_ms, wait)
-    width = now.image.shape[1]
-    whole = [index for index, (begin, end) in chosen.boards.items() if begin >= 0 and end <= width]
-    index = min(whole or list(chosen.boards) or [_NO_BOARD], key=lambda each: (taken.get(each, 0), each))
+    index = chosen.board_at(found.outline)
     taken[index] = taken.get(index, 0) + 1
-    result.whole += index in whole
+    result.whole += chosen.whole(index)
 
 
 def report(results: Sequence[Result], costs: Sequence[float], file: Path | None, console: Console) -> int:

@@ -28,6 +28,7 @@ BOARD_SIZE = (340, 255)
 SPEEDS = (0.05, 0.5)  # m/s
 #: What may be wrong with a line; all at once where several are named.
 DISTURBANCES = ("lighting drift", "auto-exposure", "hand", "shadow", "vibration")
+NO_BOARD = -1
 _BELT_BGR = (52, 56, 60)
 _SKIN_BGR = (120, 150, 200)
 _EXPOSURE_S = 0.003
@@ -76,7 +77,14 @@ class View:
     def whole(self, index: int) -> bool:
         """Whether that board is in view from end to end."""
         begin, end = self.boards.get(index, (-1.0, 0.0))
-        return begin >= 0 and end <= self.image.shape[1]
+        return begin >= 0 and end <= WIDTH
+
+    def board_at(self, outline: tuple[float, float, float, float] | None) -> int:
+        """The board of which most lies within an outline, shares of the picture; `NO_BOARD` where there is none."""
+        left, right = (outline[0] * WIDTH, outline[2] * WIDTH) if outline else (0.0, 0.0)
+        shared = {index: min(end, right) - max(begin, left) for index, (begin, end) in self.boards.items()}
+        index = max(shared, key=lambda each: shared[each], default=NO_BOARD)
+        return index if shared.get(index, 0) > 0 else NO_BOARD
 
 
 @lru_cache(maxsize=4)

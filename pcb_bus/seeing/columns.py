@@ -34,6 +34,7 @@ _OTHER_HUE = 0.1
 _BRIGHTER = 100  # of the logarithm of brightness: three times as bright as the belt
 _SLANT = np.ones((1, 3), np.uint8)
 _DARK = 14
+_SMOOTH, _ONE = np.array([0.25, 0.5, 0.25], np.float32), np.ones(1, np.float32)
 _BAND_MEANS = np.repeat(np.eye(BANDS, dtype=np.float32), _ROWS // BANDS, axis=1) * (BANDS / _ROWS)
 
 
@@ -65,7 +66,8 @@ class Columns:
 
     def profile(self) -> Floats:
         """The gradient along the belt, 8 bands x COLUMNS: what moves is found again by it."""
-        return np.asarray(np.add.reduce(self._along.reshape(_PROFILE_BANDS, -1, COLUMNS), axis=1), np.float32)
+        profile = np.add.reduce(self._along.reshape(_PROFILE_BANDS, -1, COLUMNS), axis=1)
+        return np.asarray(cv2.sepFilter2D(profile, -1, _SMOOTH, _ONE), np.float32)
 
     def seam(self, top: int, bottom: int) -> Floats:
         """For each column, the share of these bands that a line across the belt runs through."""

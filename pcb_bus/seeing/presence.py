@@ -18,7 +18,7 @@ from pydantic import Field, field_validator
 
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
 from pcb_bus.runtime.settings import Section
-from pcb_bus.seeing.columns import BANDS, COLUMNS, Belt, Columns
+from pcb_bus.seeing.columns import BANDS, COLUMNS, Belt, Columns, Floats
 from pcb_bus.seeing.trains import LEAST_LENGTH, LEAST_PIECE, Board, Box, Train, box_of
 
 Image = npt.NDArray[np.uint8]
@@ -188,8 +188,13 @@ class Presence:
     # What lies on the belt
 
     def _follow(self, columns: Columns, now: int) -> None:
+        free = np.ones(COLUMNS, bool)
+        if not self._trains and not columns.runs:
+            self._belt.learn(free)
+            return
+        profile = columns.profile()
         for train in self._trains:
-            train.follow(columns, now, self._direction)
+            train.follow(columns, profile, now, self._direction)
             train.look_for_seams(columns)
             if self._options.direction is None and train.steady and abs(train.moved) > 0.5:
                 self._votes = max(-_MOST_VOTES, min(_MOST_VOTES, self._votes + (1 if train.moved > 0 else -1)))
@@ -197,21 +202,19 @@ class Presence:
         for train in [each for each in self._trains if each.is_over(now)]:
             self._remove(train, now)
         self._forget_doubles()
-        free = np.ones(COLUMNS, bool)
         for train in self._trains:
             begin, end = train.view()
             free[max(0, begin - 3) : end + 3] = False
         for begin, end in columns.runs:
-            self._begin_trains(free, begin, end, now)
+            self._begin_trains(np.flatnonzero(free[begin:end]) + begin, profile, now)
             free[max(0, begin - 3) : end + 3] = False
         self._belt.learn(free)
         if self._is_machine(now):
             self._belt.take_over()
             self._trains.clear()
 
-    def _begin_trains(self, free: npt.NDArray[np.bool_], begin: int, end: int, now: int) -> None:
-        """A new train of what belongs to none."""
-        here = np.flatnonzero(free[begin:end]) + begin
+    def _begin_trains(self, here: npt.NDArray[np.intp], profile: Floats, now: int) -> None:
+        """A new train of columns that belong to none."""
         if len(here) < LEAST_PIECE:
             return
         for piece in np.split(here, np.flatnonzero(np.diff(here) > 1) + 1):
@@ -219,9 +222,10 @@ class Presence:
                 continue
             left, right = int(piece[0]), int(piece[-1]) + 1
             if len(piece) >= LEAST_LENGTH or left <= 1 or right >= COLUMNS - 1:  # else too short for a board
-                self._trains.append(
-                    Train(left if left > 1 else None, right if right < COLUMNS - 1 else None, born_ns=now)
-                )
+                ends = left if left > 1 else None, right if right < COLUMNS - 1 else None
+                train = Train(*ends, born_ns=now)
+                train.refer(profile, found=True)
+                self._trains.append(train)
 
     def _forget_doubles(self) -> None:
         """Of two trains in one place the one that is better known stays."""

@@ -24,7 +24,9 @@ _LEAVING = 10  # columns that are left of it
 _GATE = 3.0  # how far an end may lie from where it is expected, columns
 _REACH = 8  # of the search for where it has gone, columns
 _ALIKE, _SURELY, _NEW_REFERENCE = 0.5, 0.7, 6.0
+_FARTHER = 0.2 / COLUMNS
 _SEAM_FRAMES, _SEAM, _SURE_SEAM = 3, 0.93, 0.96  # lines on a black board have up to 0.95
+_BROAD = 10  # bands: in fewer, parts near a board's end look like a line across it
 _GONE_NS = NS_PER_S // 3
 _COVERED_NS = NS_PER_S // 2
 _SHRUNK = 8  # pictures
@@ -111,11 +113,10 @@ class Train:
 
     # From picture to picture
 
-    def follow(self, columns: Columns, now: int, direction: int) -> None:
-        """Find it again, and look at its ends and seams."""
+    def follow(self, columns: Columns, profile: Floats, now: int, direction: int) -> None:
+        """Find it again by the picture's profile, and look at its ends and seams."""
         passed = now - (self._seen_ns or self.born_ns)
         expected = self.gone + self.velocity * min(passed, NS_PER_S // 2)
-        profile = columns.profile()
         reach = _REACH + abs(expected - self.gone)  # it may have stopped
         found = self._found(profile, expected, round(reach), direction) if self._steady_ns or self.velocity else None
         if found is None:
@@ -136,7 +137,7 @@ class Train:
         self.moved = moved
         self._seen_ns = now
         self._ends(columns)
-        self._refer(profile, found is not None)
+        self.refer(profile, found is not None)
         begin, end = self.view()
         if columns.occupied(begin, end) >= 0.5:
             self._supported_ns = now
@@ -187,14 +188,15 @@ class Train:
         least = min(least, max(LEAST_PIECE, (end - begin) // 2))
         backwards = direction * (places - begin + gone - self.gone) < -_REACH
         alike = np.where((inside[0] - inside[1] < least) | backwards, 0, both / np.sqrt(energy + 1))
-        best = int(alike.argmax())
+        near = alike - _FARTHER * np.abs(places - first - reach)  # boards of one kind look alike, and touch
+        best = int(near.argmax())
         if alike[best] < alike_enough or best in {0, len(alike) - 1}:
             return None
         before, at, after = alike[best - 1 : best + 2]
         part = 0.5 * (before - after) / min(-1e-6, before - 2 * at + after)
         return float(gone + shift - reach + best + part)
 
-    def _refer(self, profile: Floats, found: bool) -> None:
+    def refer(self, profile: Floats, found: bool) -> None:
         """A pattern to find it by: kept while it stands, so that an hour of standing adds no error."""
         begin, end = self.view()
         if end - begin < 4:
@@ -259,7 +261,8 @@ class Train:
         rows = _mostly(columns.filled[:, begin:end])
         if len(rows) < 5:
             return
-        share = columns.seam(int(rows[0]) + 2, int(rows[-1]) - 2)  # the outermost bands may be belt in part
+        outer, coming = (2, 2) if len(rows) >= _BROAD else (1, LEAST_PIECE)  # the outermost bands may be belt in part
+        share = columns.seam(int(rows[0]) + outer, int(rows[-1]) - outer)
         for seam in self.seams:
             at = round(seam.place + self.gone)
             if begin + 2 <= at < end - 2:
@@ -269,8 +272,8 @@ class Train:
                 seam.total += float(near[nearest])
                 seam.pictures += 1
         margin = LEAST_LENGTH
-        low = 2 if self.left is None else max(2, round(self.left + self.gone) + margin)
-        high = COLUMNS - 2 if self.right is None else min(COLUMNS - 2, round(self.right + self.gone) - margin)
+        low = coming if self.left is None else max(2, round(self.left + self.gone) + margin)
+        high = COLUMNS - coming if self.right is None else min(COLUMNS - 2, round(self.right + self.gone) - margin)
         for at in (low + np.flatnonzero(share[low:high] >= _SEAM)).tolist() if high > low else ():
             place = float(at - self.gone)
             if all(abs(seam.place - place) > margin / 2 for seam in self.seams):
@@ -313,22 +316,24 @@ class Box:
 
 
 def box_of(columns: Columns, begin: int, end: int) -> Box:
-    """`straight` is the share of columns that reach from side to side."""
+    """`straight` is the share of columns that reach from side to side, and no further."""
     filled = columns.filled[:, begin:end]
     rows = _mostly(filled)
     if len(rows) < 3:
         return Box(0, 0, 0.0, 0.0, 0.0, one_edge=False)
     top, bottom = int(rows[0]), int(rows[-1])
-    near = np.asarray(cv2.dilate(filled.view(np.uint8), _NEAR), np.uint8)  # a faint board has gaps
-    there = near.any(axis=0)
-    first = np.where(there, near.argmax(axis=0), -9)
-    last = np.where(there, BANDS - 1 - near[::-1].argmax(axis=0), -9)
+    lines, sides = filled.view(np.uint8), slice(max(0, top - 2), bottom + 3)
+    near = np.asarray(cv2.dilate(lines, _NEAR), np.uint8)  # a faint board has gaps
+    reaches = near[sides][: top + 3 - sides.start].any(axis=0) & near[bottom - 2 : sides.stop].any(axis=0)
+    beyond = np.asarray(cv2.erode(lines, _NEAR), np.uint8)  # without a seam or a scratch of the belt
+    beyond[sides] = 0
+    straight = reaches & ~np.asarray(cv2.dilate(beyond.max(axis=0)[None], _NEAR), np.uint8)[0].astype(bool)
     inside = slice(top, bottom + 1)
     return Box(
         top,
         bottom + 1,
         float(filled[inside].mean()),
         float(columns.strong[inside, begin:end].mean()),
-        float(((np.abs(first - top) <= 2) & (np.abs(last - bottom) <= 2)).mean()),
+        float(straight.mean()),
         one_edge=(top == 0) is not (bottom == BANDS - 1),
     )

@@ -31,6 +31,8 @@ class Played:
     passes: list[Pass]
     whole: list[list[int]]
     delays: list[int]
+    named: list[int]
+    """The board that lies where the pass says; not where pictures are turned."""
 
     @property
     def boards(self) -> list[int]:
@@ -44,7 +46,7 @@ class Played:
 def play(
     scene: Scene | Iterable[View], options: PresenceOptions | None = None, seen: Callable[[Image], Image] = lambda i: i
 ) -> Played:
-    presence, played = Presence(options), Played([], [], [])
+    presence, played = Presence(options), Played([], [], [], [])
     shown: dict[int, View] = {}
     for view in views(scene) if isinstance(scene, Scene) else scene:
         kept = presence.may_name | {view.captured_at_ns}
@@ -55,6 +57,7 @@ def play(
             played.passes.append(found)
             played.whole.append([index for index in chosen.boards if chosen.whole(index)])
             played.delays.append(view.captured_at_ns - found.captured_at_ns)
+            played.named.append(chosen.board_at(found.outline))
     return played
 
 
@@ -182,6 +185,16 @@ def test_half_size_pictures_do() -> None:
 
 def test_ten_pictures_a_second_do() -> None:
     assert play(Scene(BOARDS, 4, speed=(0.05, 0.5), fps=10)).boards == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("seed", "fps"), [(101, 10), (102, 10), (102, 15), (105, 15)])
+def test_small_boards_of_one_kind_are_not_taken_for_each_other(seed: int, fps: float) -> None:
+    """Not by their patterns, of half a column's width, nor as a fast one appears within the view; a belt's seam that
+    crosses one makes it no less straight, and its rows of parts are no line between two."""
+    small = [np.asarray(cv2.resize(each, (110, 80)), np.uint8) for each in BOARDS]
+    played = play(Scene(small, 4, seed=seed, fps=fps, lead_s=0.3))
+    assert played.named == [0, 1, 2, 3]
+    assert all(index in whole for index, whole in zip(played.named, played.whole, strict=True))
 
 
 def test_the_dark_changes_nothing() -> None:
