@@ -1,7 +1,7 @@
 # Boardline. `make` alone lists the commands.
 SHELL := /bin/bash
 PYTHON_BIN := .venv/bin/python
-ROOMS := pcb_bus edge_publisher inference_subscriber actuator recorder records simulator training broker benchmarks
+ROOMS := pcb_bus edge_publisher inference_subscriber actuator recorder dashboard records simulator training broker benchmarks
 CHECKED := $(sort $(dir $(wildcard $(addsuffix /*.py,$(ROOMS))))) tests/support tests/faults tests/fuzz
 
 # An option counts only where it was given on the command line: the environment has variables of others by such names,
@@ -13,7 +13,7 @@ MORE = $(call given,ARGS)
 RUN = exec $(PYTHON_BIN) -m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults fuzz broker run-edge run-inference run-actuator run-recorder dataset train evaluate calibrate card export fit-anomaly bench lint format
+.PHONY: help demo test test-faults fuzz broker run-edge run-inference run-actuator run-recorder run-dashboard dataset train evaluate calibrate card export fit-anomaly bench lint format
 
 help:
 	@echo 'make demo [BOARDS=n] [RATE=boards_per_s] [TRIGGER=mqtt] [LOOK=bare] [LEFT=source] [RIGHT=source] [LINE=pcb/line2]'
@@ -32,6 +32,7 @@ help:
 	@echo 'make run-inference [CUDA=1]'
 	@echo 'make run-actuator'
 	@echo 'make run-recorder'
+	@echo 'make run-dashboard        the pages: https://<this machine>:8080/ where the broker runs here too'
 	@echo ''
 	@echo 'make dataset FROM=folder [FORMAT=yolo|coco|voc|deeppcb] [OUT=folder] [VAL=0.2] [TEST=0.1] [ARGS="--check-only"]'
 	@echo '                          bring pictures and labels of your own into one form, and check them'
@@ -58,7 +59,7 @@ demo:
 		$(call option,LINE,--line) $(MORE)
 
 test:
-	@deploy/setup.sh dev mosquitto mosquitto_sub mariadbd mariadb-install-db ip mkfs.ext4 openssl gst-inspect-1.0
+	@deploy/setup.sh dev mosquitto mosquitto_sub mariadbd mariadb-install-db ip mkfs.ext4 openssl gst-inspect-1.0 chromium
 	@exec tests/run.sh $(PYTHON_BIN) $(MORE)
 
 test-faults:
@@ -91,6 +92,10 @@ run-actuator:
 run-recorder:
 	@deploy/setup.sh recorder
 	@$(RUN) recorder $(BROKER_OPTION) $(MORE)
+
+run-dashboard:
+	@deploy/setup.sh dashboard
+	@$(RUN) dashboard $(BROKER_OPTION) $(MORE)
 
 dataset:
 	@[ -n "$(call given,FROM)" ] || { echo 'which folder? for example: make dataset FROM=photographs' >&2; exit 2; }

@@ -46,6 +46,7 @@ debian_package_of() {
         mkfs.ext4) echo e2fsprogs ;;
         gst-inspect-1.0) # and with it GStreamer's RTSP server
             printf '%s\n' gstreamer1.0-tools gstreamer1.0-plugins-{base,good,ugly} gir1.2-gst-rtsp-server-1.0 python3-gi ;;
+        chromium) printf '%s\n' chromium fonts-nanum ;; # and letters for what it shows in Korean
         *) echo "$1" ;;
     esac
 }
@@ -105,8 +106,9 @@ ensure_venv() {
 # The extras that hold everything of the one asked for.
 supersets_of() {
     case $1 in
-        base) echo base broker edge inference cuda actuator recorder simulator demo train dev ;;
-        broker | edge | recorder | simulator) echo "$1" demo dev ;;
+        base) echo base broker edge inference cuda actuator recorder dashboard simulator demo train dev ;;
+        broker | edge | dashboard | simulator) echo "$1" demo dev ;;
+        recorder) echo recorder dashboard demo dev ;;
         actuator) echo actuator edge demo dev ;;
         inference) echo inference cuda train demo dev ;;
         demo | train) echo "$1" dev ;;

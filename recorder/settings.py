@@ -3,14 +3,14 @@
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, field_validator
 from sqlalchemy import URL
 
-from pcb_bus.runtime.settings import LineSettings, Section
+from pcb_bus.runtime.settings import LineSettings, Section, sixty_minutes_an_hour
 from records.database import database_url
-from records.times import find_system_zone
+from records.times import find_system_zone, zone_is_known
 
 Days = Annotated[float, Field(gt=0, le=100_000)]
 
@@ -81,10 +81,7 @@ class OversightSettings(Section):
     @field_validator("reconcile_at", mode="before")
     @classmethod
     def _yaml_reads_base_60(cls, value: Any) -> Any:
-        # To YAML 1.1 an unquoted 23:30 is the number 1410.
-        if type(value) is int and 0 <= value < 24 * 60:
-            return time(*divmod(value, 60))
-        return "none" if value is None else value
+        return "none" if value is None else sixty_minutes_an_hour(value)
 
     @field_validator("reconcile_at")
     @classmethod
@@ -125,14 +122,7 @@ class RecorderSettings(Section):
     alerts: AlertSettings = AlertSettings()
     oversight: OversightSettings = OversightSettings()
 
-    @field_validator("time_zone")
-    @classmethod
-    def _zone_is_known(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError("not an IANA time zone such as Asia/Seoul") from None
-        return name
+    _zone_is_known = field_validator("time_zone")(zone_is_known)
 
     @property
     def url(self) -> URL:

@@ -148,6 +148,33 @@ def hours(connection: Connection, line: str, since: datetime, until: datetime) -
     return [Count(*row) for row in connection.execute(found)]
 
 
+class Newest(NamedTuple):
+    """One of the last boards of a line."""
+
+    verdict_id: str
+    board_id: str
+    serial: str | None
+    product: str | None
+    category: str
+    captured_at: datetime
+    boxes: list[dict[str, Any]]
+
+
+def newest(connection: Connection, line: str, limit: int) -> list[Newest]:
+    """The last boards of a line, newest first."""
+    columns = (getattr(Inspection, name) for name in Newest._fields)
+    order = Inspection.inspection_time.desc(), Inspection.id.desc()
+    found = select(*columns).where(Inspection.line == line).order_by(*order).limit(limit)
+    return [Newest(*row) for row in connection.execute(found)]
+
+
+def tally(connection: Connection, line: str, since: datetime, before: datetime) -> dict[str, int]:
+    """Boards by category, taken from the wall time `since` to before the moment `before`; counted from their rows."""
+    within = Inspection.line == line, Inspection.inspection_time >= since, Inspection.captured_at < before
+    found = select(Inspection.category, func.count()).where(*within).group_by(Inspection.category)
+    return {category: int(boards) for category, boards in connection.execute(found)}
+
+
 def days(connection: Connection, line: str, first: date, last: date) -> list[Count]:
     """Boards by category of the days from `first` to `last`, oldest first."""
     table = BoardStatistics

@@ -36,6 +36,13 @@ def find_system_zone() -> tuple[str, str]:
     return next(named, ("UTC", "nothing on this machine names one: set recorder.time_zone"))
 
 
+def zone_is_known(name: str) -> str:
+    """Raises ValueError: this machine has no time zone of that name."""
+    if not _exists(name):
+        raise ValueError("not an IANA time zone such as Asia/Seoul")
+    return name
+
+
 def _exists(name: str) -> bool:
     try:
         ZoneInfo(name)

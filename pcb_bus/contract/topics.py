@@ -109,6 +109,7 @@ class Topics:
     all_serials = _all("serial/+")
     all_evidence = _all("evidence/+")
     all_resent_evidence = _all("resend/evidence/+")
+    all_previews = _all("preview/+")
     all_status = _all("status/+")
     all_events = _all("event/+")
     all_inspect = _all("inspect/+")

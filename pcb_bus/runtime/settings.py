@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from datetime import time
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self, TypeVar
@@ -40,6 +41,11 @@ CONFIG_VARIABLE = "PCB_CONFIG"
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 S = TypeVar("S", bound="LineSettings")
+
+
+def sixty_minutes_an_hour(value: Any) -> Any:
+    """A time of day as YAML 1.1 reads it: an unquoted 23:30 is the number 1410 there."""
+    return time(*divmod(value, 60)) if type(value) is int and 0 <= value < 24 * 60 else value
 
 
 class Section(BaseModel):

@@ -1,0 +1,115 @@
+"""Who may do what: one table of every route and method. What it does not name does not start."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+Role = Literal["viewer", "operator", "engineer", "admin"]
+Scope = Literal["read", "inspect", "review", "command", "admin", "kiosk"]
+ROLES: tuple[Role, ...] = get_args(Role)
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+WEBSOCKET = "WS"
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """A person, or a program with a token of that person's.
+
+    Args:
+        scopes: of the token; None: a person, with a password.
+        must_change: the password, before anything else.
+    """
+
+    name: str
+    role: Role
+    user_id: int | None = None
+    scopes: frozenset[str] | None = None
+    must_change: bool = False
+
+    @property
+    def is_kiosk(self) -> bool:
+        """A wall screen: it looks on, and is nobody."""
+        return self.scopes is not None and "kiosk" in self.scopes
+
+    def at_least(self, role: Role) -> bool:
+        return ROLES.index(self.role) >= ROLES.index(role)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a route asks for.
+
+    Args:
+        role: the least; None: nothing, it answers strangers.
+        scope: that a token needs besides; None: no token serves.
+        kiosk: whether wall screens may.
+        unchanged: also before a password that has to be changed is.
+    """
+
+    role: Role | None
+    scope: Scope | None = None
+    kiosk: bool = False
+    unchanged: bool = False
+
+    def allows(self, who: Who | None) -> bool:
+        if self.role is None:
+            return True
+        if who is None:
+            return False
+        if who.is_kiosk:
+            return self.kiosk
+        return who.at_least(self.role) and (who.scopes is None or self.scope in who.scopes)
+
+
+_ANYBODY = Rule(None)
+_SCREEN = Rule("viewer", "read", kiosk=True)
+_OWN = Rule("viewer", unchanged=True)
+
+UNKNOWN = Rule("viewer", "read", kiosk=True, unchanged=True)
+"""Of addresses that are not there, which is nothing that strangers are told."""
+
+TABLE: Mapping[tuple[str, str], Rule] = {
+    ("GET", "/health"): _ANYBODY,
+    ("GET", "/login"): _ANYBODY,
+    ("POST", "/login"): _ANYBODY,
+    ("GET", "/static/{name}"): _ANYBODY,
+    ("GET", "/screen.css"): _ANYBODY,
+    ("GET", "/kiosk/{token}"): _ANYBODY,
+    ("POST", "/logout"): _OWN,
+    ("GET", "/account"): _OWN,
+    ("POST", "/account/password"): _OWN,
+    ("POST", "/account/kiosks"): Rule("engineer"),
+    ("POST", "/account/kiosks/{link_id}/revoke"): Rule("engineer"),
+    ("GET", "/"): _SCREEN,
+    ("GET", "/live/judged"): _SCREEN,
+    (WEBSOCKET, "/live"): _SCREEN,
+    ("GET", "/api/live"): _SCREEN,
+}
+
+
+def check(routes: Iterable[BaseRoute]) -> None:
+    """Before the service starts.
+
+    Raises:
+        RuntimeError: a route is not in the table, or the table names one that is not there.
+    """
+    there = set().union(*map(keys_of, routes))
+    if missing := there - TABLE.keys():
+        raise RuntimeError(f"dashboard/permissions.py does not say who may use {_named(missing)}")
+    if stray := TABLE.keys() - there:
+        raise RuntimeError(f"dashboard/permissions.py names what is not there: {_named(stray)}")
+
+
+def keys_of(route: BaseRoute) -> set[tuple[str, str]]:
+    """As the table names it."""
+    if isinstance(route, WebSocketRoute):
+        return {(WEBSOCKET, route.path)}
+    if isinstance(route, Route):
+        return {(method, route.path) for method in route.methods or ()}
+    raise RuntimeError(f"a {type(route).__name__} cannot be in the table of permissions: hang each route in by itself")
+
+
+def _named(keys: set[tuple[str, str]]) -> str:
+    return ", ".join(" ".join(key) for key in sorted(keys))

@@ -1,0 +1,262 @@
+"""The dashboard as a service: what travels on the bus becomes the state that the pages show, and a server shows it.
+
+broker ─► Feed, Pictures ─► Viewers ─► browsers
+                              web ◄──► database
+"""
+
+import ipaddress
+import logging
+import socket
+import ssl
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import uvicorn
+from sqlalchemy import URL
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.types import ASGIApp
+
+from dashboard import live, pages
+from dashboard.accounts import FIRST, Accounts
+from dashboard.feed import LAST, Feed, Recorded, Seen, Turn
+from dashboard.live import Viewers
+from dashboard.pictures import Pictures
+from dashboard.settings import DashboardLine
+from dashboard.web import VERSION, Desk, make_app
+from pcb_bus.contract.codec import decode_msgpack
+from pcb_bus.contract.messages import Evidence, NodeStatus, Verdict
+from pcb_bus.contract.taxonomy import load_taxonomy
+from pcb_bus.contract.times import from_datetime, to_datetime
+from pcb_bus.contract.topics import exactly
+from pcb_bus.durable.files import why_denied
+from pcb_bus.errors import ConfigError
+from pcb_bus.mqtt.session import Delivery
+from pcb_bus.runtime.service import Service
+from pcb_bus.runtime.settings import DEFAULT_TAXONOMY
+from pcb_bus.runtime.workers import Worker
+from records.database import for_reading, make_engine, reason
+from records.errors import DatabaseDown
+from records.migrate import check_tables
+from records.queries import Newest, newest, tally
+from records.times import local_time
+
+log = logging.getLogger(__name__)
+
+NODE = "dashboard"
+_FEED, _WEB = "feed", "web"
+_TELL_S = 1.0  # a page that hears nothing for longer than a few of them knows that its server is gone
+_COUNT_S = 20.0
+_MOST_CONNECTIONS = 256
+_LOOPBACK = "127.0.0.1"
+
+
+class Server:
+    """uvicorn on a socket that is open already, on a thread of ours.
+
+    Raises:
+        ConfigError: the address cannot be used, or the certificate.
+    """
+
+    def __init__(self, settings: DashboardLine) -> None:
+        certificate = settings.certificate
+        self._socket = _listen(settings, encrypted=certificate is not None)
+        self._certificate = certificate
+        if certificate is not None:
+            _check_certificate(certificate)
+        host, port = self._socket.getsockname()[:2]
+        self.address = f"http{'s' if certificate else ''}://{_shown(host)}:{port}/"
+        self._uvicorn: uvicorn.Server | None = None
+        self._stopping = False
+
+    def serve(self, app: ASGIApp) -> None:
+        """Until `stop`."""
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            lifespan="off",
+            ws="websockets-sansio",
+            ws_max_size=4096,
+            ws_per_message_deflate=False,
+            limit_concurrency=_MOST_CONNECTIONS,
+            timeout_graceful_shutdown=1,
+            ssl_certfile=self._certificate,
+        )
+        self._uvicorn = server = uvicorn.Server(config)
+        if not self._stopping:
+            server.run([self._socket])
+        if not self._stopping:
+            raise RuntimeError("the web server has ended by itself")
+
+    def stop(self) -> None:
+        self._stopping = True
+        if self._uvicorn is not None:
+            self._uvicorn.should_exit = True
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class DashboardService:
+    """Everything that the dashboard holds while it runs."""
+
+    def __init__(self, settings: DashboardLine, url: URL) -> None:
+        chosen = settings.dashboard
+        self._settings = settings
+        self._zone = settings.recorder.zone
+        self._service = service = Service("dashboard", NODE, settings)
+        self._engine = make_engine(url)
+        self._feed = Feed(_nodes(settings), chosen.shifts, self._zone)
+        self._pictures = Pictures(settings.sides)
+        self.viewers = Viewers()
+        self.accounts = Accounts(self._engine, settings.root, chosen.session_minutes)
+        desk = Desk(settings, self.accounts, self.viewers, self._pictures, _labels(settings.taxonomy))
+        app = make_app(desk, pages.routes(desk), live.routes(desk))
+        self.server = Server(settings)
+        self._ready = False
+        # To the service, a database that takes its time would be a thread that hangs.
+        self._records = Worker("records")
+        topics = settings.topics
+        service.on(exactly(topics.verdict), Verdict, self._hear_verdict, thread=_FEED)
+        service.on(topics.all_status, NodeStatus, self._hear_status, thread=_FEED, retained=True)
+        service.on(topics.all_previews, None, self._hear_preview, thread=_FEED, qos=0, queue=8)
+        service.on(topics.all_evidence, None, self._hear_evidence, thread=_FEED, queue=32)
+        service.every(_TELL_S, self._tell, thread=_FEED)
+        service.every(_COUNT_S, self._count, thread=_FEED)
+        service.session.on_up(lambda: service.worker(_FEED).do(self._connected))
+        service.run(_WEB, partial(self.server.serve, app))
+
+    def start(self) -> None:
+        log.info("pages at %s", self.server.address)
+        self._records.start()
+        self._service.start()
+
+    def stop(self) -> None:
+        self.server.stop()
+        self._service.join(_WEB, timeout=2.0)
+        self._records.stop()
+        self._service.stop()
+        self.server.close()
+        self._engine.dispose()
+
+    # What is heard, on the feed's thread
+
+    def _hear_verdict(self, verdict: Verdict, _: Delivery) -> None:
+        if self._feed.verdict(verdict, self._now()):
+            self._pictures.take_verdict(verdict)
+            self._tell()
+
+    def _hear_status(self, status: NodeStatus, _: Delivery) -> None:
+        self._feed.status(status, self._now())
+
+    def _hear_preview(self, delivery: Delivery) -> None:
+        self._pictures.take_preview(delivery.topic.rsplit("/", 1)[-1], delivery.payload)
+        self._feed.news(self._now())
+        self.viewers.wake()
+
+    def _hear_evidence(self, delivery: Delivery) -> None:
+        self._pictures.take_evidence(decode_msgpack(Evidence, delivery.payload))
+        self._tell()
+
+    def _connected(self) -> None:
+        self._feed.connected(self._now())
+        self._count()
+
+    def _tell(self) -> None:
+        fault = self._service.health["database"]
+        state = self._feed.state(self._now(), broker=self._service.session.connected, database=fault)
+        self.viewers.publish(state | {"judged": self._pictures.judged(), "page": VERSION})
+
+    def _now(self) -> int:
+        return self._service.clock.now()
+
+    # What the database knows, on the thread `records`
+
+    def _count(self) -> None:
+        now = self._now()
+        self._records.do(partial(self._read, self._feed.turn(now), self._feed.counted_until(now)))
+
+    def _read(self, turn: Turn, until: int) -> None:
+        try:
+            if not self._ready:
+                self._make_ready()
+            since = local_time(to_datetime(turn.begins_at), self._zone)
+            with for_reading(self._engine).connect() as connection:
+                boards = tally(connection, self._settings.root, since, to_datetime(until))
+                last = [_seen(each) for each in newest(connection, self._settings.root, LAST)]
+        except (DatabaseDown, SQLAlchemyError, ConfigError) as error:
+            text = str(error) if isinstance(error, ConfigError) else reason(error)
+            self._service.fault("database", f"database: {text}", "warning")
+            return
+        self._service.fault("database", "", again="the database is there")
+        self._service.worker(_FEED).do(partial(self._feed.take, Recorded(turn, until, boards, last)))
+
+    def _make_ready(self) -> None:
+        check_tables(self._engine)
+        made_up = self.accounts.make_first(self._settings.dashboard.first_password, datetime.now(UTC))
+        if made_up is not None:
+            print(f"dashboard: first login, shown this once: {FIRST} {made_up}", flush=True)  # not into the log
+        self._ready = True
+
+
+def build(settings: DashboardLine) -> DashboardService:
+    """The service; its database may be away, or without tables until the recorder has made them.
+
+    Raises:
+        ConfigError: the database's URL, the certificate, the address or the port can never be used.
+    """
+    return DashboardService(settings, settings.recorder.url)
+
+
+def _nodes(settings: DashboardLine) -> list[str]:
+    return [*(f"edge-{side}" for side in settings.sides), "inference", "actuator", "recorder", NODE]
+
+
+def _labels(taxonomy: Path) -> Mapping[str, str]:
+    """Of the categories. A machine with the dashboard alone may have no taxonomy: the pages have words of their own."""
+    if taxonomy == DEFAULT_TAXONOMY and not taxonomy.exists():
+        return {}
+    return {category: rule.label for category, rule in load_taxonomy(taxonomy).categories.items()}
+
+
+def _seen(row: Newest) -> Seen:
+    classes = tuple(dict.fromkeys(str(box.get("class", "")) for box in row.boxes))
+    at = from_datetime(row.captured_at)
+    return Seen(row.verdict_id, row.board_id, row.serial, row.product, row.category, at, classes)  # type: ignore[arg-type]
+
+
+def _listen(settings: DashboardLine, *, encrypted: bool) -> socket.socket:
+    chosen = settings.dashboard
+    address = chosen.address or ("0.0.0.0" if encrypted else _LOOPBACK)
+    if not encrypted and not ipaddress.ip_address(address).is_loopback:
+        likely = "no certificate is there for TLS; start `make broker` on this machine, which makes one"
+        raise ConfigError(f"dashboard.address: {address}: {likely}, or name one in dashboard.certificate")
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((address, chosen.port))
+    except OSError as error:
+        listening.close()
+        raise ConfigError(f"dashboard.port: cannot listen on {address}:{chosen.port}: {error.strerror}") from None
+    return listening
+
+
+def _check_certificate(file: Path) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(file)
+    except ssl.SSLError as error:
+        raise ConfigError(f"dashboard.certificate: {file} holds no certificate with its key: {error.reason}") from None
+    except OSError as error:
+        raise ConfigError(f"dashboard.certificate: cannot read {file}: {why_denied(error, file)}") from None
+
+
+def _shown(host: str) -> str:
+    if host in ("0.0.0.0", "::"):
+        return socket.gethostname()
+    return f"[{host}]" if ":" in host else host
