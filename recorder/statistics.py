@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Select, case, delete, extract, func, insert, select, update
 
 from records.database import for_reading
-from records.tables import BoardStatistics, Defect, DefectStatistics, Inspection, StatisticsHour
+from records.tables import BoardStatistics, Defect, DefectStatistics, Inspection, StatisticsHour, YieldStatistics
 from records.times import hour_of
 
 _HOUR = timedelta(hours=1)
@@ -25,12 +25,13 @@ _BOARD_NUMBERS = ("boards", "incomplete", "latency_ms_sum", "latency_ms_max")
 _DEFECT_NUMBERS = ("boxes", "boards")
 
 Counts = dict[tuple[str, ...], tuple[float, ...]]
-"""Of one hour: by (category,) boards, incomplete, sum and maximum of latency in ms; by (side, class) boxes, boards."""
+"""Of one hour: by (category,) boards, incomplete, sum and maximum of latency in ms; by (side, class) boxes, boards; by
+(product, model, deciding side, category) boards."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Where the statistics are not what the rows say; `of` is the category, or the side and the class."""
+    """Where the statistics are not what the rows say; `of` is a key of `Counts`."""
 
     begins_at: datetime
     of: tuple[str, ...]
@@ -131,11 +132,19 @@ def counted(connection: Connection, line: str, hour: datetime) -> Counts:
 
     latency = case((Inspection.latency_ms > _MOST_MS, _MOST_MS), else_=Inspection.latency_ms)
     incomplete = func.sum(case((Inspection.status == "incomplete", 1), else_=0))
-    boards = select(Inspection.category, func.count(), incomplete, func.sum(latency), func.max(latency))
+    product, model = func.coalesce(Inspection.product, ""), func.coalesce(Inspection.model, "")
+    keys = product, model, Inspection.camera_id, Inspection.category
+    boards = select(*keys, func.count(), incomplete, func.sum(latency), func.max(latency)).group_by(*keys)
     boxes = select(Defect.camera_id, Defect.class_name, func.count(), func.count(Defect.inspection_id.distinct()))
-    return _counts(connection, boards.where(*within(Inspection)).group_by(Inspection.category), 1) | _counts(
-        connection, boxes.where(*within(Defect)).group_by(Defect.camera_id, Defect.class_name), 2
-    )
+    boxes = boxes.group_by(Defect.camera_id, Defect.class_name)
+    by_product = _counts(connection, boards.where(*within(Inspection)), 4)
+    found = _counts(connection, boxes.where(*within(Defect)), 2)
+    for key, (count, *others) in by_product.items():
+        found[key] = (count,)
+        before = found.get(key[3:], (0.0,) * 4)
+        sums = (one + other for one, other in zip(before[:3], (count, *others[:2]), strict=True))
+        found[key[3:]] = (*sums, max(before[3], others[2]))
+    return found
 
 
 def differences(connection: Connection, line: str, since: datetime, until: datetime) -> Iterator[Difference]:
@@ -158,6 +167,7 @@ def differences(connection: Connection, line: str, since: datetime, until: datet
 _TABLES: tuple[tuple[Any, tuple[str, ...], tuple[str, ...]], ...] = (
     (BoardStatistics, ("category",), _BOARD_NUMBERS),
     (DefectStatistics, ("camera_id", "class_name"), _DEFECT_NUMBERS),
+    (YieldStatistics, ("product", "model", "camera_id", "category"), ("boards",)),
 )
 
 

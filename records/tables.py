@@ -39,6 +39,7 @@ __all__ = (
     "SystemLog",
     "Trigger",
     "User",
+    "YieldStatistics",
 )
 
 
@@ -84,6 +85,9 @@ class Inspection(Base):
         Index(None, "defect_type", "inspection_time"),
         Index(None, "camera_id", "inspection_time"),
         Index(None, "product", "inspection_time"),
+        Index(None, "category", "inspection_time"),
+        Index(None, "status", "inspection_time"),
+        Index(None, "model", "inspection_time"),
         Index(None, "board_id"),
         Index(None, "serial"),
         ON_MYSQL,
@@ -142,7 +146,12 @@ class Defect(Base):
     """One box of an inspection, in pixels of its picture; the same boxes stand in `inspections.boxes` as JSON."""
 
     __tablename__ = "defects"
-    __table_args__ = (Index(None, "inspection_id"), Index(None, "line", "inspection_time", "class_name"), ON_MYSQL)
+    __table_args__ = (
+        Index(None, "inspection_id"),
+        Index(None, "line", "inspection_time", "class_name"),
+        Index(None, "class_name", "inspection_time"),
+        ON_MYSQL,
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     inspection_id: Mapped[int] = mapped_column(BigId, ForeignKey("inspections.id", ondelete="CASCADE"))
@@ -261,6 +270,21 @@ class DefectStatistics(Base):
     camera_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     class_name: Mapped[str] = mapped_column(String(64), primary_key=True)
     boxes: Mapped[int]
+    boards: Mapped[int]
+
+
+class YieldStatistics(Base):
+    """Boards by product, model, deciding side and category in one hour; product and model are empty where unknown."""
+
+    __tablename__ = "yield_statistics"
+    __table_args__ = (ON_MYSQL,)
+
+    line: Mapped[str] = mapped_column(Line, primary_key=True)
+    begins_at: Mapped[datetime] = mapped_column(LocalTime, primary_key=True)
+    product: Mapped[str] = mapped_column(Id, primary_key=True)
+    model: Mapped[str] = mapped_column(Id, primary_key=True)
+    camera_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    category: Mapped[str] = mapped_column(String(16), primary_key=True)
     boards: Mapped[int]
 
 

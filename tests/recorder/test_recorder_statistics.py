@@ -14,7 +14,7 @@ from pcb_bus.contract.times import NS_PER_S
 from recorder.statistics import Counts, Difference, Statistics, counted, differences, touch_hours
 from recorder.store import Store
 from records.database import for_reading
-from records.tables import BoardStatistics, DefectStatistics, Inspection, StatisticsHour
+from records.tables import BoardStatistics, DefectStatistics, Inspection, StatisticsHour, YieldStatistics
 
 HOUR = 3600 * NS_PER_S
 FIRST = datetime(2026, 11, 21, 17)  # noqa: DTZ001
@@ -53,6 +53,22 @@ def test_a_board_counts_in_the_hour_that_the_clock_on_the_wall_showed(store: Sto
     assert settled(engine)
 
 
+def test_boards_are_counted_by_product_model_and_side(store: Store, engine: Engine) -> None:
+    many = [verdict_record(number, product="display") for number in range(2)]
+    store.write(
+        [*many, verdict_record(2, "normal"), verdict_record(3, latency_ms=99.5), verdict_record(4, at=AT + HOUR)]
+    )
+    Statistics(engine, LINE).count_touched()
+    with engine.connect() as connection:
+        rows = connection.execute(select(YieldStatistics.__table__).where(YieldStatistics.begins_at == FIRST)).all()
+    assert sorted(tuple(row)[2:] for row in rows) == [
+        ("", "starter", "both", "normal", 1),
+        ("", "starter", "left", "solder", 1),
+        ("display", "starter", "left", "solder", 2),
+    ]
+    assert [row[1:] for row in boards(engine)][:2] == [("normal", 1, 0, 41.5, 41.5), ("solder", 3, 0, 182.5, 99.5)]
+
+
 def test_what_is_written_later_is_counted_and_repeats_are_not(store: Store, engine: Engine) -> None:
     slow = verdict_record(2, latency_ms=99.5, sides={"right": side("right", ["short"])})
     for batch in ([verdict_record(1)], [verdict_record(1), slow], [slow, verdict_record(3, "normal")]):
@@ -71,9 +87,9 @@ def test_an_hour_that_comes_twice_in_autumn_is_one(engine: Engine) -> None:
     assert [(row[0], row[2]) for row in boards(engine)] == [(datetime(2026, 10, 25, 2), 2)]  # noqa: DTZ001
 
 
-@pytest.mark.parametrize("table", [BoardStatistics, DefectStatistics])
+@pytest.mark.parametrize("table", [BoardStatistics, DefectStatistics, YieldStatistics])
 def test_what_was_spoiled_by_hand_is_found_and_counted_anew(
-    store: Store, engine: Engine, table: type[BoardStatistics] | type[DefectStatistics]
+    store: Store, engine: Engine, table: type[BoardStatistics] | type[DefectStatistics] | type[YieldStatistics]
 ) -> None:
     store.write([verdict_record(number, at=AT + number * HOUR) for number in range(3)])
     assert drift(engine) == []
@@ -97,6 +113,7 @@ def test_rows_that_were_removed_or_never_counted_are_found(store: Store, engine:
     assert {(each.begins_at.hour, each.of) for each in drift(engine)} == {
         (17, ("solder",)),
         (18, ("solder",)),
+        (18, ("", "starter", "left", "solder")),
         (18, ("left", "short")),
         (18, ("left", "spur")),
     }

@@ -1,5 +1,6 @@
 """A database that the recorder of revision 90dd896 filled: every row of it lives on, as the tables of today say it."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -10,7 +11,7 @@ from sqlalchemy import URL, Engine, MetaData, func, insert, select, text
 
 from records.database import make_engine
 from records.migrate import bring_up_to_date, upgrade
-from records.tables import Alert, Base, Defect, DefectImage, Inspection, StatisticsHour, SystemConfig
+from records.tables import Alert, Base, Defect, DefectImage, Inspection, StatisticsHour, SystemConfig, YieldStatistics
 from records.times import hour_of, local_day, local_time
 
 LINE, ZONE = "pcb", ZoneInfo("Europe/Berlin")
@@ -122,6 +123,18 @@ def test_every_hour_with_rows_waits_to_be_counted(before_and_after: tuple[Rows, 
         assert connection.execute(Base.metadata.tables["board_statistics"].select()).all() == []
     assert {each.begins_at for each in hours} == {hour_of(time) for time in times}
     assert {(each.line, each.touched - each.counted) for each in hours} == {(LINE, 1)}
+
+
+def test_boards_of_before_are_counted_by_product_model_and_side(before_and_after: tuple[Rows, Engine]) -> None:
+    _, engine = before_and_after
+    with engine.connect() as connection:
+        stored = connection.execute(select(YieldStatistics)).all()
+        rows = connection.execute(select(Inspection)).all()
+    expected = Counter(
+        (row.line, hour_of(row.inspection_time), row.product or "", row.model or "", row.camera_id, row.category)
+        for row in rows
+    )
+    assert {tuple(row)[:-1]: row.boards for row in stored} == expected
 
 
 def test_values_and_alerts_are_those_of_the_line(before_and_after: tuple[Rows, Engine]) -> None:
