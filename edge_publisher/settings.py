@@ -119,7 +119,7 @@ class EdgeSettings(Section):
     product: Label | None = None
     """What its frames say that the boards are, for lines on which each camera has a product of its own."""
     sharpness: Annotated[float, Field(gt=0, le=1)] | None = None
-    """How sharp the pictures of boards were at the set-up; below 0.6 of it they are blurred."""
+    """How sharp the pictures of boards were at the set-up; below 0.7 of it they are blurred."""
     serial: SerialKind = OFF
     """What is read on pictures of boards, once their frames have gone: qr, datamatrix, any of the two, or a reader of
     your own by its name; off: nothing, for reading costs CPU."""

@@ -54,7 +54,7 @@ class InferenceSettings(Section):
     golden: dict[Name, Path] = Field(default_factory=dict)
     """By side: picture of a defect-free bare board, black copper on white laminate; it confirms and names defects."""
     sharpness: dict[Name, Annotated[float, Field(gt=0, le=1)]] = Field(default_factory=dict)
-    """By side: how sharp its pictures were at the set-up; below 0.6 of it they are blurred. Without it, only what has
+    """By side: how sharp its pictures were at the set-up; below 0.7 of it they are blurred. Without it, only what has
     nothing sharp in it is."""
     presence: dict[Name, PresenceOptions] = Field(default_factory=dict)
     """By side: where and how boards go by, as its frames without a board id show it; see `edge.presence`. The set-up of

@@ -138,12 +138,22 @@ def test_sharpness_hardly_depends_on_light() -> None:
         assert sharpness(np.clip(good() * light, 0, 255).astype(np.uint8)) == pytest.approx(sharpness(good()), rel=0.15)
 
 
+def test_sharpness_is_that_of_whole_edges_and_not_of_lesser_ones_beside_them() -> None:
+    """Each edge of 120 grey levels takes 8 pixels, and has a sharp one of 60 levels 9 pixels away."""
+    rise = np.linspace(40, 160, 9)
+    parts = np.full(30, 40), rise, np.full(9, 160), np.full(30, 100), np.full(9, 160), rise[::-1]
+    row = np.resize(np.concatenate(parts), 320).astype(np.uint8)
+    assert sharpness(np.tile(row[None, :, None], (240, 1, 3))) == pytest.approx(1 / 8, rel=0.05)
+
+
 def test_softer_than_at_the_set_up_is_blurred() -> None:
     usual = sharpness(good())
     soft = noisy(cv2.GaussianBlur(good(), (0, 0), 3))
     assert kind(good(), usual) is None
     assert kind(soft) is None
     assert kind(soft, usual) == "blurred"
+    assert kind(good(), sharpness(good()) / 0.71) is None
+    assert kind(good(), sharpness(good()) / 0.69) == "blurred"
     assert "as at the set-up: clean and focus the lens" in str(find_flaw(soft, usual))
 
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from benchmarks.presence import PHOTOGRAPHS, photographed
 from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
+from pcb_bus.seeing.columns import Belt as ColumnsOfBelt
 from pcb_bus.seeing.presence import Pass, Presence, PresenceOptions
 from pcb_bus.seeing.trains import Seam, Train
 from simulator.moving_belt import DISTURBANCES, Scene, View, cloth, coloured, product_boards, views
@@ -149,6 +150,17 @@ def test_a_board_with_a_plain_half_is_one() -> None:
     board[:, 170:] = BOARDS[0][:, 170:]
     board[100:160, 20:60] = BOARDS[0][100:160, 20:60]
     assert play(Scene([board], 3, speed=FAST)).boards == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("grey", "is_board"), [(45, False), (140, False), (165, True), (230, True)])
+def test_a_plain_part_of_the_belts_hue_is_a_boards_once_it_is_three_times_as_bright(grey: int, is_board: bool) -> None:
+    belt, picture = ColumnsOfBelt(), np.full((120, 160, 3), 40, np.uint8)
+    for _ in range(4):
+        belt.look(picture)
+        belt.learn(np.ones(160, np.bool_))
+    picture[20:100, 40:120] = grey
+    assert belt.look(picture).filled[6:18, 60:100].all() == is_board
+    assert not belt.look(picture).strong[6:18, 60:100].any()
 
 
 def test_boards_cut_out_of_photographs_count() -> None:
