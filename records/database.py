@@ -55,7 +55,8 @@ _PASSING_ON_SQLITE = (
 # Another writer came before: a key taken meanwhile, a deadlock, a row changed since it was read.
 _LOST_RACE = frozenset({1020, 1062, 1213})
 # Of these a program that starts ends at once: waiting does not mend a login or database that is not there.
-_MISCONFIGURED = frozenset({1044, 1045, 1049, 1102, 1130, 1142, 1227, 1251, 1698, 2059})
+_NOT_MADE = frozenset({1044, 1045, 1049, 1130, 1142, 1698})
+_MISCONFIGURED = _NOT_MADE | {1102, 1227, 1251, 2059}
 
 Meaning = Literal["passing", "race", "row"]
 
@@ -198,6 +199,11 @@ def reason(error: Exception) -> str:
     """One line without the statement, and without secrets."""
     cause = getattr(error, "orig", None) or error
     return redact(str(cause.args[-1] if cause.args else type(cause).__name__))
+
+
+def way_out(error: Exception) -> str:
+    """What to do about a database or a login that is not there, or lacks its rights."""
+    return "; docs/database.md says how to make database and login" if _number(error) in _NOT_MADE else ""
 
 
 def never_works(error: Exception) -> bool:

@@ -15,7 +15,7 @@ from sqlalchemy import URL, Connection, Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from pcb_bus.errors import ConfigError
-from records.database import KEY, for_reading, is_sqlite, make_engine, make_folder, never_works, reason, shown
+from records.database import KEY, for_reading, is_sqlite, make_engine, make_folder, never_works, reason, shown, way_out
 from records.errors import DatabaseDown
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -74,7 +74,7 @@ def _told(url: URL, faults: tuple[type[Exception], ...] = _OF_A_CONNECTION) -> I
         raise ConfigError(f"{KEY}: {shown(url)} does not fit this version of the program: {error}") from None
     except faults as error:
         if never_works(error):
-            raise ConfigError(f"{KEY}: {shown(url)}: {reason(error)}") from None
+            raise ConfigError(f"{KEY}: {shown(url)}: {reason(error)}{way_out(error)}") from None
         raise DatabaseDown(reason(error)) from None
 
 

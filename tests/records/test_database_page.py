@@ -6,17 +6,37 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import URL, Engine, func, select, update
 from support.filled_tables import fill
+from support.mariadb import MariaDb
 from support.mysql import connect_plainly
 
-from records.database import is_sqlite
+from pcb_bus.errors import ConfigError
+from records.database import database_url, is_sqlite
+from records.migrate import bring_up_to_date
 from records.tables import OWNERS, Actuation, Base
 
 PAGE = (Path(__file__).parents[2] / "docs" / "database.md").read_text(encoding="utf-8")
+ZONE = ZoneInfo("UTC")
 QUERIES = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_the_statements_that_make_a_database_and_its_login_are_enough(mariadb: MariaDb) -> None:
+    statements = PAGE.partition("```\n")[2].partition("```")[0].replace("boardline", "made_as_said")
+    address = f"mysql://made_as_said:a password of its own@127.0.0.1:{mariadb.port}/made_as_said"
+    with pytest.raises(ConfigError, match=r"Access denied.*; docs/database\.md says how to make database and login$"):
+        bring_up_to_date(database_url(address), "pcb", ZONE)
+    mariadb.execute(*filter(str.strip, statements.split(";")))
+    with closing(connect_plainly(database_url(address))) as connection, connection.cursor() as cursor:
+        for statement in ("CREATE TABLE a (b INT)", "CREATE INDEX c ON a (b)", "ALTER TABLE a ADD d INT"):
+            cursor.execute(statement)
+    mariadb.execute("DROP DATABASE made_as_said")
+    with pytest.raises(ConfigError, match=r"Unknown database.*; docs/database\.md says how"):
+        bring_up_to_date(database_url(address), "pcb", ZONE)
+    mariadb.execute("DROP USER 'made_as_said'@'%'")
 
 
 def ask(url: URL, query: str) -> list[Any]:
