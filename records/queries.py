@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Date, Select, func, or_, select, text, union
+from sqlalchemy import ColumnElement, Connection, Date, Select, Subquery, and_, extract, func, or_, select, text, union
 
 from records.tables import (
     Actuation,
@@ -29,7 +29,8 @@ T = TypeVar("T", bound=Base)
 class Filter:
     """Which boards: `since` to before `until`; `board` is a serial or a board's id. None: any.
 
-    Of a rare kind of board, `defect_type` is found at once by its index; `category` is looked for.
+    `shift` is a time of the day, as (22:00, 6:00), of each day of that span; `class_name` is that of a box on any side;
+    `serial` was read on any side: every pass of that board.
     """
 
     line: str | None = None
@@ -40,6 +41,11 @@ class Filter:
     camera_id: str | None = None
     product: str | None = None
     board: str | None = None
+    serial: str | None = None
+    class_name: str | None = None
+    status: str | None = None
+    model: str | None = None
+    shift: tuple[time, time] | None = None
 
 
 class Board(NamedTuple):
@@ -59,7 +65,7 @@ class Board(NamedTuple):
     status: str
 
 
-_BOARD = tuple(getattr(Inspection, name) for name in Board._fields)
+BOARD = tuple(getattr(Inspection, name) for name in Board._fields)
 
 
 class Details(NamedTuple):
@@ -95,24 +101,31 @@ def boards(connection: Connection, chosen: Filter, limit: int = 50, offset: int 
     """A page of them, newest first."""
     newest = Inspection.inspection_time.desc(), Inspection.id.desc()
     # The ids alone come from an index: far pages do not read the rows before them.
-    ids = select(Inspection.id).where(*_where(chosen)).order_by(*newest).limit(limit).offset(offset).subquery()
-    found = select(*_BOARD).join(ids, ids.c.id == Inspection.id).order_by(*newest)
+    ids = select(Inspection.id).where(*where(chosen)).order_by(*newest).limit(limit).offset(offset).subquery()
+    found = select(*BOARD).join(ids, ids.c.id == Inspection.id).order_by(*newest)
     return [Board(*row) for row in connection.execute(found)]
 
 
 def history(connection: Connection, serial: str, limit: int = 50, offset: int = 0) -> list[Board]:
     """A page of the passes of the board that has this serial on any side: of every line, newest first."""
     newest = Inspection.captured_at.desc(), Inspection.id.desc()
-    same_pass = (Serial.line == Inspection.line) & (Serial.verdict_id == Inspection.verdict_id)
-    named = select(Inspection.id).where(Inspection.serial == serial)
-    ids = union(named, select(Inspection.id).join(Serial, same_pass).where(Serial.serial == serial)).subquery()
-    found = select(*_BOARD).join(ids, ids.c.id == Inspection.id).order_by(*newest).limit(limit).offset(offset)
+    ids = _passes(serial)
+    found = select(*BOARD).join(ids, ids.c.id == Inspection.id).order_by(*newest).limit(limit).offset(offset)
     return [Board(*row) for row in connection.execute(found)]
 
 
-def count(connection: Connection, chosen: Filter) -> int:
-    """How many there are. Millions take a second; those of whole hours and days are known to `hours` and `days`."""
-    return connection.scalar(select(func.count()).select_from(Inspection).where(*_where(chosen))) or 0
+def count(connection: Connection, chosen: Filter, most: int | None = None) -> int:
+    """How many there are, counted up to `most`. Millions take a second; `total` knows all of a line."""
+    if most is None:
+        return connection.scalar(select(func.count()).select_from(Inspection).where(*where(chosen))) or 0
+    some = select(Inspection.id).where(*where(chosen)).limit(most).subquery()
+    return connection.scalar(select(func.count()).select_from(some)) or 0
+
+
+def total(connection: Connection, line: str | None = None) -> int:
+    """All boards that were ever counted, also those whose rows are gone by their age."""
+    counted = select(func.sum(BoardStatistics.boards))
+    return int(connection.scalar(counted if line is None else counted.where(BoardStatistics.line == line)) or 0)
 
 
 def details(connection: Connection, inspection_id: int) -> Details | None:
@@ -209,7 +222,8 @@ def _rows(connection: Connection, table: type[T], query: Select[Any]) -> list[T]
     return [table(**row) for row in connection.execute(query).mappings()]
 
 
-def _where(chosen: Filter) -> list[ColumnElement[bool]]:
+def where(chosen: Filter) -> list[ColumnElement[bool]]:
+    """What the rows of `inspections` must be."""
     row = Inspection
     wanted = {
         row.line: chosen.line,
@@ -217,15 +231,36 @@ def _where(chosen: Filter) -> list[ColumnElement[bool]]:
         row.defect_type: chosen.defect_type,
         row.camera_id: chosen.camera_id,
         row.product: chosen.product,
+        row.status: chosen.status,
+        row.model: chosen.model,
     }
-    where: list[ColumnElement[bool]] = [column == value for column, value in wanted.items() if value is not None]
-    if chosen.since is not None:
-        where.append(row.inspection_time >= chosen.since)
-    if chosen.until is not None:
-        where.append(row.inspection_time < chosen.until)
+    found: list[ColumnElement[bool]] = [column == value for column, value in wanted.items() if value is not None]
+    found += _span(row.inspection_time, chosen)
     if chosen.board is not None:
-        where.append(or_(row.board_id == chosen.board, row.serial == chosen.board))
-    return where
+        found.append(or_(row.board_id == chosen.board, row.serial == chosen.board))
+    if chosen.serial is not None:
+        found.append(row.id.in_(select(_passes(chosen.serial).c.id)))
+    if chosen.class_name is not None:
+        boxes = select(Defect.inspection_id).where(Defect.class_name == chosen.class_name)
+        found.append(row.id.in_(boxes.where(*_span(Defect.inspection_time, chosen))))
+    if chosen.shift is not None:
+        minute = extract("hour", row.inspection_time) * 60 + extract("minute", row.inspection_time)
+        begin, end = (each.hour * 60 + each.minute for each in chosen.shift)
+        within = minute >= begin, minute < end
+        found.append(and_(*within) if begin < end else or_(*within))
+    return found
+
+
+def _span(moment: Any, chosen: Filter) -> list[ColumnElement[bool]]:
+    since = [] if chosen.since is None else [moment >= chosen.since]
+    return since if chosen.until is None else [*since, moment < chosen.until]
+
+
+def _passes(serial: str) -> Subquery:
+    """The ids of the passes on which this serial was read, on any side."""
+    same_pass = (Serial.line == Inspection.line) & (Serial.verdict_id == Inspection.verdict_id)
+    named = select(Inspection.id).where(Inspection.serial == serial)
+    return union(named, select(Inspection.id).join(Serial, same_pass).where(Serial.serial == serial)).subquery()
 
 
 def _days(table: Any, line: str, first: date, last: date) -> tuple[ColumnElement[bool], ...]:

@@ -1,5 +1,6 @@
 """Rows of boards by their number, put into the tables as a recorder would."""
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,6 +21,7 @@ from records.tables import (
     Serial,
     SystemLog,
     Trigger,
+    YieldStatistics,
 )
 from records.times import hour_of, local_day, local_time
 
@@ -38,6 +40,7 @@ def fill(engine: Engine, boards: int, spacing: timedelta = timedelta(seconds=10)
     found[Alert] = [_alert(1, "OVERDUE", None), _alert(2, "edge-left", BEGIN)]
     found[SystemLog] = [_log(number) for number in range(5)]
     found[BoardStatistics], found[DefectStatistics] = _statistics(found[Inspection], found[Defect])
+    found[YieldStatistics] = _yields(found[Inspection])
     with engine.begin() as connection:
         for table, rows in found.items():
             for first in range(0, len(rows), 500):
@@ -141,3 +144,9 @@ def _statistics(
         counted["boxes"] += 1
         counted["boards"] += 1
     return list(boards.values()), list(classes.values())
+
+
+def _yields(inspections: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    names = ("line", "product", "model", "camera_id", "category")
+    counts = Counter((*(row[name] for name in names), hour_of(row["inspection_time"])) for row in inspections)
+    return [dict(zip((*names, "begins_at"), key, strict=True)) | {"boards": boards} for key, boards in counts.items()]

@@ -1,0 +1,182 @@
+"""The boards of a line from page to page, each board's story, and all of them for a file.
+
+Pages go by the key of a row, so that the last page of millions takes no longer than the first, and no board comes twice
+or is left out while others are written.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from typing import Literal, NamedTuple, Self
+
+from sqlalchemy import ColumnElement, Connection, and_, or_, select
+
+from records.queries import BOARD, Board, Details, Filter, details, where
+from records.reviewing import Past, decisions
+from records.tables import Base, Inspection, Trigger
+
+_BATCH = 500  # rows that are read ahead
+_HIGHEST_ID = 2**63
+
+
+class Key(NamedTuple):
+    """Where a page begins or ends: the wall time and the id of a board."""
+
+    inspection_time: datetime
+    id: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """As `str` gives it.
+
+        Raises:
+            ValueError: it is not that.
+        """
+        moment, _, number = text.rpartition("_")
+        with suppress(ValueError):
+            key = cls(datetime.fromisoformat(moment), int(number))
+            if key.inspection_time.tzinfo is None and 0 <= key.id < _HIGHEST_ID:
+                return key
+        raise ValueError(f"not a key of a page: {text[:80]}")
+
+    def __str__(self) -> str:
+        return f"{self.inspection_time.isoformat()}_{self.id}"
+
+
+class Page(NamedTuple):
+    """Boards, newest first. `newer` and `older` lead to the pages beside it; None: there is none."""
+
+    boards: list[Board]
+    newer: Key | None
+    older: Key | None
+
+
+def page(
+    connection: Connection, chosen: Filter, limit: int = 50, *, older: Key | None = None, newer: Key | None = None
+) -> Page:
+    """The newest boards; those next to the key `older` that are older, or those next to `newer` that are newer."""
+    if newer is None:
+        found = _next(connection, chosen, limit + 1, older, up=False)
+        more, found = len(found) > limit, found[:limit]
+        return Page(found, _key(found, 0) if older else None, _key(found, -1) if more else None)
+    found = _next(connection, chosen, limit + 1, newer, up=True)
+    more, found = len(found) > limit, found[limit - 1 :: -1]
+    return Page(found, _key(found, 0) if more else None, _key(found, -1)) if found else page(connection, chosen, limit)
+
+
+def _key(boards: list[Board], place: int) -> Key | None:
+    return Key(boards[place].inspection_time, boards[place].id) if boards else None
+
+
+def _next(connection: Connection, chosen: Filter, limit: int, key: Key | None, *, up: bool) -> list[Board]:
+    row = Inspection
+    order = (row.inspection_time, row.id) if up else (row.inspection_time.desc(), row.id.desc())
+    beyond = () if key is None else (_above(key) if up else _below(key),)
+    # The ids alone come from an index; then as many rows are read as are shown.
+    ids = select(row.id).where(*where(chosen), *beyond).order_by(*order).limit(limit).subquery()
+    found = select(*BOARD).join(ids, ids.c.id == row.id).order_by(*order)
+    return [Board._make(each) for each in connection.execute(found)]
+
+
+def _below(key: Key) -> ColumnElement[bool]:
+    # Said twice, so that the index is entered at that time.
+    moment = Inspection.inspection_time
+    return and_(moment <= key.inspection_time, or_(moment < key.inspection_time, Inspection.id < key.id))
+
+
+def _above(key: Key) -> ColumnElement[bool]:
+    moment = Inspection.inspection_time
+    return and_(moment >= key.inspection_time, or_(moment > key.inspection_time, Inspection.id > key.id))
+
+
+class Exported(NamedTuple):
+    """A board as a file has it."""
+
+    inspection_time: datetime
+    line: str
+    board_id: str
+    serial: str | None
+    product: str | None
+    defect_type: str
+    category: str
+    confidence: float
+    camera_id: str
+    status: str
+    recipe: str | None
+    model: str | None
+    captured_at: datetime
+    judged_at: datetime | None
+    latency_ms: float | None
+    gpio_pin: int | None
+    image_path: str | None
+    notes: str | None
+
+
+def export(connection: Connection, chosen: Filter) -> Iterator[Exported]:
+    """All of them, oldest first, as of now. Rows come as they are taken, a few hundred at a time.
+
+    The connection has no other statement meanwhile; whoever stops early closes the iterator.
+    """
+    order = Inspection.inspection_time, Inspection.id
+    columns = (getattr(Inspection, name) for name in Exported._fields)
+    found = select(*columns).where(*where(chosen)).order_by(*order)
+    with connection.execute(found, execution_options={"yield_per": _BATCH}) as rows:
+        yield from map(Exported._make, rows)
+
+
+# a board's story
+
+Kind = Literal["triggered", "captured", "judged", "read", "gated", "pictured", "recorded", "decided", "undone"]
+
+
+class Moment(NamedTuple):
+    """What happened to a board at some time (UTC), and the row that says so; `camera_id`: on one side."""
+
+    at: datetime
+    kind: Kind
+    camera_id: str | None
+    row: Base | Past
+
+
+class Story(NamedTuple):
+    """A board with all that belongs to it, and what happened in order of time."""
+
+    details: Details
+    trigger: Trigger | None
+    decisions: list[Past]
+    moments: list[Moment]
+
+
+def story(connection: Connection, inspection_id: int) -> Story | None:
+    """None: there is no such board."""
+    found = details(connection, inspection_id)
+    if found is None:
+        return None
+    board = found.board
+    same = Trigger.line == board.line, Trigger.verdict_id == board.verdict_id
+    row = connection.execute(select(Trigger.__table__).where(*same)).mappings().first()
+    trigger = None if row is None else Trigger(**row)
+    said = decisions(connection, board.line, board.verdict_id)
+    moments = sorted(_moments(found, trigger, said), key=lambda moment: moment.at)
+    return Story(found, trigger, said, moments)
+
+
+def _moments(found: Details, trigger: Trigger | None, said: list[Past]) -> Iterator[Moment]:
+    """What has the same time stays in this order."""
+    if trigger is not None:
+        yield Moment(trigger.triggered_at, "triggered", None, trigger)
+    for side in found.sides:
+        yield Moment(side.captured_at, "captured", side.camera_id, side)
+    if found.board.judged_at is not None:
+        yield Moment(found.board.judged_at, "judged", None, found.board)
+    for serial in found.serials:
+        yield Moment(serial.received_at, "read", serial.camera_id, serial)
+    for gate in found.gates:
+        yield Moment(gate.fired_at or gate.received_at, "gated", None, gate)
+    for picture in found.pictures:
+        yield Moment(picture.received_at, "pictured", picture.camera_id, picture)
+    yield Moment(found.board.received_at, "recorded", None, found.board)
+    for decision in said:
+        yield Moment(decision.decided_at, "decided", decision.camera_id, decision)
+        if decision.undone_at is not None:
+            yield Moment(decision.undone_at, "undone", decision.camera_id, decision)
