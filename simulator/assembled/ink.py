@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -30,9 +31,9 @@ class Pose:
 
     def place(self, points: Points | Sequence[tuple[float, float]]) -> Points:
         """Points of the part's own frame (n x 2) in the image."""
-        sine, cosine = math.sin(math.radians(self.angle)), math.cos(math.radians(self.angle))
-        turn = np.array([[cosine, sine], [-sine, cosine]])
-        return np.asarray(np.asarray(points, np.float64) @ turn + (self.x, self.y), np.float64)
+        placed: Points = np.asarray(points, np.float64) @ _turn(self.angle)
+        placed += (self.x, self.y)
+        return placed
 
     def rectangle(self, x: float, y: float, width: float, height: float, cut: float = 0.0) -> Points:
         """A rectangle around (x, y) of the part's own frame, its corners cut off by `cut`."""
@@ -44,6 +45,13 @@ class Pose:
 
     def ellipse(self, x: float, y: float, width: float, height: float) -> Points:
         return self.place(_CIRCLE * (width, height) + (x, y))
+
+
+@lru_cache(maxsize=1024)
+def _turn(angle: float) -> Points:
+    """A board turns each part, and draws it in many shapes."""
+    sine, cosine = math.sin(math.radians(angle)), math.cos(math.radians(angle))
+    return np.array([[cosine, sine], [-sine, cosine]])
 
 
 def fill(image: Image, outline: Points, colour: Colour) -> None:
@@ -91,4 +99,4 @@ def vary(colour: Colour, rng: np.random.Generator, spread: float = 8.0) -> Colou
 
 
 def _fixed(points: Points) -> npt.NDArray[np.int32]:
-    return np.round(points * (1 << _SHIFT)).astype(np.int32).reshape(-1, 1, 2)
+    return np.rint(points * (1 << _SHIFT)).astype(np.int32).reshape(-1, 1, 2)

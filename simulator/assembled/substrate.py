@@ -19,8 +19,25 @@ _REACH = 6  # how far an edge of the copper is seen in the mask
 
 def paint_substrate(design: Design, copper: Mask) -> Image:
     """The board without parts. `copper` is the design's, or one with defects."""
+    changed = np.asarray(copper != design.copper, np.uint8)
+    if not changed.any():
+        return _good_board(design).copy()
     image = _good_mask(design).copy()
-    _cover_again(image, design, copper)
+    _cover_again(image, design, copper, changed)
+    _finish(image, design)
+    return image
+
+
+@lru_cache(maxsize=16)
+def _good_board(design: Design) -> Image:
+    """What most boards are before parts are on them."""
+    image = _good_mask(design).copy()
+    _finish(image, design)
+    return image
+
+
+def _finish(image: Image, design: Design) -> None:
+    """All that is on the mask, and the belt around the board."""
     for part in design.parts:
         for each in part.kind.terminals:
             fill(image, part.pose.rectangle(each.x, each.y, each.width, each.height, 1.5), design.look.finish)
@@ -31,7 +48,6 @@ def paint_substrate(design: Design, copper: Mask) -> Image:
         fill(image, Pose(via.x, via.y).ellipse(0, 0, 2 * via.hole, 2 * via.hole), (24, 26, 28))
     _silkscreen(image, design)
     _cut_out(image, design)
-    return image
 
 
 @lru_cache(maxsize=16)
@@ -40,11 +56,8 @@ def _good_mask(design: Design) -> Image:
     return _mask_over(design, design.copper)
 
 
-def _cover_again(image: Image, design: Design, copper: Mask) -> None:
+def _cover_again(image: Image, design: Design, copper: Mask, changed: Mask) -> None:
     """Where the copper differs from the design's, as well."""
-    changed = np.asarray(copper != design.copper, np.uint8)
-    if not changed.any():
-        return
     count, _, places, _ = cv2.connectedComponentsWithStats(
         cv2.dilate(changed, np.ones((2 * _REACH + 1,) * 2, np.uint8))
     )
