@@ -193,7 +193,8 @@ class _Explanation:
     """Which pulse each report of a gate that fired speaks of, which were tests, and what is left."""
 
     def __init__(self, evidence: Evidence) -> None:
-        self.left = sorted(evidence.pulses, key=lambda pulse: pulse.own)
+        self.left = sorted(evidence.pulses, key=lambda pulse: pulse.at)
+        self._offsets = evidence.offsets
         self.tests = {pulse for test in evidence.tests for pulse in self._take(partial(_is, test))}
         self.of_verdict: dict[str, list[Pulse]] = {}
         for row in evidence.reports:
@@ -211,12 +212,22 @@ class _Explanation:
         return found
 
     def _take_fired(self, pin: int | None, fired_at: int) -> list[Pulse]:
-        """The one nearest to that time, by the clock of the process that reports it."""
-        since = bisect_left(self.left, fired_at - _SAME_NS, key=lambda pulse: pulse.own)
-        until = bisect_left(self.left, fired_at + _SAME_NS, key=lambda pulse: pulse.own)
-        near = [pulse for pulse in self.left[since:until] if pulse.pin == pin]
-        best = min(near, key=lambda pulse: abs(pulse.own - fired_at), default=None)
+        """The one nearest to that time: by the true clock, that of its process, or that of inference as it was off."""
+
+        def apart(pulse: Pulse) -> tuple[bool, int]:
+            plain = min(abs(pulse.own - fired_at), abs(pulse.at - fired_at))
+            if plain <= _SAME_NS:
+                return False, plain
+            return True, min(abs(pulse.at + offset - fired_at) for offset in self._offsets)
+
+        near = [pulse for offset in self._offsets for pulse in self._around(fired_at - offset) if pulse.pin == pin]
+        best = min(near, key=apart, default=None)
         return self._take(lambda pulse: pulse is best)
+
+    def _around(self, at: int) -> list[Pulse]:
+        since = bisect_left(self.left, at - _SAME_NS, key=lambda pulse: pulse.at)
+        until = bisect_left(self.left, at + _SAME_NS, key=lambda pulse: pulse.at)
+        return self.left[since:until]
 
 
 def _is(test: TestPulse, pulse: Pulse) -> bool:

@@ -89,10 +89,10 @@ def test_a_repeat_at_the_gates_doubles_nothing() -> None:
     assert audit([BOARD], replace(GOOD, reports=(FIRED, again))).balanced
 
 
-def fired(at: int, own: int | None = None) -> Evidence:
-    """A pulse at `at` by the true clock, and its report by the process's own."""
+def fired(at: int, own: int | None = None, said: int | None = None) -> Evidence:
+    """A pulse at `at` by the true clock, `own` by its process's; its report names `said`, or else the latter."""
     own = at if own is None else own
-    reports = (replace(FIRED, fired_at=own // NS_PER_MS * NS_PER_MS),)
+    reports = (replace(FIRED, fired_at=(own if said is None else said) // NS_PER_MS * NS_PER_MS),)
     return replace(GOOD, reports=reports, pulses=(Pulse(PIN, at, own),))
 
 
@@ -106,9 +106,11 @@ def test_a_gate_that_fired_after_the_deadline_is_late() -> None:
 def test_a_clock_that_was_off_neither_makes_a_pulse_late_nor_hides_that_it_was(late_s: int) -> None:
     hour = 3600 * NS_PER_S
     at = AT + NS_PER_S // 10 + late_s * NS_PER_S
-    found = audit([BOARD], replace(fired(at, at - hour), offsets=(0, -hour)))
-    assert found.lost == found.doubled == ()
-    assert bool(found.late) == bool(late_s)
+    for said in (at, at - hour, at + 2 * hour):  # corrected, not yet, and by an inference that is off itself
+        found = audit([BOARD], replace(fired(at, at - hour, said), offsets=(0, -hour, 2 * hour)))
+        assert found.lost == found.doubled == ()
+        assert bool(found.late) == bool(late_s)
+    assert audit([BOARD], replace(fired(at, at - hour, at + hour), offsets=(0, -hour, 2 * hour))).lost
 
 
 @pytest.mark.parametrize(("by_ms", "late"), [(0, False), (19, False), (400, True), (-400, True)])
