@@ -59,7 +59,8 @@ demo:
 		$(call option,LINE,--line) $(MORE)
 
 test:
-	@deploy/setup.sh dev mosquitto mosquitto_sub mariadbd mariadb-install-db ip mkfs.ext4 openssl gst-inspect-1.0 chromium
+	@deploy/setup.sh dev mosquitto mosquitto_sub mariadbd mariadb-install-db ip mkfs.ext4 openssl gst-inspect-1.0 chromium \
+		ffmpeg mcs mono
 	@exec tests/run.sh $(PYTHON_BIN) $(MORE)
 
 test-faults:

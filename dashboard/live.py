@@ -10,6 +10,7 @@ Of a viewer nothing is kept but its socket and what it has been sent.
 import asyncio
 import json
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,8 @@ class Viewers:
     def __init__(self) -> None:
         self._waiting: set[asyncio.Event] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.state: Mapping[str, Any] = {}
+        """As it was published last; never changed, but another one."""
         self._state = b"{}"
         self.number = 0
         """Of the state; another one for each."""
@@ -49,6 +52,7 @@ class Viewers:
 
     def publish(self, state: dict[str, Any]) -> None:
         """All see it soon."""
+        self.state = state
         self._state = json.dumps(state, ensure_ascii=False, separators=(",", ":")).encode()
         self.number += 1
         self.wake()

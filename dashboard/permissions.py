@@ -65,6 +65,8 @@ class Rule:
 
 _ANYBODY = Rule(None)
 _SCREEN = Rule("viewer", "read", kiosk=True)
+_READ = Rule("viewer", "read")
+_INSPECT = Rule("operator", "inspect")
 _OWN = Rule("viewer", unchanged=True)
 
 UNKNOWN = Rule("viewer", "read", kiosk=True, unchanged=True)
@@ -88,17 +90,33 @@ TABLE: Mapping[tuple[str, str], Rule] = {
     ("GET", "/api/live"): _SCREEN,
 }
 
+DOORS: Mapping[tuple[str, str], Rule] = {
+    ("GET", "/health"): _ANYBODY,
+    ("POST", "/api/auth/login"): _ANYBODY,
+    ("POST", "/api/auth/logout"): Rule("viewer", unchanged=True),
+    ("GET", "/openapi.json"): _READ,
+    ("GET", "/api/inspections"): _READ,
+    ("GET", "/api/statistics"): _READ,
+    ("GET", "/api/defect-images/{inspection_id}"): _READ,
+    ("GET", "/api/system-status"): _READ,
+    ("GET", "/api/latest_results"): _READ,
+    ("GET", "/video_feed/{side}"): _READ,
+    ("POST", "/predict"): _INSPECT,
+    ("POST", "/predict_dual"): _INSPECT,
+}
+"""The same of the doors for programs of earlier generations, which are on a port of their own."""
 
-def check(routes: Iterable[BaseRoute]) -> None:
+
+def check(routes: Iterable[BaseRoute], table: Mapping[tuple[str, str], Rule] = TABLE) -> None:
     """Before the service starts.
 
     Raises:
         RuntimeError: a route is not in the table, or the table names one that is not there.
     """
     there = set().union(*map(keys_of, routes))
-    if missing := there - TABLE.keys():
+    if missing := there - table.keys():
         raise RuntimeError(f"dashboard/permissions.py does not say who may use {_named(missing)}")
-    if stray := TABLE.keys() - there:
+    if stray := table.keys() - there:
         raise RuntimeError(f"dashboard/permissions.py names what is not there: {_named(stray)}")
 
 

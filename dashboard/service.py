@@ -20,11 +20,13 @@ from starlette.types import ASGIApp
 
 from dashboard import live, pages
 from dashboard.accounts import FIRST, Accounts
+from dashboard.doors.app import make_doors
+from dashboard.doors.rest import Line as DoorLine
 from dashboard.feed import LAST, Feed, Recorded, Seen, Turn
 from dashboard.live import Viewers
 from dashboard.pictures import Pictures
-from dashboard.settings import DashboardLine
-from dashboard.web import VERSION, Desk, make_app
+from dashboard.settings import DashboardLine, DoorSettings
+from dashboard.web import STATIC, VERSION, Desk, make_app
 from pcb_bus.contract.codec import decode_msgpack
 from pcb_bus.contract.messages import Evidence, NodeStatus, Verdict
 from pcb_bus.contract.taxonomy import load_taxonomy
@@ -32,6 +34,7 @@ from pcb_bus.contract.times import from_datetime, to_datetime
 from pcb_bus.contract.topics import exactly
 from pcb_bus.durable.files import why_denied
 from pcb_bus.errors import ConfigError
+from pcb_bus.mqtt.requests import Requester
 from pcb_bus.mqtt.session import Delivery
 from pcb_bus.runtime.service import Service
 from pcb_bus.runtime.settings import DEFAULT_TAXONOMY
@@ -39,13 +42,14 @@ from pcb_bus.runtime.workers import Worker
 from records.database import for_reading, make_engine, reason
 from records.errors import DatabaseDown
 from records.migrate import check_tables
+from records.picture_store import open_store
 from records.queries import Newest, newest, tally
 from records.times import local_time
 
 log = logging.getLogger(__name__)
 
 NODE = "dashboard"
-_FEED, _WEB = "feed", "web"
+_FEED, _WEB, _DOORS = "feed", "web", "doors"
 _TELL_S = 1.0  # a page that hears nothing for longer than a few of them knows that its server is gone
 _COUNT_S = 20.0
 _MOST_CONNECTIONS = 256
@@ -55,13 +59,15 @@ _LOOPBACK = "127.0.0.1"
 class Server:
     """uvicorn on a socket that is open already, on a thread of ours.
 
+    Args:
+        key: of the settings that say where.
+
     Raises:
         ConfigError: the address cannot be used, or the certificate.
     """
 
-    def __init__(self, settings: DashboardLine) -> None:
-        certificate = settings.certificate
-        self._socket = _listen(settings, encrypted=certificate is not None)
+    def __init__(self, key: str, address: str, port: int, certificate: Path | None) -> None:
+        self._socket = _listen(key, address, port)
         self._certificate = certificate
         if certificate is not None:
             _check_certificate(certificate)
@@ -117,7 +123,9 @@ class DashboardService:
         self.accounts = Accounts(self._engine, settings.root, chosen.session_minutes)
         desk = Desk(settings, self.accounts, self.viewers, self._pictures, _labels(settings.taxonomy))
         app = make_app(desk, pages.routes(desk), live.routes(desk))
-        self.server = Server(settings)
+        certificate = settings.certificate
+        self.server = Server("dashboard", _address(settings, encrypted=bool(certificate)), chosen.port, certificate)
+        self.doors = self._open_doors(chosen.doors)
         self._ready = False
         # To the service, a database that takes its time would be a thread that hangs.
         self._records = Worker("records")
@@ -130,19 +138,57 @@ class DashboardService:
         service.every(_COUNT_S, self._count, thread=_FEED)
         service.session.on_up(lambda: service.worker(_FEED).do(self._connected))
         service.run(_WEB, partial(self.server.serve, app))
+        if self.doors is not None:
+            service.run(_DOORS, partial(self.doors.serve, self._behind_doors(chosen.doors)))
 
     def start(self) -> None:
         log.info("pages at %s", self.server.address)
+        if self.doors is not None:
+            log.info("programs of earlier generations at %s", self.doors.address)
         self._records.start()
         self._service.start()
 
     def stop(self) -> None:
-        self.server.stop()
-        self._service.join(_WEB, timeout=2.0)
+        servers = [each for each in (self.server, self.doors) if each is not None]
+        for each in servers:
+            each.stop()
+        self._service.join(_WEB, _DOORS, timeout=2.0)
         self._records.stop()
         self._service.stop()
-        self.server.close()
+        for each in servers:
+            each.close()
         self._engine.dispose()
+
+    def _open_doors(self, chosen: DoorSettings) -> Server | None:
+        """Whatever is on their port already must not keep the pages from people."""
+        if chosen.port is None:
+            return None
+        certificate = self._settings.certificate if chosen.tls else None
+        try:
+            if chosen.tls and certificate is None:
+                raise ConfigError("dashboard.doors.tls: there is no certificate, which `make broker` makes")
+            return Server("dashboard.doors", chosen.address or _LOOPBACK, chosen.port, certificate)
+        except ConfigError as error:
+            self._service.health["doors"] = f"programs of earlier generations are not served: {error}"
+            log.warning("%s", self._service.health["doors"])
+            return None
+
+    def _behind_doors(self, chosen: DoorSettings) -> ASGIApp:
+        settings, service = self._settings, self._service
+        requester = Requester(service.session, settings.topics, NODE)
+        line = DoorLine(
+            root=settings.root,
+            sides=settings.sides,
+            zone=self._zone,
+            taxonomy=load_taxonomy(settings.taxonomy),
+            engine=self._engine,
+            store=open_store(settings.recorder.images, settings.recorder.image_options),
+            state=lambda: self.viewers.state,
+            inspect=requester.inspect,
+            now=lambda: datetime.now(UTC),
+        )
+        placeholder = STATIC["no_picture.jpg"].content
+        return make_doors(line, self.accounts, self._pictures, placeholder, list(chosen.origins), line.now)
 
     # What is heard, on the feed's thread
 
@@ -230,20 +276,24 @@ def _seen(row: Newest) -> Seen:
     return Seen(row.verdict_id, row.board_id, row.serial, row.product, row.category, at, classes)  # type: ignore[arg-type]
 
 
-def _listen(settings: DashboardLine, *, encrypted: bool) -> socket.socket:
+def _address(settings: DashboardLine, *, encrypted: bool) -> str:
     chosen = settings.dashboard
     address = chosen.address or ("0.0.0.0" if encrypted else _LOOPBACK)
     if not encrypted and not ipaddress.ip_address(address).is_loopback:
         likely = "no certificate is there for TLS; start `make broker` on this machine, which makes one"
         raise ConfigError(f"dashboard.address: {address}: {likely}, or name one in dashboard.certificate")
+    return address
+
+
+def _listen(key: str, address: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((address, chosen.port))
+        listening.bind((address, port))
     except OSError as error:
         listening.close()
-        raise ConfigError(f"dashboard.port: cannot listen on {address}:{chosen.port}: {error.strerror}") from None
+        raise ConfigError(f"{key}.port: cannot listen on {address}:{port}: {error.strerror}") from None
     return listening
 
 

@@ -4,7 +4,7 @@ import ipaddress
 import math
 from datetime import time
 from pathlib import Path
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
@@ -71,6 +71,27 @@ class Shift(Section):
         return value
 
 
+class DoorSettings(Section):
+    """REST, MJPEG and Socket.IO for programs of earlier generations, which know no TLS."""
+
+    port: Port | None = 5000
+    """None: they are not served."""
+    address: str | None = None
+    """IP address to listen on; none: this machine alone. On any other, tokens and pictures travel unencrypted, unless
+    `tls` is true."""
+    tls: bool = False
+    """With the certificate of the pages."""
+    origins: tuple[str, ...] = ()
+    """Of web pages elsewhere that may use them from a browser, as `http://192.168.0.20:8000`; programs need none."""
+
+    @field_validator("address")
+    @classmethod
+    def _is_an_address(cls, address: str | None) -> str | None:
+        if address is not None:
+            ipaddress.ip_address(address)
+        return address
+
+
 class DashboardSettings(Section):
     """Where the pages are served, and to whom."""
 
@@ -93,6 +114,7 @@ class DashboardSettings(Section):
     """The screen on the wall."""
     tablet: Screen = Screen(diagonal_inch=10.1, width=1280, height=800, distance_m=1)
     """Pages no wider than this one are shown for it."""
+    doors: DoorSettings = DoorSettings()
     review_share: Annotated[float, Field(ge=0, le=1)] = 0.02
     """Share of the normal boards that a person is to look at, to learn what escapes."""
 
@@ -128,6 +150,8 @@ class Records(Section):
     database_url: Annotated[str, Field(repr=False)] = "sqlite:///var/recorder/boardline.db"
     database_password_file: Path | None = None
     database_password: Annotated[str | None, Field(repr=False)] = None
+    images: str = "var/recorder/images"
+    image_options: dict[str, Any] = Field(default_factory=dict, repr=False)
     time_zone: str = Field(default_factory=lambda: find_system_zone()[0])
 
     _zone_is_known = field_validator("time_zone")(zone_is_known)

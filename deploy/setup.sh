@@ -46,6 +46,7 @@ debian_package_of() {
         mkfs.ext4) echo e2fsprogs ;;
         gst-inspect-1.0) # and with it GStreamer's RTSP server
             printf '%s\n' gstreamer1.0-tools gstreamer1.0-plugins-{base,good,ugly} gir1.2-gst-rtsp-server-1.0 python3-gi ;;
+        mcs | mono) printf '%s\n' mono-mcs mono-runtime libnewtonsoft-json5.0-cil ;; # a client in C#
         chromium) printf '%s\n' chromium fonts-nanum ;; # and letters for what it shows in Korean
         *) echo "$1" ;;
     esac

@@ -188,6 +188,13 @@ def tally(connection: Connection, line: str, since: datetime, before: datetime) 
     return {category: int(boards) for category, boards in connection.execute(found)}
 
 
+def totals(connection: Connection, line: str) -> dict[str, int]:
+    """All boards by category, as the statistics have counted them."""
+    table = BoardStatistics
+    sums = select(table.category, func.sum(table.boards)).where(table.line == line).group_by(table.category)
+    return {category: int(boards) for category, boards in connection.execute(sums)}
+
+
 def days(connection: Connection, line: str, first: date, last: date) -> list[Count]:
     """Boards by category of the days from `first` to `last`, oldest first."""
     table = BoardStatistics

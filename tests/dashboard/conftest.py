@@ -15,7 +15,7 @@ from broker import Broker
 from dashboard import accounts
 from dashboard.permissions import ROLES
 from dashboard.service import build
-from dashboard.settings import DashboardLine, DashboardSettings, Records, Shift
+from dashboard.settings import DashboardLine, DashboardSettings, DoorSettings, Records, Shift
 from pcb_bus.runtime.settings import BrokerSettings
 from records.database import database_url, make_engine
 from records.migrate import bring_up_to_date
@@ -41,8 +41,12 @@ def station(quick_hashes: None, tmp_path_factory: pytest.TempPathFactory) -> Ite
     with Broker(folder / "broker", free_port()) as broker:
         settings = DashboardLine(
             broker=BrokerSettings(host=broker.host, port=broker.port, credentials=broker.credentials_folder),
-            dashboard=DashboardSettings(port=free_port(), shifts=(Shift(begins=time(0), target=1000),)),
-            recorder=Records(database_url=url, time_zone="UTC"),
+            dashboard=DashboardSettings(
+                port=free_port(),
+                doors=DoorSettings(port=free_port()),
+                shifts=(Shift(begins=time(0), target=1000),),
+            ),
+            recorder=Records(database_url=url, images=str(folder / "images"), time_zone="UTC"),
         )
         service = build(settings)
         service.start()

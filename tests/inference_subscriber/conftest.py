@@ -1,29 +1,26 @@
 """Frames to inspect, and a detector of red spots that needs no weights."""
 
 import json
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import cv2
 import msgpack
 import numpy as np
 import pytest
 from support.board_pictures import board_for_a_belt
 from support.probe import Probe
+from support.red_spots import RedSpotEngine, board_jpeg, jpeg_of
 
 from broker import Broker
 from inference_subscriber.anomaly.choosing import Choice
-from inference_subscriber.engines.base import Detection, Findings, Image, Thresholds
-from inference_subscriber.errors import EngineFault
 from inference_subscriber.golden import GoldenBoard
 from inference_subscriber.service import InferenceService
 from inference_subscriber.settings import InferenceLine, InferenceSettings
-from pcb_bus.contract.messages import Frame, ModelRef
+from pcb_bus.contract.messages import Frame
 from pcb_bus.contract.taxonomy import Taxonomy, load_taxonomy
 from pcb_bus.contract.times import NS_PER_MS, now_ns, to_rfc3339
 from pcb_bus.durable.outbox import Outbox
@@ -33,39 +30,6 @@ from simulator.moving_belt import Scene, View, views
 
 MakeFrame = Callable[..., Frame]
 StartService = Callable[..., InferenceService]
-
-
-_SURE = 0.9
-
-
-class RedSpotEngine:
-    """Takes one red spot for a short, and fails on a blue image."""
-
-    names = ("short",)
-    model = ModelRef(name="red-spots", sha256="0" * 64)
-    best_batch = 8
-
-    def __init__(self) -> None:
-        self.may_look = threading.Event()
-        self.may_look.set()
-        self._least = 0.0
-
-    def use(self, thresholds: Thresholds) -> None:
-        self._least = thresholds.of("short")
-
-    def detect(self, images: Sequence[Image]) -> list[Findings]:
-        self.may_look.wait(30)
-        return [self._look(image) for image in images]
-
-    def _look(self, image: Image) -> Findings:
-        if image[..., 2].max() < 20:
-            raise EngineFault("too blue to see")
-        red = (image[..., 2] > 180) & (image[..., 0] < 90) & (image[..., 1] < 90)
-        if not red.any() or self._least > _SURE:
-            return Findings()
-        y, x = np.nonzero(red)
-        box = (float(x.min()), float(y.min()), float(x.max() + 1), float(y.max() + 1))
-        return Findings((Detection(*box, confidence=_SURE, class_name="short"),))
 
 
 class Line:
@@ -115,22 +79,16 @@ class Line:
         return verdict
 
 
-def jpeg_of(image: Image) -> bytes:
-    return cv2.imencode(".jpg", image)[1].tobytes()
-
-
 @pytest.fixture(scope="session")
 def good_jpeg() -> bytes:
     """A green board of 64x48 pixels."""
-    return jpeg_of(np.full((48, 64, 3), (60, 120, 40), np.uint8))
+    return board_jpeg()
 
 
 @pytest.fixture(scope="session")
 def short_jpeg() -> bytes:
     """The same board with a red spot at x 16 to 32, y 8 to 24."""
-    image = np.full((48, 64, 3), (60, 120, 40), np.uint8)
-    image[8:24, 16:32] = (0, 0, 255)
-    return jpeg_of(image)
+    return board_jpeg(short=True)
 
 
 @pytest.fixture(scope="session")

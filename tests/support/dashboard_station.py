@@ -38,6 +38,12 @@ class Station:
         return self.service.server.address.rstrip("/")
 
     @property
+    def doors(self) -> str:
+        """Where programs of earlier generations go."""
+        assert self.service.doors is not None
+        return self.service.doors.address.rstrip("/")
+
+    @property
     def cookie(self) -> str:
         return f"boardline_{self.settings.dashboard.port}"
 

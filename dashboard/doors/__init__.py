@@ -1,0 +1,1 @@
+"""For programs that spoke to the earlier Flask system: they change address and login, and nothing else."""
