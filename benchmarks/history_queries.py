@@ -1,19 +1,24 @@
 """What the WinForms client, the dashboard and the recorder ask of a year of rows, and the index that must serve it."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time, timedelta
 from functools import partial
+from typing import get_args
 
 from sqlalchemy import Connection, select, text, true
 
 from benchmarks.history_rows import LINE
 from recorder.statistics import counted
-from records.queries import Filter, boards, classes, count, days, details, hours
+from records.figures import By, groups, places
+from records.history import Key, page, story
+from records.queries import Filter, boards, classes, count, days, details, hours, total
+from records.reviewing import drawn_boards, reviewed, take, waiting
 from records.tables import DefectImage, Trigger
 
 COLUMNS = "id, camera_id, defect_type, confidence, inspection_time, image_path"
 PAGE = 50
+_PROMISED_MS = 300.0
 _BY_TIME = ("ix_inspections_inspection_time", "ix_inspections_inspection_time_defect_type")
 _BY_DEFECT = ("ix_inspections_defect_type_inspection_time",)
 _BY_LINE = ("ix_inspections_line_inspection_time",)
@@ -22,16 +27,21 @@ _BY_DAY = ("ix_inspections_local_date_defect_type_line",)
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """`run` asks it. Without `indexes` any will do, but no table may be read from end to end."""
+    """`run` asks it. Without `indexes` any will do, but no table may be read from end to end.
+
+    `limit_ms`: of p95, where one is promised.
+    """
 
     name: str
     run: Callable[[Connection], object]
     indexes: tuple[str, ...] = ()
+    limit_ms: float | None = None
 
 
 def queries(end: datetime, middle: tuple[datetime, int]) -> list[Query]:
     """All of them, for rows that end at `end` (local); `middle` is the time and id of the row before page 1000."""
-    return [*_winforms(middle), *_winforms_counts(end), *_screens(end), *_recorder(end)]
+    pages, figures = _pages(end, Key(*middle)), _figures(end)
+    return [*_winforms(middle), *_winforms_counts(end), *_screens(end), *pages, *figures, *_recorder(end)]
 
 
 def _winforms(middle: tuple[datetime, int]) -> Iterator[Query]:
@@ -87,6 +97,60 @@ def _screens(end: datetime) -> Iterator[Query]:
     yield Query("screen: counts of a day", partial(days, line=LINE, first=today, last=today), ("PRIMARY",))
     yield Query("screen: counts of a year by days", partial(days, line=LINE, first=year, last=today), ("PRIMARY",))
     yield Query("screen: defects of a day", partial(classes, line=LINE, first=today, last=today), ("PRIMARY",))
+
+
+def _pages(end: datetime, middle: Key) -> Iterator[Query]:
+    month = Filter(since=end - timedelta(days=30), until=end)
+    for name, chosen in {
+        "all": Filter(),
+        "a line": Filter(LINE),
+        "a frequent category": Filter(category="scrap"),
+        "a rare category": Filter(category="unjudged"),
+        "a line and a rare category": Filter(LINE, category="unjudged"),
+        "a category and a product": Filter(category="component", product="power"),
+        "a side": Filter(camera_id="left"),
+        "a rare status": Filter(status="missing"),
+        "an old model": Filter(model="oldest"),
+        "a model": Filter(model="older"),
+        "a model that is not there": Filter(model="none"),
+        "a class": Filter(class_name="class-1"),
+        "a rare class": Filter(class_name="rare"),
+        "a class and a line": Filter(LINE, class_name="class-1"),
+        "a class and a month": replace(month, class_name="class-1"),
+        "a class and a category of a month": replace(month, class_name="class-1", category="scrap"),
+        "a class that is not there": Filter(class_name="none"),
+        "a serial": Filter(serial="SN-1236"),
+        "a board": Filter(board="board-000001234"),
+        "a shift": Filter(LINE, shift=(time(22), time(6))),
+        "a shift of a month and a product": replace(month, line=LINE, shift=(time(22), time(6)), product="display"),
+    }.items():
+        yield Query(f"history: {name}", partial(page, chosen=chosen), limit_ms=_PROMISED_MS)
+        if not chosen.board and not chosen.serial:
+            older, newer = partial(page, chosen=chosen, older=middle), partial(page, chosen=chosen, newer=middle)
+            yield Query(f"history: {name}, older than the middle", older, limit_ms=_PROMISED_MS)
+            yield Query(f"history: {name}, newer than the middle", newer, limit_ms=_PROMISED_MS)
+    yield Query("history: a board's story", partial(story, inspection_id=1234), limit_ms=_PROMISED_MS)
+
+
+def _figures(end: datetime) -> Iterator[Query]:
+    today = end.date()
+    for name, length in {"month": 30, "year": 365}.items():
+        since = end - timedelta(days=length)
+        first = (end - timedelta(days=length - 1)).date()
+        asked: dict[str, Callable[[Connection], object]] = {
+            f"yield by {by}": partial(groups, line=LINE, since=since, until=end, by=by) for by in get_args(By)
+        }
+        asked["Pareto by class"] = partial(classes, line=LINE, first=first, last=today)
+        asked["Pareto by place"] = partial(places, line=LINE, camera_id="left", since=since, until=end)
+        if length == 30:
+            asked["boards of the sample"] = partial(drawn_boards, line=LINE, since=since, until=end)
+            asked["boards that were reviewed"] = partial(reviewed, line=LINE, since=since, until=end)
+        for what, run in asked.items():
+            yield Query(f"statistics: {what}, {name}", run, limit_ms=_PROMISED_MS)
+    yield Query("statistics: total of a line", partial(total, line=LINE), limit_ms=_PROMISED_MS)
+    now = datetime.now(UTC)
+    yield Query("review: the next board", partial(take, line=LINE, user_id=1, now=now), limit_ms=_PROMISED_MS)
+    yield Query("review: how many wait", partial(waiting, line=LINE), limit_ms=_PROMISED_MS)
 
 
 def _recorder(end: datetime) -> Iterator[Query]:

@@ -30,7 +30,8 @@ SELECT IF(n % 4 = 3, 'pcb/line2', 'pcb'), LEFT(SHA2(n, 256), 32), CONCAT('board-
     IF(category = 0, '[]', CONCAT('[{"camera_id": "left", "class": "short", "confidence": 0.9, "x1": ', luck % 600,
         ', "y1": 10, "x2": 630, "y2": 40}]')),
     23, 500, IF(category = 4, 'missing', 'ok'), IF(category = 4, NULL, taken_at + INTERVAL 60000 MICROSECOND),
-    taken_at + INTERVAL 80000 MICROSECOND, 40 + luck % 40, 'starter', REPEAT('0', 64)
+    taken_at + INTERVAL 80000 MICROSECOND, 40 + luck % 40,
+    IF(n < 1000, 'oldest', IF(n < :rows / 2, 'older', 'starter')), REPEAT('0', 64)
 FROM (
     SELECT n, luck, taken_at, CASE WHEN luck % 1000 < 900 THEN 0 WHEN luck % 1000 < 940 THEN 1
         WHEN luck % 1000 < 980 THEN 2 WHEN luck % 1000 < 999 THEN 3 ELSE 4 END AS category
@@ -44,7 +45,8 @@ FROM (
 _OF_BAD_BOARDS = (
     """
 INSERT INTO defects (inspection_id, line, inspection_time, camera_id, class_name, confidence, x1, y1, x2, y2)
-SELECT id, line, inspection_time, 'left', CONCAT('class-', id % 6), 0.9, id % 600, 10, 630, 40 FROM inspections
+SELECT id, line, inspection_time, 'left', IF(id % 5000 = 0, 'rare', CONCAT('class-', id % 6)), 0.9, id % 600,
+    id % 440, id % 600 + 30, id % 440 + 30 FROM inspections
     WHERE category <> 'normal' ORDER BY id
 """,
     """
@@ -91,11 +93,34 @@ INSERT INTO defect_statistics
 SELECT line, {_HOUR} AS hour, camera_id, class_name, COUNT(*), COUNT(*) FROM defects
     GROUP BY line, hour, camera_id, class_name
 """,
+    f"""
+INSERT INTO yield_statistics
+SELECT line, {_HOUR} AS hour, product, model, camera_id, category, COUNT(*) FROM inspections
+    GROUP BY line, hour, product, model, camera_id, category
+""",
+)
+# What was not normal, and two of a hundred others; of each tenth a person has decided.
+_REVIEWS = (
+    """
+INSERT INTO users (id, username, password_hash, role, active, created_at, must_change_password, failed_logins)
+VALUES (1, 'kim', '', 'operator', 1, '2025-01-01', 0, 0)
+""",
+    """
+INSERT INTO review_samples (line, verdict_id, inspection_time, reason, weight, queued_at, done_at)
+SELECT line, verdict_id, inspection_time,
+    CASE category WHEN 'normal' THEN 'random' WHEN 'unjudged' THEN 'doubted' ELSE 'rejected' END,
+    IF(category = 'normal', 50, 1), received_at, IF(id % 10 = 0, received_at, NULL) FROM inspections
+    WHERE category <> 'normal' OR CRC32(verdict_id) % 50 = 0
+""",
+    """
+INSERT INTO reviews (line, verdict_id, decision, user_id, decided_at)
+SELECT line, verdict_id, 'confirmed', 1, done_at FROM review_samples WHERE done_at IS NOT NULL ORDER BY done_at
+""",
 )
 
 
 def fill(engine: Engine, rows: int, end: datetime, progress: Callable[[int], None]) -> None:
-    """Inspections of two lines, evenly over the year before `end` (UTC), with boxes and pictures; statistics of all.
+    """Inspections of two lines, evenly over the year before `end` (UTC), with boxes, pictures, reviews and statistics.
 
     The last day has all that belongs to them.
     """
@@ -111,7 +136,7 @@ def fill(engine: Engine, rows: int, end: datetime, progress: Callable[[int], Non
         progress(min(first + CHUNK, rows))
     with engine.begin() as connection:
         _run(connection, _ALL_INDEXES)
-        for statement in (*_OF_BAD_BOARDS, *_STATISTICS):
+        for statement in (*_OF_BAD_BOARDS, *_STATISTICS, *_REVIEWS):
             _run(connection, statement)
         for statement in _LAST_DAY:
             _run(connection, statement, since=end - timedelta(days=1))

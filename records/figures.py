@@ -1,6 +1,6 @@
-"""What a period of a line looks like: boards by hour, side, product or model, and where on the board the defects are.
+"""What a period of a line looks like: boards by side, product or model, and where on the board the defects are.
 
-Boards are counted by whole hours, from the statistics: of any period they take a moment.
+Boards are counted by whole hours, from the statistics, as `records.queries` has them by hour, day and class.
 """
 
 from datetime import datetime
@@ -10,9 +10,8 @@ from sqlalchemy import ColumnElement, Connection, Integer, cast, func, select
 
 from records.tables import Defect, DefectImage, YieldStatistics
 
-By = Literal["hour", "side", "product", "model"]
+By = Literal["side", "product", "model"]
 _COLUMNS: dict[By, Any] = {
-    "hour": YieldStatistics.begins_at,
     "side": YieldStatistics.camera_id,
     "product": YieldStatistics.product,
     "model": YieldStatistics.model,
@@ -21,9 +20,9 @@ _MOST_BOXES = 100_000
 
 
 class Group(NamedTuple):
-    """Boards of a category in an hour (its begin), of a deciding side, a product or a model (empty: not known)."""
+    """Boards of a category of a deciding side, a product or a model; an empty name: not known."""
 
-    name: Any
+    name: str
     category: str
     boards: int
 

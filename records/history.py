@@ -6,14 +6,15 @@ or is left out while others are written.
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
-from typing import Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, select
+from sqlalchemy import Connection, Select, or_, select
 
 from records.queries import BOARD, Board, Details, Filter, details, where
 from records.reviewing import Past, decisions
-from records.tables import Base, Inspection, Trigger
+from records.tables import Base, Defect, Inspection, Trigger
 
 _BATCH = 500  # rows that are read ahead
 _HIGHEST_ID = 2**63
@@ -69,24 +70,46 @@ def _key(boards: list[Board], place: int) -> Key | None:
 
 
 def _next(connection: Connection, chosen: Filter, limit: int, key: Key | None, *, up: bool) -> list[Board]:
-    row = Inspection
-    order = (row.inspection_time, row.id) if up else (row.inspection_time.desc(), row.id.desc())
-    beyond = () if key is None else (_above(key) if up else _below(key),)
-    # The ids alone come from an index; then as many rows are read as are shown.
-    ids = select(row.id).where(*where(chosen), *beyond).order_by(*order).limit(limit).subquery()
-    found = select(*BOARD).join(ids, ids.c.id == row.id).order_by(*order)
-    return [Board._make(each) for each in connection.execute(found)]
+    moment, number = Inspection.inspection_time, Inspection.id
+    if chosen.class_name is None:
+        # The ids alone come from an index; then as many rows are read as are shown.
+        ids = _beyond(select(number).where(*where(chosen)), moment, number, key, up=up).limit(limit).subquery()
+        found = select(*BOARD).join(ids, ids.c.id == number)
+    else:
+        found = select(*BOARD).where(number.in_(_with_class(connection, chosen, limit, key, up=up)))
+    return [Board._make(each) for each in connection.execute(_beyond(found, moment, number, None, up=up))]
 
 
-def _below(key: Key) -> ColumnElement[bool]:
-    # Said twice, so that the index is entered at that time.
-    moment = Inspection.inspection_time
-    return and_(moment <= key.inspection_time, or_(moment < key.inspection_time, Inspection.id < key.id))
+def _with_class(connection: Connection, chosen: Filter, limit: int, key: Key | None, *, up: bool) -> list[int]:
+    """The ids of boards that have a box of the class, in order of the boxes: there may be many on a board."""
+    moment, number = Defect.inspection_time, Defect.inspection_id
+    boxes = select(moment, number).join(Inspection, Inspection.id == number)
+    boxes = boxes.where(Defect.class_name == chosen.class_name, *where(replace(chosen, class_name=None)))
+    if chosen.since is not None:
+        boxes = boxes.where(moment >= chosen.since)
+    if chosen.until is not None:
+        boxes = boxes.where(moment < chosen.until)
+    ids: dict[int, None] = {}
+    while len(ids) < limit:
+        found = connection.execute(_beyond(boxes, moment, number, key, up=up).limit(2 * limit)).all()
+        ids.update(dict.fromkeys(each for _, each in found))
+        if len(found) < 2 * limit:
+            break
+        key = Key._make(found[-1])
+    return list(ids)[:limit]
 
 
-def _above(key: Key) -> ColumnElement[bool]:
-    moment = Inspection.inspection_time
-    return and_(moment >= key.inspection_time, or_(moment > key.inspection_time, Inspection.id > key.id))
+def _beyond(query: Select[Any], moment: Any, number: Any, key: Key | None, *, up: bool) -> Select[Any]:
+    """In order of time and id; of those beyond the key, if there is one."""
+    order = (moment, number) if up else (moment.desc(), number.desc())
+    query = query.order_by(*order)
+    if key is None:
+        return query
+    # The time is said twice, so that the index is entered there.
+    at, last = key
+    if up:
+        return query.where(moment >= at, or_(moment > at, number > last))
+    return query.where(moment <= at, or_(moment < at, number < last))
 
 
 class Exported(NamedTuple):

@@ -149,7 +149,7 @@ class Defect(Base):
     __table_args__ = (
         Index(None, "inspection_id"),
         Index(None, "line", "inspection_time", "class_name"),
-        Index(None, "class_name", "inspection_time"),
+        Index(None, "class_name", "inspection_time", "inspection_id"),
         ON_MYSQL,
     )
 

@@ -19,7 +19,7 @@ def upgrade() -> None:
     make_index("inspections", "category", "inspection_time")
     make_index("inspections", "status", "inspection_time")
     make_index("inspections", "model", "inspection_time")
-    make_index("defects", "class_name", "inspection_time")
+    make_index("defects", "class_name", "inspection_time", "inspection_id")
     make_table(
         "yield_statistics",
         primary("line", _LINE),
