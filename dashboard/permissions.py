@@ -88,6 +88,7 @@ TABLE: Mapping[tuple[str, str], Rule] = {
     ("GET", "/live/judged"): _SCREEN,
     (WEBSOCKET, "/live"): _SCREEN,
     ("GET", "/api/live"): _SCREEN,
+    ("GET", "/pictures/{verdict_id}/{side}/{kind}"): _READ,
 }
 
 DOORS: Mapping[tuple[str, str], Rule] = {

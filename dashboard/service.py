@@ -18,7 +18,7 @@ from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp
 
-from dashboard import live, pages
+from dashboard import evidence, live, pages
 from dashboard.accounts import FIRST, Accounts
 from dashboard.doors.app import make_doors
 from dashboard.doors.rest import Line as DoorLine
@@ -121,8 +121,10 @@ class DashboardService:
         self._pictures = Pictures(settings.sides)
         self.viewers = Viewers()
         self.accounts = Accounts(self._engine, settings.root, chosen.session_minutes)
-        desk = Desk(settings, self.accounts, self.viewers, self._pictures, _labels(settings.taxonomy))
-        app = make_app(desk, pages.routes(desk), live.routes(desk))
+        self._store = open_store(settings.recorder.images, settings.recorder.image_options)
+        labels = _labels(settings.taxonomy)
+        desk = Desk(settings, self.accounts, self.viewers, self._pictures, labels, self._engine, self._store)
+        app = make_app(desk, pages.routes(desk), live.routes(desk), evidence.routes(desk))
         certificate = settings.certificate
         self.server = Server("dashboard", _address(settings, encrypted=bool(certificate)), chosen.port, certificate)
         self.doors = self._open_doors(chosen.doors)
@@ -182,7 +184,7 @@ class DashboardService:
             zone=self._zone,
             taxonomy=load_taxonomy(settings.taxonomy),
             engine=self._engine,
-            store=open_store(settings.recorder.images, settings.recorder.image_options),
+            store=self._store,
             state=lambda: self.viewers.state,
             inspect=requester.inspect,
             now=lambda: datetime.now(UTC),

@@ -15,6 +15,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -32,6 +33,7 @@ from dashboard.settings import DashboardLine
 from dashboard.texts import LANGUAGES, Language, preferred, text
 from records.database import meaning
 from records.errors import DatabaseDown
+from records.picture_store import PictureStore
 
 _MOST_BODY = 64 * 1024
 _SAFE = {"GET", "HEAD", "OPTIONS"}
@@ -59,6 +61,10 @@ class Desk:
     pictures: Pictures
     labels: Mapping[str, str]
     """Of the categories, in Korean, as the line's taxonomy has them."""
+    engine: Engine
+    """The records: `for_reading(desk.engine)` where nothing is written."""
+    store: PictureStore
+    """The pictures that are recorded."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     logins: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(2))
     """Passwords that are looked at at once: each takes a core for a quarter of a second."""
