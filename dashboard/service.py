@@ -8,6 +8,7 @@ import ipaddress
 import logging
 import socket
 import ssl
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -51,7 +52,8 @@ log = logging.getLogger(__name__)
 NODE = "dashboard"
 _FEED, _WEB, _DOORS = "feed", "web", "doors"
 _TELL_S = 1.0  # a page that hears nothing for longer than a few of them knows that its server is gone
-_COUNT_S = 20.0
+_LOOK_S, _COUNT_S = 1.0, 20.0  # at a database that is away, and at one that is there
+_GRACE_S = 10.0  # after the start: the recorder makes the tables meanwhile
 _MOST_CONNECTIONS = 256
 _LOOPBACK = "127.0.0.1"
 
@@ -67,10 +69,10 @@ class Server:
     """
 
     def __init__(self, key: str, address: str, port: int, certificate: Path | None) -> None:
-        self._socket = _listen(key, address, port)
-        self._certificate = certificate
         if certificate is not None:
             _check_certificate(certificate)
+        self._socket = _listen(key, address, port)
+        self._certificate = certificate
         host, port = self._socket.getsockname()[:2]
         self.address = f"http{'s' if certificate else ''}://{_shown(host)}:{port}/"
         self._uvicorn: uvicorn.Server | None = None
@@ -128,7 +130,9 @@ class DashboardService:
         certificate = settings.certificate
         self.server = Server("dashboard", _address(settings, encrypted=bool(certificate)), chosen.port, certificate)
         self.doors = self._open_doors(chosen.doors)
-        self._ready = False
+        self._ready = self._reading = False
+        self._count_at = 0.0
+        self._started_at = time.monotonic()
         # To the service, a database that takes its time would be a thread that hangs.
         self._records = Worker("records")
         topics = settings.topics
@@ -137,7 +141,7 @@ class DashboardService:
         service.on(topics.all_previews, None, self._hear_preview, thread=_FEED, qos=0, queue=8)
         service.on(topics.all_evidence, None, self._hear_evidence, thread=_FEED, queue=32)
         service.every(_TELL_S, self._tell, thread=_FEED)
-        service.every(_COUNT_S, self._count, thread=_FEED)
+        service.every(_LOOK_S, self._count_if_due, thread=_FEED)
         service.session.on_up(lambda: service.worker(_FEED).do(self._connected))
         service.run(_WEB, partial(self.server.serve, app))
         if self.doors is not None:
@@ -225,8 +229,13 @@ class DashboardService:
 
     # What the database knows, on the thread `records`
 
+    def _count_if_due(self) -> None:
+        if time.monotonic() >= self._count_at and not self._reading:
+            self._count()
+
     def _count(self) -> None:
         now = self._now()
+        self._reading, self._count_at = True, time.monotonic() + _COUNT_S
         self._records.do(partial(self._read, self._feed.turn(now), self._feed.counted_until(now)))
 
     def _read(self, turn: Turn, until: int) -> None:
@@ -238,9 +247,13 @@ class DashboardService:
                 boards = tally(connection, self._settings.root, since, to_datetime(until))
                 last = [_seen(each) for each in newest(connection, self._settings.root, LAST)]
         except (DatabaseDown, SQLAlchemyError, ConfigError) as error:
+            self._count_at = 0.0
             text = str(error) if isinstance(error, ConfigError) else reason(error)
-            self._service.fault("database", f"database: {text}", "warning")
+            if self._ready or time.monotonic() - self._started_at > _GRACE_S:
+                self._service.fault("database", f"database: {text}", "warning")
             return
+        finally:
+            self._reading = False
         self._service.fault("database", "", again="the database is there")
         self._service.worker(_FEED).do(partial(self._feed.take, Recorded(turn, until, boards, last)))
 

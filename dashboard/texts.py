@@ -35,7 +35,6 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "password_again": ("새 비밀번호 확인", "New password again"),
     "password_rule": ("10자 이상", "10 characters or more"),
     "password_save": ("변경", "Change"),
-    "password_saved": ("비밀번호를 변경했습니다.", "The password is changed."),
     "password_wrong": ("현재 비밀번호가 다릅니다.", "The present password is wrong."),
     "password_same": ("현재 비밀번호와 다른 것을 정하십시오.", "Choose another one than the present one."),
     "password_short": ("새 비밀번호는 10자 이상이어야 합니다.", "The new password needs 10 characters or more."),

@@ -107,6 +107,7 @@ class Demo:
             self.observer.start(self.line.session("viewer", SessionOptions(durable=True, expiry_s=600)))
             try:
                 self._wait_until_up()
+                self._tell_pages()
                 self._let_boards_pass()
             finally:
                 self.observer.stop()
@@ -148,7 +149,7 @@ class Demo:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _wait_until_up(self) -> None:
-        with self._console.status("starting broker, recorder, actuator, inference and two cameras"):
+        with self._console.status("starting broker, recorder, actuator, inference, dashboard and two cameras"):
             missing = self.observer.wait_for_nodes(self.line.nodes, _READY_S, self._stop)
         if self._failure:
             raise DemoFailed(self._failure)
@@ -157,6 +158,13 @@ class Demo:
             raise DemoFailed(
                 f"not online after {_READY_S:.0f} s: {', '.join(sorted(missing))}; what they said: {where}"
             )
+
+    def _tell_pages(self) -> None:
+        if self._stop.is_set():
+            return
+        line = self.line
+        known = f"user admin, password {line.password}" if line.password else "logins as that database knows them"
+        self._tell(f"pages: {line.pages}  {known}")
 
     def _let_boards_pass(self) -> None:
         with self._passing() as (boards, waiting):

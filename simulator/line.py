@@ -1,6 +1,7 @@
 """A whole line on this machine: its own broker, and every service as a child process with its own files."""
 
 import math
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -67,9 +68,11 @@ class LineOptions:
 
 
 class VirtualLine:
-    """Broker (a second line joins the first one's), recorder, actuator, inference and one edge a side.
+    """Broker (a second line joins the first one's), recorder, actuator, inference, dashboard and one edge a side.
 
     They run while the context is open.
+
+    `pages` is where the dashboard serves them; `password` that of its `admin`, None where the database may know others.
 
     Args:
         on_failure: told (node, last line it printed) when a service cannot be kept running.
@@ -87,7 +90,7 @@ class VirtualLine:
         self.workplace = Workplace(options.folder)
         self._resources.callback(self.workplace.release)
         if options.root == FIRST:
-            plain, tls = free_ports(2)
+            plain, tls, pages = free_ports(3)
             folder, lines = self.workplace.folder / "broker", {FIRST: SIDES, SECOND: SIDES}
             self.broker = Broker(folder, plain, tls_port=tls, lines=lines)
             credentials = self.broker.credentials_folder
@@ -95,7 +98,12 @@ class VirtualLine:
             self.database_url = options.database_url or self.workplace.database_url
         else:
             self._bus, url = running_line(options.first)
+            (pages,) = free_ports(1)
             self.database_url = options.database_url or url
+        self.pages = f"http://127.0.0.1:{pages}/"
+        self._pages_port = pages
+        # In a database of its own nobody may log in yet.
+        self.password = secrets.token_urlsafe(9) if self.database_url == self.workplace.database_url else None
         environment = {"PCB_CONFIG": str(self.workplace.config), "GPIOZERO_PIN_FACTORY": "mock"}
         self.supervisor = Supervisor(self._specs(), environment, self.workplace.folder / "output", on_failure)
 
@@ -156,7 +164,9 @@ class VirtualLine:
             for side in SIDES
         ]
         services = {"recorder": "recorder", "actuator": "actuator", "inference": "inference_subscriber"}
-        return [*(ProcessSpec(name, module) for name, module in services.items()), *edges]
+        first_login = {"PCB_DASHBOARD__FIRST_PASSWORD": self.password} if self.password else {}
+        pages = ProcessSpec("dashboard", "dashboard", environment=first_login)
+        return [*(ProcessSpec(name, module) for name, module in services.items()), pages, *edges]
 
     def _source(self, side: str) -> str:
         given = self._options.sources.get(side)
@@ -181,6 +191,7 @@ class VirtualLine:
                 **_thresholds(self._schedule.look),
                 **({"max_input": _VIEW[0]} if self._schedule.margin else {}),
             },
+            "dashboard": {"port": self._pages_port, "tls": False},
             "recorder": {
                 "database_url": self.database_url,
                 "images": str(folder / "recorder" / "images"),

@@ -13,6 +13,7 @@ const by = (id) => document.getElementById(id);
 const number = (value) => value.toLocaleString(language);
 
 let state = null;
+let judgedNow = null; // whose pictures stand there
 let clockAhead = 0; // of the server's, ms
 let heardAt = performance.now();
 const openedAt = Date.now();
@@ -190,19 +191,25 @@ function load(address) {
   });
 }
 
+let shownJudged = "";
+let loading = false; // one board after the other, so that a slow screen shows some of a fast line, and not none
+
 async function showJudged() {
   const judged = state.judged;
   const key = judged ? `${judged.id} ${Object.keys(judged.pictures).join()}` : "";
-  if (page.dataset.judged === key) return;
-  page.dataset.judged = key;
-  const drawn = judged ? await Promise.all(sides.map((side) => loadSide(judged, side))) : [];
-  if (page.dataset.judged !== key || !judged) return; // another one came meanwhile
-  sides.forEach((side, place) => drawJudged(document.querySelector(`[data-judged="${side}"]`), judged.pictures[side], drawn[place], judged));
+  if (!judged || loading || shownJudged === key) return;
+  loading = true;
+  const loaded = await Promise.all(sides.map((side) => loadSide(judged, side)));
+  loading = false;
+  shownJudged = key;
+  sides.forEach((side, place) => drawJudged(document.querySelector(`[data-judged="${side}"]`), judged.pictures[side], loaded[place], judged));
+  judgedNow = judged;
   by("judged-word").hidden = false;
   by("judged-word").dataset.category = judged.category;
   by("judged").dataset.category = judged.category;
   by("judged-word").replaceChildren(icon(judged.category), make("span", "", texts[judged.category]));
   showAges();
+  showJudged(); // the one that came meanwhile
 }
 
 async function loadSide(judged, side) {
@@ -256,7 +263,7 @@ function showAges() {
     const { board, serial, product, at, classes } = state.verdict;
     put(by("about"), [age(at), serial || board, product, classes.join(", ")].filter(Boolean).join(" · "));
   }
-  if (state?.judged) put(by("judged-about"), [state.judged.serial || state.judged.board, age(state.judged.at)].join(" · "));
+  if (judgedNow) put(by("judged-about"), [judgedNow.serial || judgedNow.board, age(judgedNow.at)].join(" · "));
   const fault = faultNow();
   const alarm = by("alarm");
   if (fault && alarm.hidden) sound.say("alarm");

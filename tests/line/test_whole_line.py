@@ -227,9 +227,10 @@ def test_services_that_are_killed_and_a_broker_that_is_restarted_lose_no_board(t
 def test_ctrl_c_ends_a_run_in_order(tmp_path: Path) -> None:
     with running_demo(tmp_path) as demo:
         assert demo.stdout is not None
-        first = demo.stdout.readline()
+        pages, first = demo.stdout.readline(), demo.stdout.readline()
         os.killpg(demo.pid, signal.SIGINT)
         rest = demo.stdout.read()
+    assert pages.startswith("pages: http://127.0.0.1:")
     assert "verdict" in first
     assert demo.returncode == 0, rest
     assert summary_of(tmp_path)["unaccounted"] == 0
@@ -242,7 +243,7 @@ def test_a_demo_that_is_killed_leaves_nothing_running(tmp_path: Path) -> None:
         demo.stdout.readline()
         children = children_of(demo.pid)
         demo.kill()
-    assert len(children) == 6
+    assert len(children) == 7
     assert sum("mosquitto" in command for command in children.values()) == 1
     assert wait_until_ended(children) == []
 
