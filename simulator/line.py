@@ -90,7 +90,7 @@ class VirtualLine:
         self.workplace = Workplace(options.folder)
         self._resources.callback(self.workplace.release)
         if options.root == FIRST:
-            plain, tls, pages = free_ports(3)
+            plain, tls, *pages = free_ports(4)
             folder, lines = self.workplace.folder / "broker", {FIRST: SIDES, SECOND: SIDES}
             self.broker = Broker(folder, plain, tls_port=tls, lines=lines)
             credentials = self.broker.credentials_folder
@@ -98,10 +98,9 @@ class VirtualLine:
             self.database_url = options.database_url or self.workplace.database_url
         else:
             self._bus, url = running_line(options.first)
-            (pages,) = free_ports(1)
+            pages = free_ports(2)
             self.database_url = options.database_url or url
-        self.pages = f"http://127.0.0.1:{pages}/"
-        self._pages_port = pages
+        self.pages, self._page_ports = f"http://127.0.0.1:{pages[0]}/", pages
         # In a database of its own nobody may log in yet.
         self.password = secrets.token_urlsafe(9) if self.database_url == self.workplace.database_url else None
         environment = {"PCB_CONFIG": str(self.workplace.config), "GPIOZERO_PIN_FACTORY": "mock"}
@@ -191,7 +190,7 @@ class VirtualLine:
                 **_thresholds(self._schedule.look),
                 **({"max_input": _VIEW[0]} if self._schedule.margin else {}),
             },
-            "dashboard": {"port": self._pages_port, "tls": False},
+            "dashboard": {"port": self._page_ports[0], "tls": False, "doors": {"port": self._page_ports[1]}},
             "recorder": {
                 "database_url": self.database_url,
                 "images": str(folder / "recorder" / "images"),

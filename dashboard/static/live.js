@@ -261,9 +261,9 @@ function drawBox(context, box, canvas, thick, category) {
 function showAges() {
   if (state?.verdict) {
     const { board, serial, product, at, classes } = state.verdict;
-    put(by("about"), [age(at), serial || board, product, classes.join(", ")].filter(Boolean).join(" · "));
+    put(by("about"), [age(at), product, classes.join(", "), serial || board].filter(Boolean).join(" · "));
   }
-  if (judgedNow) put(by("judged-about"), [judgedNow.serial || judgedNow.board, age(judgedNow.at)].join(" · "));
+  if (judgedNow) put(by("judged-about"), [age(judgedNow.at), judgedNow.serial || judgedNow.board].join(" · "));
   const fault = faultNow();
   const alarm = by("alarm");
   if (fault && alarm.hidden) sound.say("alarm");

@@ -10,7 +10,7 @@ from support.dashboard_station import PASSWORD, Station, add_user
 from support.ports import free_port
 
 from broker.certificates import Certificates
-from dashboard.service import Server
+from dashboard.service import Server, _address
 from dashboard.settings import DashboardLine, DashboardSettings, Screen
 from pcb_bus.errors import ConfigError
 from pcb_bus.runtime.settings import BrokerSettings
@@ -194,17 +194,22 @@ def line_of(folder: Path, **changes: object) -> DashboardLine:
     return DashboardLine(broker=BrokerSettings(credentials=folder / "credentials"), dashboard=chosen)
 
 
+def serve(line: DashboardLine) -> Server:
+    address = _address(line, encrypted=line.certificate is not None)
+    return Server("dashboard", address, line.dashboard.port, line.certificate)
+
+
 def test_with_the_lines_certificate_it_is_tls_and_without_one_for_this_machine_alone(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"dashboard\.address: 0\.0\.0\.0: no certificate is there for TLS"):
-        Server(line_of(tmp_path, address="0.0.0.0"))
-    server = Server(line_of(tmp_path))
+        serve(line_of(tmp_path, address="0.0.0.0"))
+    server = serve(line_of(tmp_path))
     assert server.address.startswith("http://127.0.0.1:")
     server.close()
     certificates = Certificates(tmp_path)
     certificates.make()
     line = line_of(tmp_path)
     assert line.certificate == certificates.server
-    server = Server(line)
+    server = serve(line)
     assert server.address.startswith("https://")
     server.close()
 
@@ -217,12 +222,12 @@ def test_a_certificate_that_is_none_is_named(tmp_path: Path, content: str | None
     if content is not None:
         file.write_text(content)
     with pytest.raises(ConfigError, match=rf"dashboard\.certificate: .*{reason}"):
-        Server(line_of(tmp_path, certificate=file))
+        serve(line_of(tmp_path, certificate=file))
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(ConfigError, match=r"dashboard\.port: cannot"):
-        Server(line_of(tmp_path, port=other.getsockname()[1]))
+        serve(line_of(tmp_path, port=other.getsockname()[1]))
 
 
 def test_sessions_are_none_of_the_pages_business(station: Station) -> None:
