@@ -89,7 +89,7 @@ class Survey:
         direction, pairs = self._way()
         region = self._region(direction, pairs)
         options, passes, sure = self._sensitivity(region, direction)
-        whole = [each for each in passes if each.whole]
+        whole = [each for each in passes if _counts(each)]
         if len(whole) < LEAST_BOARDS:
             found = f"only {len(whole)} of {LEAST_BOARDS} boards went by whole" if whole else "no whole board went by"
             raise NothingFound(f"{found}: let more boards go by, or look longer with --minutes")
@@ -179,7 +179,7 @@ class Survey:
                 while one is not None:
                     found.append(one)
                     one = presence.due(at)
-        counts = [sum(one.whole for one in each) for each in passes]
+        counts = [sum(map(_counts, each)) for each in passes]
         begin, end = _plateau(counts)
         chosen = _USUAL if begin < _USUAL < end - 1 else (begin + end - 1) // 2
         options = PresenceOptions(region=region, direction=direction, sensitivity=_SENSITIVITIES[chosen])
@@ -214,11 +214,22 @@ def annotated(finding: Finding) -> Image:
     return drawn
 
 
+def _counts(one: Pass) -> bool:
+    """A board that is longer than the view is never whole."""
+    return one.whole or _fills(one)
+
+
+def _fills(one: Pass) -> bool:
+    left, top, right, bottom = one.outline or (0.0, 0.0, 0.0, 0.0)
+    return max(right - left, bottom - top) >= _FILLING
+
+
 def _doubt(passes: Sequence[Pass], *, sure: bool) -> str:
-    outlines = [each.outline for each in passes if each.outline]
-    fill = [max(right - left, bottom - top) >= _FILLING for left, top, right, bottom in outlines]
-    if 2 * sum(fill) > len(passes):
-        return "what goes by fills the view: if boards are smaller, the belt looks like them; take a plainer one"
+    if 2 * sum(map(_fills, passes)) > len(passes):
+        return (
+            "what goes by fills the view: if boards are longer, move the camera away, else none is judged whole; "
+            "if they are smaller, the belt looks like them: take a plainer one"
+        )
     if not sure:
         return "no other sensitivity counts the same boards: more light or a plainer belt makes it sure"
     return ""

@@ -16,24 +16,22 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, field_validator
 
-from pcb_bus.contract.times import NS_PER_MS, NS_PER_S
+from pcb_bus.contract.times import NS_PER_S
 from pcb_bus.runtime.settings import Section
+from pcb_bus.seeing.box import Box, box_of
+from pcb_bus.seeing.choice import Candidate, Sight
 from pcb_bus.seeing.columns import BANDS, COLUMNS, Belt, Columns, Floats
-from pcb_bus.seeing.trains import LEAST_LENGTH, LEAST_PIECE, Board, Box, Train, box_of
+from pcb_bus.seeing.trains import LEAST_LENGTH, LEAST_PIECE, Board, Train
 
 Image = npt.NDArray[np.uint8]
 Direction = Literal["right", "left", "down", "up"]
 
-_PATIENCE_NS = 150 * NS_PER_MS
 _ALONE_NS = NS_PER_S
 _MACHINE_NS = 5 * NS_PER_S
-_WORSE = 3  # pictures in a row that are no better; one is enough of a board that stands
 _STANDS = 0.25  # columns between two pictures
-_BETTER = 1.02
 _INSIDE = 1.5  # columns of belt on either side of a board that is whole
 _FULL = 0.95  # share of the view that a board as long as the view takes
 _FILLED, _TEXTURED, _STRAIGHT = 0.4, 0.12, 0.75
-_SURE = 2  # pictures
 _REMEMBERED = 8  # boards
 _MOST_VOTES = 10
 
@@ -84,38 +82,6 @@ class Pass:
         return self.coverage >= 0.98
 
 
-@dataclass(frozen=True, slots=True)
-class _Sight:
-    """A board in one picture: its columns and bands, and how much of it is seen there how well."""
-
-    at_ns: int
-    begin: int
-    end: int
-    box: Box
-    coverage: float
-    score: float
-    at_rest: bool
-
-
-@dataclass(slots=True, eq=False)
-class _Candidate:
-    """The best picture of a board so far; `mark` is a place on its train that it covers."""
-
-    train: Train
-    mark: float
-    best: _Sight
-    since_ns: int | None = None
-    worse: int = 0
-    sure: int = 0
-
-    def offer(self, sight: _Sight) -> None:
-        came_to_rest = sight.at_rest and not self.best.at_rest and sight.coverage >= self.best.coverage
-        if came_to_rest or (sight.coverage, sight.score) > (self.best.coverage, self.best.score * _BETTER):
-            self.best, self.worse = sight, 0
-        else:
-            self.worse += 1
-
-
 class Presence:
     """Passes on one side of the line. Pictures must come in the order in which they were taken."""
 
@@ -127,7 +93,7 @@ class Presence:
         self._direction = 0 if direction is None else 1 if direction in {"right", "down"} else -1
         self._votes = 0
         self._trains: list[Train] = []
-        self._candidates: list[_Candidate] = []
+        self._candidates: list[Candidate] = []
         self._lengths: list[float] = []
         self._widths: list[int] = []
         self._ready: list[Pass] = []
@@ -156,7 +122,7 @@ class Presence:
     @property
     def wait_until(self) -> int | None:
         """When to ask `due` if no picture comes before; None: no need."""
-        times = [each.since_ns + _PATIENCE_NS for each in self._candidates if each.since_ns is not None]
+        times = [each.due_ns for each in self._candidates if each.due_ns is not None]
         if self._alone and self._last_ns is not None:
             times.append(self._last_ns + _ALONE_NS + 1)
         return min(times, default=None)
@@ -265,11 +231,8 @@ class Presence:
             for board in train.boards():
                 if not train.was_given(board):
                     self._look_at(train, board, columns, now)
-        for each in list(self._candidates):
-            if each.since_ns is None:
-                continue
-            if now - each.since_ns >= _PATIENCE_NS or each.worse >= (1 if each.best.at_rest else _WORSE):
-                self._give(each)
+        for each in [each for each in self._candidates if each.is_chosen(now)]:
+            self._give(each)
 
     def _look_at(self, train: Train, board: Board, columns: Columns, now: int) -> None:
         left = -inf if board[0] is None else board[0] + train.gone
@@ -281,31 +244,32 @@ class Presence:
             return
         whole = left >= _INSIDE and right <= COLUMNS - _INSIDE
         full = end - begin >= _FULL * COLUMNS
+        way = self._direction or -train.came_from
+        came, goes = (left >= 0, right > COLUMNS) if way > 0 else (right <= COLUMNS, left < 0)
+        fills = full and (came or goes or not way or abs(train.moved) < _STANDS)  # else there is more to come
         box = box_of(columns, begin, end)
-        sure = self._is_board(train, columns, begin, end, box)
-        coverage = self._coverage_across(box)
-        if not whole:
-            coverage *= (end - begin) / self._length(left, right, end - begin, full=full)
+        length = end - begin if whole else self._length(left, right, end - begin, full=fills)
         score = float(columns.texture[:, begin:end].mean())
         at_rest = train.steady and abs(train.moved) < _STANDS and not full  # of one that fills the view one cannot tell
-        sight = _Sight(now, begin, end, box, coverage, score, at_rest)
-        self._offer(train, board, sight, sure=sure, whole=whole or full)
+        across = self._coverage_across(box)
+        sight = Sight(now, begin, end, box, across, length, score, at_rest, whole, fills)
+        sure = self._is_board(train, columns, begin, end, box)
+        candidate = self._candidate(train, board, sight) if sure else self._known(train, board)
+        if candidate is not None:
+            candidate.see(sight, sure=sure)
+            if way and came and goes and train.came_along(0.5):
+                candidate.leave()
 
-    def _offer(self, train: Train, board: Board, sight: _Sight, *, sure: bool, whole: bool) -> None:
-        """What has been a board in two pictures stays one, although something lies over it now."""
+    def _known(self, train: Train, board: Board) -> Candidate | None:
         mine = (each for each in self._candidates if each.train is train)
-        candidate = next((each for each in mine if train.covers(board, each.mark)), None)
-        mark = (sight.begin + sight.end) / 2 - train.gone
+        return next((each for each in mine if train.covers(board, each.mark)), None)
+
+    def _candidate(self, train: Train, board: Board, sight: Sight) -> Candidate:
+        candidate = self._known(train, board)
         if candidate is None:
-            if not sure:
-                return
-            candidate = _Candidate(train, mark, sight)
+            candidate = Candidate(train, (sight.begin + sight.end) / 2 - train.gone, sight)
             self._candidates.append(candidate)
-        else:
-            candidate.offer(sight)
-        candidate.sure += sure
-        if candidate.since_ns is None and whole and (sure or candidate.sure >= _SURE):
-            candidate.best, candidate.mark, candidate.since_ns, candidate.worse = sight, mark, sight.at_ns, 0
+        return candidate
 
     def _is_board(self, train: Train, columns: Columns, begin: int, end: int, box: Box) -> bool:
         """Textured all over, with straight sides: no hand, and no edge of a shadow."""
@@ -330,7 +294,7 @@ class Presence:
         out = (box.top == 0 and begin <= 0.01) is not (box.bottom == BANDS and begin + size >= 0.99)
         return min(1.0, (box.bottom - box.top) / median(self._widths)) if out and self._widths else 1.0
 
-    def _give(self, candidate: _Candidate) -> None:
+    def _give(self, candidate: Candidate) -> None:
         self._candidates.remove(candidate)
         train, best = candidate.train, candidate.best
         train.given.append(candidate.mark)
@@ -346,14 +310,13 @@ class Presence:
         """Of the picture that the region takes, from left to right or from top to bottom, for each column."""
         return (self._options.region or (0, 0, 1, 1))[3 if upright else 2] / COLUMNS
 
-    def _outline(self, sight: _Sight) -> tuple[float, float, float, float]:
+    def _outline(self, sight: Sight) -> tuple[float, float, float, float]:
         left, top, width, height = self._options.region or (0.0, 0.0, 1.0, 1.0)
         along, across = (sight.begin / COLUMNS, sight.end / COLUMNS), (sight.box.top / BANDS, sight.box.bottom / BANDS)
         (x, right), (y, bottom) = (across, along) if self._upright else (along, across)
         return left + x * width, top + y * height, left + right * width, top + bottom * height
 
     def _next(self, now: int) -> Pass | None:
-        for each in list(self._candidates):
-            if each.since_ns is not None and now - each.since_ns >= _PATIENCE_NS:
-                self._give(each)
+        for each in [each for each in self._candidates if each.due_ns is not None and now >= each.due_ns]:
+            self._give(each)
         return self._ready.pop(0) if self._ready else None

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pcb_bus.contract.times import NS_PER_S
-from pcb_bus.seeing.columns import BANDS, COLUMNS, Columns, Floats, Mask
+from pcb_bus.seeing.box import mostly
+from pcb_bus.seeing.columns import COLUMNS, Columns, Floats
 
 #: Shortest board, columns.
 LEAST_LENGTH = COLUMNS // 10
@@ -31,7 +32,6 @@ _GONE_NS = NS_PER_S // 3
 _COVERED_NS = NS_PER_S // 2
 _SHRUNK = 8  # pictures
 _MOST_VELOCITY = 60.0 / (NS_PER_S / 30)  # columns a nanosecond
-_NEAR = np.ones((1, 3), np.uint8)  # columns
 Board = tuple[float | None, float | None]
 
 
@@ -258,7 +258,7 @@ class Train:
         begin, end = self.view()
         if end - begin < LEAST_LENGTH:
             return
-        rows = _mostly(columns.filled[:, begin:end])
+        rows = mostly(columns.filled[:, begin:end])
         if len(rows) < 5:
             return
         outer, coming = (2, 2) if len(rows) >= _BROAD else (1, LEAST_PIECE)  # the outermost bands may be belt in part
@@ -295,45 +295,3 @@ def _energy(pattern: Floats) -> Floats:
 
 def _clipped(places: npt.NDArray[np.intp], most: int) -> npt.NDArray[np.intp]:
     return np.minimum(np.maximum(places, 0), most)
-
-
-def _mostly(filled: Mask) -> npt.NDArray[np.intp]:
-    """The bands of which much is filled."""
-    return np.flatnonzero(np.count_nonzero(filled, axis=1) > 0.3 * filled.shape[1])
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """What lies in some columns: its first and last band (exclusive), shares of the box around it, 0 to 1, and whether
-    it touches one edge alone."""
-
-    top: int
-    bottom: int
-    filled: float
-    textured: float
-    straight: float
-    one_edge: bool
-
-
-def box_of(columns: Columns, begin: int, end: int) -> Box:
-    """`straight` is the share of columns that reach from side to side, and no further."""
-    filled = columns.filled[:, begin:end]
-    rows = _mostly(filled)
-    if len(rows) < 3:
-        return Box(0, 0, 0.0, 0.0, 0.0, one_edge=False)
-    top, bottom = int(rows[0]), int(rows[-1])
-    lines, sides = filled.view(np.uint8), slice(max(0, top - 2), bottom + 3)
-    near = np.asarray(cv2.dilate(lines, _NEAR), np.uint8)  # a faint board has gaps
-    reaches = near[sides][: top + 3 - sides.start].any(axis=0) & near[bottom - 2 : sides.stop].any(axis=0)
-    beyond = np.asarray(cv2.erode(lines, _NEAR), np.uint8)  # without a seam or a scratch of the belt
-    beyond[sides] = 0
-    straight = reaches & ~np.asarray(cv2.dilate(beyond.max(axis=0)[None], _NEAR), np.uint8)[0].astype(bool)
-    inside = slice(top, bottom + 1)
-    return Box(
-        top,
-        bottom + 1,
-        float(filled[inside].mean()),
-        float(columns.strong[inside, begin:end].mean()),
-        float(straight.mean()),
-        one_edge=(top == 0) is not (bottom == BANDS - 1),
-    )

@@ -188,6 +188,20 @@ def test_boards_as_large_as_the_view_count() -> None:
     assert seen == [0, 1, 2, 3]
 
 
+def test_of_a_board_that_fills_the_view_the_picture_that_shows_all_of_it_is_chosen() -> None:
+    large = [np.asarray(cv2.resize(each, (610, 440)), np.uint8) for each in BOARDS]
+    played = play(Scene(large, 2, gap=(60, 61), speed=(0.1, 0.12), fps=15, lead_s=0.3))
+    assert played.whole == [[0], [1]]
+    assert max(played.delays) <= 220 * NS_PER_MS
+
+
+def test_a_board_that_is_whole_in_no_picture_counts_as_soon_as_it_leaves() -> None:
+    large = [np.asarray(cv2.resize(each, (600, 440)), np.uint8) for each in BOARDS]
+    played = play(Scene(large, 2, gap=(200, 201), speed=(0.49, 0.5), fps=10, lead_s=0.3, seed=1))
+    assert (played.named, played.whole) == ([0, 1], [[], []])
+    assert max(played.delays) <= 250 * NS_PER_MS
+
+
 def test_half_size_pictures_do() -> None:
     def halved(image: Image) -> Image:
         return np.asarray(cv2.resize(image, (320, 240), interpolation=cv2.INTER_AREA), np.uint8)
