@@ -1,6 +1,7 @@
 """Recorded pictures of boards, by what they show: no address holds a path."""
 
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Path
 from sqlalchemy import select
@@ -19,7 +20,7 @@ _AN_HOUR = {"cache-control": "private, max-age=3600"}
 
 def address(verdict_id: str, side: str, kind: Kind = "picture") -> str:
     """Of the picture of a side, or of the heat that is laid over it."""
-    return f"/pictures/{verdict_id}/{side}/{kind}"
+    return f"/pictures/{quote(verdict_id, safe='')}/{quote(side, safe='')}/{kind}"
 
 
 def routes(desk: Desk) -> APIRouter:

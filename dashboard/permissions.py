@@ -66,6 +66,7 @@ class Rule:
 _ANYBODY = Rule(None)
 _SCREEN = Rule("viewer", "read", kiosk=True)
 _READ = Rule("viewer", "read")
+_REVIEW = Rule("operator", "review")
 _INSPECT = Rule("operator", "inspect")
 _OWN = Rule("viewer", unchanged=True)
 
@@ -88,6 +89,12 @@ TABLE: Mapping[tuple[str, str], Rule] = {
     ("GET", "/live/judged"): _SCREEN,
     (WEBSOCKET, "/live"): _SCREEN,
     ("GET", "/api/live"): _SCREEN,
+    ("GET", "/review"): _REVIEW,
+    ("POST", "/review/next"): _REVIEW,
+    ("POST", "/review/undo"): _REVIEW,
+    ("GET", "/review/{verdict_id}"): _REVIEW,
+    ("POST", "/review/{verdict_id}"): _REVIEW,
+    ("POST", "/review/{verdict_id}/back"): _REVIEW,
     ("GET", "/pictures/{verdict_id}/{side}/{kind}"): _READ,
 }
 

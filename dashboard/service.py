@@ -9,7 +9,6 @@ import logging
 import socket
 import ssl
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -19,18 +18,19 @@ from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp
 
-from dashboard import evidence, live, pages
+from dashboard import evidence, live, pages, review
 from dashboard.accounts import FIRST, Accounts
 from dashboard.doors.app import make_doors
 from dashboard.doors.rest import Line as DoorLine
 from dashboard.feed import LAST, Feed, Recorded, Seen, Turn
 from dashboard.live import Viewers
 from dashboard.pictures import Pictures
+from dashboard.review import ReviewQueue
 from dashboard.settings import DashboardLine, DoorSettings
 from dashboard.web import STATIC, VERSION, Desk, make_app
 from pcb_bus.contract.codec import decode_msgpack
 from pcb_bus.contract.messages import Evidence, NodeStatus, Verdict
-from pcb_bus.contract.taxonomy import load_taxonomy
+from pcb_bus.contract.taxonomy import Taxonomy, load_taxonomy
 from pcb_bus.contract.times import from_datetime, to_datetime
 from pcb_bus.contract.topics import exactly
 from pcb_bus.durable.files import why_denied
@@ -124,9 +124,22 @@ class DashboardService:
         self.viewers = Viewers()
         self.accounts = Accounts(self._engine, settings.root, chosen.session_minutes)
         self._store = open_store(settings.recorder.images, settings.recorder.image_options)
-        labels = _labels(settings.taxonomy)
-        desk = Desk(settings, self.accounts, self.viewers, self._pictures, labels, self._engine, self._store)
-        app = make_app(desk, pages.routes(desk), live.routes(desk), evidence.routes(desk))
+        taxonomy = _taxonomy(settings.taxonomy)
+        labels: dict[str, str] = (
+            {category: rule.label for category, rule in taxonomy.categories.items()} if taxonomy else {}
+        )
+        desk = Desk(
+            settings,
+            self.accounts,
+            self.viewers,
+            self._pictures,
+            labels,
+            tuple(taxonomy.classes) if taxonomy else (),
+            self._engine,
+            self._store,
+        )
+        app = make_app(desk, *(each.routes(desk) for each in (pages, live, evidence, review)))
+        self._review_queue = ReviewQueue(self._engine, settings.root, chosen.review_share)
         certificate = settings.certificate
         self.server = Server("dashboard", _address(settings, encrypted=bool(certificate)), chosen.port, certificate)
         self.doors = self._open_doors(chosen.doors)
@@ -246,6 +259,7 @@ class DashboardService:
             with for_reading(self._engine).connect() as connection:
                 boards = tally(connection, self._settings.root, since, to_datetime(until))
                 last = [_seen(each) for each in newest(connection, self._settings.root, LAST)]
+            self._review_queue.draw(local_time(datetime.now(UTC), self._zone))
         except (DatabaseDown, SQLAlchemyError, ConfigError) as error:
             self._count_at = 0.0
             text = str(error) if isinstance(error, ConfigError) else reason(error)
@@ -278,11 +292,9 @@ def _nodes(settings: DashboardLine) -> list[str]:
     return [*(f"edge-{side}" for side in settings.sides), "inference", "actuator", "recorder", NODE]
 
 
-def _labels(taxonomy: Path) -> Mapping[str, str]:
-    """Of the categories. A machine with the dashboard alone may have no taxonomy: the pages have words of their own."""
-    if taxonomy == DEFAULT_TAXONOMY and not taxonomy.exists():
-        return {}
-    return {category: rule.label for category, rule in load_taxonomy(taxonomy).categories.items()}
+def _taxonomy(file: Path) -> Taxonomy | None:
+    """A machine with the dashboard alone may have none: the pages have words of their own."""
+    return None if file == DEFAULT_TAXONOMY and not file.exists() else load_taxonomy(file)
 
 
 def _seen(row: Newest) -> Seen:

@@ -3,7 +3,7 @@
 import hashlib
 import mimetypes
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -61,6 +61,8 @@ class Desk:
     pictures: Pictures
     labels: Mapping[str, str]
     """Of the categories, in Korean, as the line's taxonomy has them."""
+    classes: Sequence[str]
+    """Of defects, as the taxonomy has them."""
     engine: Engine
     """The records: `for_reading(desk.engine)` where nothing is written."""
     store: PictureStore

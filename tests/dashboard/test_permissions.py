@@ -11,7 +11,8 @@ from dashboard.permissions import ROLES, TABLE, WEBSOCKET, Role, Rule, Scope, Wh
 
 Key = tuple[str, str]
 _LINKS: set[Key] = {("POST", "/account/kiosks"), ("POST", "/account/kiosks/{link_id}/revoke")}
-NOT_FOR: dict[Role, set[Key]] = {"viewer": _LINKS, "operator": _LINKS, "engineer": set(), "admin": set()}
+_REVIEWS: set[Key] = {key for key in TABLE if key[1].startswith("/review")}
+NOT_FOR: dict[Role, set[Key]] = {"viewer": _LINKS | _REVIEWS, "operator": _LINKS, "engineer": set(), "admin": set()}
 FOR_SCREENS = {("GET", "/"), ("GET", "/live/judged"), (WEBSOCKET, "/live"), ("GET", "/api/live")}
 FOR_READERS = {*FOR_SCREENS, ("GET", "/pictures/{verdict_id}/{side}/{kind}")}
 FOR_STRANGERS = {
@@ -67,7 +68,9 @@ def test_a_wall_screen_looks_on_and_nothing_else(station: Station) -> None:
         assert allowed_to(station, screen) == FOR_SCREENS | FOR_STRANGERS
 
 
-@pytest.mark.parametrize(("scopes", "allowed"), [(("read",), FOR_READERS), (("command",), set())])
+@pytest.mark.parametrize(
+    ("scopes", "allowed"), [(("read",), FOR_READERS), (("review",), _REVIEWS), (("command",), set())]
+)
 def test_a_program_may_what_its_token_is_for(station: Station, scopes: tuple[Scope, ...], allowed: set[Key]) -> None:
     with station.visit(None) as program:
         del program.headers["origin"]

@@ -43,7 +43,7 @@ def test_scripts_get_what_they_write() -> None:
 def test_every_text_is_used() -> None:
     def is_used(key: str) -> bool:
         quoted = re.compile(rf"""["']{key}["']""")
-        built = key.startswith(("role_", "side_", "error_"))
+        built = key.startswith(("role_", "side_", "error_", "reason_"))
         return built or key in OF_SCRIPTS or bool(quoted.search(TEMPLATES) or quoted.search(CODE))
 
     assert [key for key in TEXTS if not is_used(key)] == []
