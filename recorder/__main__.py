@@ -1,4 +1,4 @@
-"""`python -m recorder` runs the service; with `migrate`, `reconcile`, `history` or `config` it does that and ends."""
+"""`python -m recorder` runs the service; with the name of a command (`recorder.commands`) it does that and ends."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`python -m recorder migrate`, `reconcile`, `config` and `history`. Only `migrate` changes tables."""
+"""`python -m recorder migrate`, `reconcile`, `config`, `history` and `sql-views`. Only `migrate` changes tables."""
 
 import argparse
 import json
@@ -22,8 +22,9 @@ from pcb_bus.runtime.settings import load_settings
 from recorder.live_config import KNOWN, check, read_table
 from recorder.reconcile import Scope, reconcile
 from recorder.settings import RecorderLine
+from recorder.sql_views import Views, make, quoted, refuse_tables, script, zone_for
 from recorder.statistics import touch_hours
-from records.database import KEY, is_sqlite, make_engine, make_folder, reason
+from records.database import KEY, is_sqlite, make_engine, make_folder, read_password, reason
 from records.errors import DatabaseDown
 from records.migrate import bring_up_to_date, check_tables
 from records.picture_store import open_store
@@ -113,6 +114,32 @@ def run_history(argv: list[str], program: str) -> int:
     return EXIT_OK if passes else EXIT_UNKNOWN
 
 
+def run_sql_views(argv: list[str], program: str) -> int:
+    """Exit code 0: they are there. 1: the database does not answer. 2: wrong configuration, or the login may not."""
+    options, rest = _views_parser(program).parse_known_args(argv)
+    settings = load_settings(RecorderLine, rest, program=program)
+    chosen = settings.recorder
+    source = str(chosen.url.database)
+    if is_sqlite(chosen.url):
+        raise ConfigError(f"{KEY}: programs of the earlier system read MySQL or MariaDB, not a SQLite file")
+    if options.database == source:
+        raise ConfigError(f"--database: {source} holds the records themselves; the views need a database of their own")
+    given = None if options.password_file is None else read_password(options.password_file, "--password-file")
+    login = f"{quoted(options.login)}@{quoted(options.host)}"
+    with _existing_database(settings) as engine, engine.connect() as connection:
+        refuse_tables(connection, options.database)
+        zone = zone_for(connection, chosen.zone)
+        views = Views(options.database, source, settings.root, zone, chosen.image_url)
+        if options.print:
+            print(*script(views, login, given), sep="\n")
+            return EXIT_OK
+        made = make(connection, views, login, given)
+    print(f"{views.name} has views of the line {views.line} for programs of the earlier system, for the login {login}")
+    if made is not None:
+        print(f"its password, which is shown this once: {made}")
+    return EXIT_OK
+
+
 def _exit_code(run: Callable[[list[str], str], int], database_down: int, argv: list[str], program: str) -> int:
     """A failure is one line on stderr."""
     try:
@@ -130,6 +157,7 @@ COMMANDS = {
     "reconcile": partial(_exit_code, run_reconcile, EXIT_DATABASE_DOWN),
     "history": partial(_exit_code, run_history, EXIT_DATABASE_DOWN),
     "config": partial(_exit_code, run_config, EXIT_FAULT),
+    "sql-views": partial(_exit_code, run_sql_views, EXIT_FAULT),
 }
 """By name: of the arguments and how the program is called, the exit code."""
 
@@ -200,6 +228,23 @@ def _reconcile_parser(program: str) -> argparse.ArgumentParser:
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the outcome there as well")
     parser.add_argument("--files", action="store_true", help="look for the file of every picture too")
     parser.add_argument("--list", metavar="N", type=int, default=100, help="gaps of a kind to name (default: 100)")
+    return parser
+
+
+def _views_parser(program: str) -> argparse.ArgumentParser:
+    parser = _Parser(
+        program,
+        allow_abbrev=False,
+        description="Makes a database of views with the tables, columns and local times that programs of the earlier "
+        "system read (docs/database.md), and a login that can read nothing else. It may be run again at any time.",
+        epilog="Any setting of the line may follow, as in --database_url mysql://user@host/database. "
+        "Exit code: 0 done, 1 the database does not answer, 2 wrong configuration, or the login may not.",
+    )
+    parser.add_argument("--database", metavar="NAME", default="pcb_inspection", help="default: pcb_inspection")
+    parser.add_argument("--login", metavar="NAME", default="winforms", help="that may read it (default: winforms)")
+    parser.add_argument("--host", metavar="HOST", default="%", help="from where it may come (default: %%, anywhere)")
+    parser.add_argument("--password-file", metavar="FILE", type=Path, help="its password (default: a new one)")
+    parser.add_argument("--print", action="store_true", help="only print the statements, for an administrator")
     return parser
 
 

@@ -97,8 +97,8 @@ def _with_password(url: URL, password: str | None, file: Path | None) -> URL:
     return url if password is None else url.set(password=password)
 
 
-def read_password(file: Path) -> str:
-    """The one in the file.
+def read_password(file: Path, key: str = _PASSWORD_KEY) -> str:
+    """The one in the file that `key` names.
 
     Raises:
         ConfigError: it cannot be read, or holds none.
@@ -106,11 +106,11 @@ def read_password(file: Path) -> str:
     try:
         password = file.read_text(encoding="utf-8-sig").rstrip("\r\n")
     except OSError as error:
-        raise ConfigError(f"{_PASSWORD_KEY}: cannot read {file}: {why_denied(error, file)}") from None
+        raise ConfigError(f"{key}: cannot read {file}: {why_denied(error, file)}") from None
     except UnicodeDecodeError:
-        raise ConfigError(f"{_PASSWORD_KEY}: {file} is not UTF-8 text; save it as UTF-8") from None
+        raise ConfigError(f"{key}: {file} is not UTF-8 text; save it as UTF-8") from None
     if not password or not password.isprintable():
-        raise ConfigError(f"{_PASSWORD_KEY}: {file} must hold the password alone, on one line")
+        raise ConfigError(f"{key}: {file} must hold the password alone, on one line")
     remember({"password": password})
     return password
 

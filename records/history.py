@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Self
 
-from sqlalchemy import Connection, Select, or_, select
+from sqlalchemy import Connection, or_, select
 
 from records.queries import BOARD, Board, Details, Filter, details, where
 from records.reviewing import Past, decisions
@@ -99,7 +99,7 @@ def _with_class(connection: Connection, chosen: Filter, limit: int, key: Key | N
     return list(ids)[:limit]
 
 
-def _beyond(query: Select[Any], moment: Any, number: Any, key: Key | None, *, up: bool) -> Select[Any]:
+def _beyond(query: Any, moment: Any, number: Any, key: Key | None, *, up: bool) -> Any:
     """In order of time and id; of those beyond the key, if there is one."""
     order = (moment, number) if up else (moment.desc(), number.desc())
     query = query.order_by(*order)

@@ -13,7 +13,10 @@ _Sha256 = String(64)
 
 
 class User(Base):
-    """A person who may log in: a viewer, operator, engineer or admin."""
+    """A person who may log in: a viewer, operator, engineer or admin.
+
+    `client_login_at` is what a program of the earlier system says of its own logins, in wall time.
+    """
 
     __tablename__ = "users"
     __table_args__ = (UniqueConstraint("username"), ON_MYSQL)
@@ -29,6 +32,7 @@ class User(Base):
     must_change_password: Mapped[bool] = mapped_column(default=False)
     failed_logins: Mapped[int] = mapped_column(default=0)
     locked_until: Mapped[datetime | None]
+    client_login_at: Mapped[datetime | None] = mapped_column(LocalTime)
 
 
 class Session(Base):
