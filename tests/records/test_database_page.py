@@ -9,15 +9,16 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import URL, Engine, func, select, update
-from support.filled_tables import fill
+from sqlalchemy import URL, Engine, func, insert, select, update
+from support.filled_tables import BEGIN, LINE, fill
 from support.mariadb import MariaDb
 from support.mysql import connect_plainly
 
 from pcb_bus.errors import ConfigError
 from records.database import database_url, is_sqlite
 from records.migrate import bring_up_to_date
-from records.tables import OWNERS, Actuation, Base
+from records.reviewing import Decision, Sampling, decide, queue
+from records.tables import OWNERS, Actuation, Base, Defect, User
 
 PAGE = (Path(__file__).parents[2] / "docs" / "database.md").read_text(encoding="utf-8")
 ZONE = ZoneInfo("UTC")
@@ -39,6 +40,10 @@ def test_the_statements_that_make_a_database_and_its_login_are_enough(mariadb: M
     mariadb.execute("DROP USER 'made_as_said'@'%'")
 
 
+PERSON = {"id": 1, "username": "kim", "password_hash": "", "role": "operator", "active": True}
+CALL = select(Defect.id).where(Defect.inspection_id == 9).limit(1)
+
+
 def ask(url: URL, query: str) -> list[Any]:
     if is_sqlite(url):
         with closing(sqlite3.connect(str(url.database))) as file:
@@ -50,6 +55,10 @@ def ask(url: URL, query: str) -> list[Any]:
 
 def test_every_query_finds_something(url: URL, engine: Engine) -> None:
     fill(engine, 103, timedelta(minutes=1))
+    with engine.begin() as connection:
+        queue(connection, LINE, Sampling(), 0, BEGIN)
+        connection.execute(insert(User).values({**PERSON, "created_at": BEGIN}))
+        decide(connection, LINE, Decision("verdict-8", "false_call", connection.scalar(CALL)), 1, BEGIN)
     assert len(QUERIES) > 15
     for query in QUERIES:
         assert ask(url, query), query
