@@ -14,7 +14,7 @@ from records.times import local_time
 
 LAST = 10
 _SILENT_NS = 45 * NS_PER_S  # nodes say every 15 s how they are
-_LIVE_NS = 120 * NS_PER_S  # younger boards may not be recorded yet: they are counted as they are heard
+_LIVE_NS = 120 * NS_PER_S  # younger boards may not be judged yet: they are counted as they are heard
 _MOST_LIVE = 20_000
 _MOST_NODES = 64
 
@@ -105,8 +105,8 @@ class Feed:
         self._shifts = shifts
         self._zone = zone
         self._boards: deque[Seen] = deque(maxlen=LAST)  # newest first
-        self._live: deque[tuple[int, str, Category]] = deque(maxlen=_MOST_LIVE)
-        self._ids: set[str] = set()
+        self._live: dict[str, tuple[int, Category]] = {}  # by verdict: when it was taken
+        self._unrecorded: dict[str, int] = {}
         self._recorded: Recorded | None = None
         self._nodes: dict[str, tuple[NodeStatus, int]] = {}
         self._news_at: int | None = None
@@ -123,12 +123,17 @@ class Feed:
     def verdict(self, verdict: Verdict, now: int) -> bool:
         """Whether it is news: the same one may come again."""
         self.news(now)
-        if verdict.verdict_id in self._ids:
+        if verdict.verdict_id in self._live:
             return False
         self._remember(verdict)
         if all(each.verdict_id != verdict.verdict_id for each in self._boards):
             self._show([seen(verdict), *self._boards])
         return True
+
+    def committed(self, verdict_ids: Iterable[str]) -> None:
+        """The database has them."""
+        for each in verdict_ids:
+            self._unrecorded.pop(each, None)
 
     def status(self, status: NodeStatus, now: int) -> None:
         """Of a node; those of strangers too, up to a bound."""
@@ -137,14 +142,14 @@ class Feed:
             self._nodes[status.node] = status, now
 
     def counted_until(self, now: int) -> int:
-        """Up to which moment the database is asked: what is younger is counted as it is heard."""
-        return max(now - _LIVE_NS, min(self._connected_since or now, now))
+        """Up to which moment the database is asked: what is younger, or not recorded, is counted as it was heard."""
+        heard = max(now - _LIVE_NS, min(self._connected_since or now, now))
+        return min((heard, *self._unrecorded.values()))
 
     def take(self, recorded: Recorded) -> None:
         """What the database knows, read for `counted_until`."""
         self._recorded = recorded
-        while self._live and self._live[0][0] < recorded.until:
-            self._ids.discard(self._live.popleft()[1])
+        self._live = {each: seen for each, seen in self._live.items() if seen[0] >= recorded.until}
         known = {each.verdict_id for each in self._boards}
         self._show([*self._boards, *(each for each in recorded.last if each.verdict_id not in known)])
 
@@ -166,9 +171,13 @@ class Feed:
 
     def _remember(self, verdict: Verdict) -> None:
         if len(self._live) == _MOST_LIVE:
-            self._ids.discard(self._live[0][1])
-        self._live.append((verdict.captured_at, verdict.verdict_id, verdict.category))
-        self._ids.add(verdict.verdict_id)
+            self._forget(next(iter(self._live)))
+        self._live[verdict.verdict_id] = verdict.captured_at, verdict.category
+        self._unrecorded[verdict.verdict_id] = verdict.captured_at
+
+    def _forget(self, verdict_id: str) -> None:
+        del self._live[verdict_id]
+        self._unrecorded.pop(verdict_id, None)
 
     def _show(self, boards: Iterable[Seen]) -> None:
         self._boards = deque(sorted(boards, key=lambda each: -each.captured_at)[:LAST], LAST)
@@ -180,7 +189,7 @@ class Feed:
         )
         counts: dict[str, int] = dict(known.boards) if known else {}
         since = max(turn.begins_at, known.until if known else 0)
-        for captured_at, _, category in self._live:
+        for captured_at, category in self._live.values():
             if captured_at >= since:
                 counts[category] = counts.get(category, 0) + 1
         boards = sum(counts.values())

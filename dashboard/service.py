@@ -30,6 +30,7 @@ from dashboard.settings import DashboardLine, DoorSettings
 from dashboard.web import STATIC, VERSION, Desk, make_app
 from pcb_bus.contract.codec import decode_msgpack
 from pcb_bus.contract.messages import Evidence, NodeStatus, Verdict
+from pcb_bus.contract.messages import Recorded as Committed
 from pcb_bus.contract.taxonomy import Taxonomy, load_taxonomy
 from pcb_bus.contract.times import from_datetime, to_datetime
 from pcb_bus.contract.topics import exactly
@@ -150,6 +151,7 @@ class DashboardService:
         self._records = Worker("records")
         topics = settings.topics
         service.on(exactly(topics.verdict), Verdict, self._hear_verdict, thread=_FEED)
+        service.on(exactly(topics.recorded), Committed, self._hear_recorded, thread=_FEED)
         service.on(topics.all_status, NodeStatus, self._hear_status, thread=_FEED, retained=True)
         service.on(topics.all_previews, None, self._hear_preview, thread=_FEED, qos=0, queue=8)
         service.on(topics.all_evidence, None, self._hear_evidence, thread=_FEED, queue=32)
@@ -215,6 +217,9 @@ class DashboardService:
         if self._feed.verdict(verdict, self._now()):
             self._pictures.take_verdict(verdict)
             self._tell()
+
+    def _hear_recorded(self, message: Committed, _: Delivery) -> None:
+        self._feed.committed(message.verdicts)
 
     def _hear_status(self, status: NodeStatus, _: Delivery) -> None:
         self._feed.status(status, self._now())

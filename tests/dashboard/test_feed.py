@@ -5,7 +5,7 @@ from datetime import UTC, datetime, time
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.verdicts import verdict
 
@@ -57,6 +57,7 @@ def test_a_shift_goes_on_after_midnight(
 YEARS = [datetime(year, 1, 1) for year in (2026, 2028)]  # noqa: DTZ001 - hypothesis wants them so
 
 
+@settings(max_examples=40)
 @given(st.datetimes(*YEARS), st.sets(st.times(), min_size=1, max_size=4))
 def test_there_is_a_shift_at_every_moment(at: datetime, begins: set[time]) -> None:
     now = from_datetime(at.replace(tzinfo=UTC))
@@ -83,19 +84,26 @@ def test_the_same_verdict_twice_is_one_board() -> None:
     assert len(shown(line, EIGHT)["boards"]) == 1  # type: ignore[arg-type]
 
 
-@given(st.lists(st.integers(0, 600), min_size=1, max_size=40, unique=True), st.lists(st.integers(0, 600), max_size=4))
-def test_boards_that_are_recorded_are_counted_once(times: list[int], reads: list[int]) -> None:
-    """Every board is heard when it is taken, and is in the database by the time at which that is asked for it."""
+SECONDS = st.integers(0, 600)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(SECONDS, SECONDS), min_size=1, max_size=40), st.lists(SECONDS, max_size=4))
+def test_boards_are_counted_once_however_late_they_are_recorded(
+    boards: list[tuple[int, int]], reads: list[int]
+) -> None:
+    """Each is taken at a second, and recorded so many seconds later; now and then the database is read."""
     line = feed()
     line.connected(EIGHT)
-    taken = sorted(EIGHT + second * NS_PER_S for second in times)
-    for now in sorted([*taken, *(EIGHT + second * NS_PER_S + 1 for second in reads)]):
+    taken = {EIGHT + second * NS_PER_S: EIGHT + (second + late) * NS_PER_S + 1 for second, late in boards}
+    for now in sorted({*taken, *taken.values(), *(EIGHT + second * NS_PER_S + 2 for second in reads)}):
         if now in taken:
             line.verdict(board(now, now), now)
-        else:
+        line.committed(f"v-b{at}" for at, recorded in taken.items() if recorded == now)
+        if now % NS_PER_S == 2:
             until = line.counted_until(now)
-            counts = {"normal": sum(1 for at in taken if at < until)}
-            line.take(Recorded(line.turn(now), until, counts, []))
+            known = sum(1 for at, recorded in taken.items() if at < until and recorded <= now)
+            line.take(Recorded(line.turn(now), until, {"normal": known}, []))
         assert shown(line, now)["shift"]["boards"] == sum(1 for at in taken if at <= now)  # type: ignore[index]
 
 

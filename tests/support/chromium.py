@@ -8,11 +8,12 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
 
 PROGRAM = shutil.which("chromium")
 _TIMEOUT_S = 20.0
@@ -41,22 +42,23 @@ class Chromium:
         self._process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment, start_new_session=True
         )
+        self._open = ExitStack()
+        self._open.callback(self._end)
         self.errors: list[str] = []
         self._number = 0
         self._answers: dict[int, dict[str, Any]] = {}
         self._loaded = 0
         try:
-            self._socket = self._open(profile / "DevToolsActivePort")
+            self._connect(profile / "DevToolsActivePort")
         except BaseException:
-            self._end()
+            self._open.close()
             raise
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._socket.close()
-        self._end()
+        self._open.close()
 
     def look_as(
         self, language: str = "ko", dark: bool = False, width: int = 1920, height: int = 1080, *, touch: bool = False
@@ -151,22 +153,20 @@ class Chromium:
         elif (complaint := _complaint(message["method"], message["params"])) is not None:
             self.errors.append(complaint)
 
-    def _open(self, file: Path) -> ClientConnection:
+    def _connect(self, file: Path) -> None:
         deadline = time.monotonic() + _TIMEOUT_S
         while not (file.exists() and file.read_text().count("\n")):
             if time.monotonic() > deadline or self._process.poll() is not None:
                 raise TimeoutError("Chromium does not start")
             time.sleep(0.02)
         port, path = file.read_text().splitlines()[:2]
-        browser = connect(f"ws://127.0.0.1:{port}{path}", proxy=None)
-        browser.send(json.dumps({"id": 0, "method": "Target.createTarget", "params": {"url": "about:blank"}}))
-        target = json.loads(browser.recv(_TIMEOUT_S))["result"]["targetId"]
-        browser.close()
+        with connect(f"ws://127.0.0.1:{port}{path}", proxy=None) as browser:
+            browser.send(json.dumps({"id": 0, "method": "Target.createTarget", "params": {"url": "about:blank"}}))
+            target = json.loads(browser.recv(_TIMEOUT_S))["result"]["targetId"]
         page = f"ws://127.0.0.1:{port}/devtools/page/{target}"
-        self._socket = connect(page, max_size=None, ping_interval=None, proxy=None)
+        self._socket = self._open.enter_context(connect(page, max_size=None, ping_interval=None, proxy=None))
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
-        return self._socket
 
     def _end(self) -> None:
         os.killpg(self._process.pid, signal.SIGKILL)
