@@ -323,6 +323,7 @@ def _listen(key: str, address: str, port: int) -> socket.socket:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((address, port))
+        listening.listen()  # who comes before the server runs waits for it
     except OSError as error:
         listening.close()
         raise ConfigError(f"{key}.port: cannot listen on {address}:{port}: {error.strerror}") from None

@@ -27,6 +27,7 @@ from records.picture_store import PictureStore
 
 _MAX_PIXELS = 50_000_000
 _MOST_ROWS = 1000
+_FIRST_DAY, _LAST_DAY = date(1970, 1, 1), date(2200, 12, 31)
 _HERE = frozenset({"online", "degraded"})
 
 
@@ -124,6 +125,8 @@ class Rest:
         """Boards of these days, both included."""
         line = self._line
         last = end_date or line.local_now().date()
+        if not _FIRST_DAY <= last <= _LAST_DAY:
+            raise HTTPException(400, f"end_date {last} is not between {_FIRST_DAY} and {_LAST_DAY}")
         first = start_date or min(last, line.local_now().date())
         if first > last:
             raise HTTPException(400, f"start_date {first} is after end_date {last}")

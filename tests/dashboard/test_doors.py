@@ -10,7 +10,9 @@ from typing import Any
 
 import httpx
 import pytest
+import schemathesis
 import socketio
+from hypothesis import HealthCheck, given, settings
 from sqlalchemy import insert
 from support.dashboard_station import PASSWORD, Station
 from support.peer import until
@@ -126,6 +128,8 @@ def test_statistics_are_of_whole_days_both_included(program: Client, recorded: d
     [
         ("/api/statistics?start_date=2026-02-30", "start_date"),
         ("/api/statistics?start_date=2026-03-01&end_date=2026-02-01", "start_date"),
+        ("/api/statistics?end_date=9999-12-31", "end_date"),
+        ("/api/statistics?start_date=0001-01-01&end_date=0001-01-01", "end_date"),
         ("/api/inspections?page=0", "page"),
         ("/api/inspections?page=99999999999999999999", "page"),
         ("/api/inspections?limit=1%3B%20DROP%20TABLE%20users", "limit"),
@@ -369,3 +373,33 @@ def test_a_winforms_client_reads_every_field_with_nothing_but_another_address(
     assert said[5][:3] == ["status", "True", "True"]
     assert said[6] == ["picture", str(recorded["폐기"]), str(len(board_jpeg(short=True)))]
     assert said[7] == ["prediction", "ok", "left", "납땜불량", "0"]
+
+
+# Whatever its own description allows, and what it does not
+
+
+@pytest.fixture(scope="module")
+def described(station: Station) -> Any:
+    """Its OpenAPI description, as schemathesis reads it."""
+    headers = {"authorization": f"Bearer {station.token('admin', 'read', 'inspect', 'command', 'admin')}"}
+    return schemathesis.openapi.from_url(f"{station.doors}/openapi.json", headers=headers)
+
+
+@pytest.mark.parametrize("key", sorted(set(DOORS) - {("GET", "/openapi.json"), ("GET", "/video_feed/{side}")}))
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_nothing_that_anybody_sends_is_a_fault(
+    station: Station, described: Any, inspecting: InferenceService, recorded: dict[str, int], key: tuple[str, str]
+) -> None:
+    method, path = key
+    headers = {"authorization": f"Bearer {station.token('admin', 'read', 'inspect', 'command', 'admin')}"}
+    strategy = described[path][method].as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE)
+    strategy |= described[path][method].as_strategy()
+
+    @settings(max_examples=15, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(case=strategy)
+    def send(case: Any) -> None:
+        answer = case.call(headers=headers)
+        assert answer.status_code < 500, (case.as_curl_command(), answer.text)
+        assert answer.status_code < 400 or list(answer.json()) == ["error"]
+
+    send()
