@@ -111,6 +111,14 @@ class Chromium:
         if loads:
             self._wait_loaded(before)
 
+    def drag(self, selector: str, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """With the mouse, between two places of an element, as shares of its width and height."""
+        box = f"document.querySelector({json.dumps(selector)}).getBoundingClientRect()"
+        left, top, width, height = self.value(f"(b => [b.x, b.y, b.width, b.height])({box})")
+        for kind, (x, y) in (("mousePressed", start), ("mouseMoved", end), ("mouseReleased", end)):
+            at = {"x": left + x * width, "y": top + y * height}
+            self.call("Input.dispatchMouseEvent", type=kind, **at, button="left", buttons=1, clickCount=1)
+
     def press(self, key: str, *, loads: bool = False) -> None:
         """One key, as of a numpad."""
         before = self._loaded
