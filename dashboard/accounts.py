@@ -16,10 +16,11 @@ import bcrypt
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from dashboard import audit
 from dashboard.permissions import ROLES, Scope, Who
 from pcb_bus.errors import BoardlineError
 from records.database import for_reading, meaning
-from records.people import ApiToken, AuditEntry, Session, User
+from records.people import ApiToken, Session, User
 
 FIRST = "admin"
 _ROUNDS = 12
@@ -81,7 +82,7 @@ class Accounts:
         self._lasts = timedelta(minutes=minutes)
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._lock = threading.Lock()
-        self._nobody = _hash(secrets.token_urlsafe())
+        self._nobody = hash_password(secrets.token_urlsafe())
 
     def make_first(self, password: str | None, now: datetime) -> str | None:
         """Where nobody may log in yet, an admin with this password or a made-up one, which has to be changed.
@@ -94,8 +95,8 @@ class Accounts:
                 return None
         chosen = password or secrets.token_urlsafe(12)
         row = {
-            "username": FIRST, "password_hash": _hash(chosen), "role": ROLES[-1], "active": True, "created_at": now,
-            "must_change_password": password is None,
+            "username": FIRST, "password_hash": hash_password(chosen), "role": ROLES[-1], "active": True,
+            "created_at": now, "must_change_password": password is None,
         }  # fmt: skip
         try:
             with self._engine.begin() as connection:
@@ -137,7 +138,7 @@ class Accounts:
         with self._engine.begin() as connection:
             connection.execute(delete(Session).where(Session.token_sha256 == _digest(token or "")))
             self._note(connection, who, "logout", who.name, now, address)
-        self._forget()
+        self.forget()
 
     def identify(self, visitor: Visitor, now: datetime) -> Who | None:
         """Who that is. While the database is away, as it was known before.
@@ -174,16 +175,35 @@ class Accounts:
             raise Refused("password_wrong")
         if new == old:
             raise Refused("password_same")
-        changes = {"password_hash": _hash(new), "must_change_password": False, "failed_logins": 0, "locked_until": None}
+        changes = {
+            "password_hash": hash_password(new),
+            "must_change_password": False,
+            "failed_logins": 0,
+            "locked_until": None,
+        }
         with self._engine.begin() as connection:
             connection.execute(update(User).where(User.id == user.id).values(changes))
             others = Session.user_id == user.id, Session.token_sha256 != _digest(visitor.session or "")
             connection.execute(delete(Session).where(*others))
             self._note(connection, who, "password changed", who.name, now, visitor.address)
-        self._forget()
+        self.forget()
 
-    def make_token(self, who: Who, name: str, scopes: Sequence[Scope], now: datetime, address: str | None) -> str:
+    def make_token(
+        self,
+        who: Who,
+        name: str,
+        scopes: Sequence[Scope],
+        now: datetime,
+        address: str | None,
+        *,
+        owner: int | None = None,
+        expires_at: datetime | None = None,
+    ) -> str:
         """For a program or a wall screen. It is shown once; the database does not know it.
+
+        Args:
+            owner: the user whose rights it has; None: whoever makes it.
+            expires_at: None: it holds until it is revoked.
 
         Raises:
             Refused: it has no name.
@@ -191,10 +211,16 @@ class Accounts:
         if not name.strip() or not name.isprintable() or len(name) > 64:
             raise Refused("name_wrong")
         token = secrets.token_urlsafe(24)
-        row = {"name": name.strip(), "token_sha256": _digest(token), "scopes": list(scopes), "user_id": who.user_id}
+        row: dict[str, Any] = {"name": name.strip(), "token_sha256": _digest(token), "scopes": list(scopes)}
+        row |= {"user_id": owner or who.user_id, "expires_at": expires_at}
         with self._engine.begin() as connection:
             connection.execute(insert(ApiToken).values(row | {"created_at": now}))
-            self._note(connection, who, "token made", name, now, address, after={"scopes": list(scopes)})
+            after = {
+                "scopes": list(scopes),
+                "expires_at": expires_at and expires_at.isoformat(),
+                "user_id": row["user_id"],
+            }
+            self._note(connection, who, "token made", name, now, address, after=after)
         return token
 
     def kiosks(self) -> list[Link]:
@@ -217,7 +243,7 @@ class Accounts:
                 raise Refused("not_there")
             connection.execute(update(ApiToken).where(*there).values(revoked_at=now))
             self._note(connection, who, "token revoked", name, now, address)
-        self._forget()
+        self.forget()
 
     def _begin_try(self, username: str, now: datetime, address: str | None) -> User | None:
         """The user, whose try is counted as a failure until it succeeds; None: unknown, or locked."""
@@ -282,10 +308,10 @@ class Accounts:
         address: str | None,
         **values: Any,
     ) -> None:
-        row = {"line": self._line, "at": now, "user_id": who.user_id, "username": who.name, "action": action}
-        connection.execute(insert(AuditEntry).values(row | {"subject": subject, "address": address} | values))
+        audit.note(connection, self._line, who, audit.Change(action, subject, **values), now, address)
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Who somebody is, is looked up again: it was changed."""
         with self._lock:
             self._known.clear()
 
@@ -304,7 +330,8 @@ def _person(user: User) -> Who:
     return Who(user.username, user.role, user.id, must_change=user.must_change_password)  # type: ignore[arg-type]
 
 
-def _hash(password: str) -> str:
+def hash_password(password: str) -> str:
+    """By bcrypt."""
     return bcrypt.hashpw(password.encode(), bcrypt.gensalt(_ROUNDS)).decode()
 
 

@@ -69,6 +69,7 @@ _READ = Rule("viewer", "read")
 _REVIEW = Rule("operator", "review")
 _INSPECT = Rule("operator", "inspect")
 _OWN = Rule("viewer", unchanged=True)
+_USERS = Rule("admin")
 
 UNKNOWN = Rule("viewer", "read", kiosk=True, unchanged=True)
 """Of addresses that are not there, which is nothing that strangers are told."""
@@ -96,6 +97,16 @@ TABLE: Mapping[tuple[str, str], Rule] = {
     ("POST", "/review/{verdict_id}"): _REVIEW,
     ("POST", "/review/{verdict_id}/back"): _REVIEW,
     ("GET", "/pictures/{verdict_id}/{side}/{kind}"): _READ,
+    ("GET", "/users"): _USERS,
+    ("POST", "/users"): _USERS,
+    ("GET", "/users/{user_id}"): _USERS,
+    ("POST", "/users/{user_id}"): _USERS,
+    ("POST", "/users/{user_id}/active"): _USERS,
+    ("POST", "/users/{user_id}/password"): _USERS,
+    ("POST", "/users/{user_id}/sessions"): _USERS,
+    ("POST", "/users/{user_id}/tokens"): _USERS,
+    ("POST", "/users/{user_id}/tokens/{token_id}/revoke"): _USERS,
+    ("GET", "/audit"): _USERS,
 }
 
 DOORS: Mapping[tuple[str, str], Rule] = {

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Literal, get_args
 
+from dashboard.office_texts import OFFICE
+
 Language = Literal["ko", "en"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 
@@ -164,6 +166,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "solder": ("납땜불량", "SOLDER"),
     "scrap": ("폐기", "SCRAP"),
     "unjudged": ("미판정", "UNJUDGED"),
+    **OFFICE,
 }
 
 OF_SCRIPTS = (

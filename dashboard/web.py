@@ -1,6 +1,7 @@
 """The web application: who comes in, what every answer carries, how a page is made, and what an error looks like."""
 
 import hashlib
+import json
 import mimetypes
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -107,6 +108,7 @@ class Desk:
             "t": partial(text, language=language),
             "static": static_url,
             "version": VERSION,
+            "as_json": _as_json,
             **values,
         }
         html = _templates.get_template(page).render(context)
@@ -155,6 +157,10 @@ VERSION = hashlib.sha256("".join(each.version for each in STATIC.values()).encod
 def static_url(name: str) -> str:
     """Another one for each version of the file, so that browsers keep it for good."""
     return f"/static/{name}?v={STATIC[name].version}"
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def make_app(desk: Desk, *routers: APIRouter) -> ASGIApp:

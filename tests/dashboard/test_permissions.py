@@ -11,15 +11,27 @@ from dashboard.permissions import ROLES, TABLE, WEBSOCKET, Role, Rule, Scope, Wh
 
 Key = tuple[str, str]
 _LINKS: set[Key] = {("POST", "/account/kiosks"), ("POST", "/account/kiosks/{link_id}/revoke")}
+_ADMINS: set[Key] = {key for key in TABLE if key[1].split("/")[1] in ("users", "audit")}
 _REVIEWS: set[Key] = {key for key in TABLE if key[1].startswith("/review")}
-NOT_FOR: dict[Role, set[Key]] = {"viewer": _LINKS | _REVIEWS, "operator": _LINKS, "engineer": set(), "admin": set()}
+NOT_FOR: dict[Role, set[Key]] = {
+    "viewer": _LINKS | _REVIEWS | _ADMINS,
+    "operator": _LINKS | _ADMINS,
+    "engineer": _ADMINS,
+    "admin": set(),
+}
 FOR_SCREENS = {("GET", "/"), ("GET", "/live/judged"), (WEBSOCKET, "/live"), ("GET", "/api/live")}
 FOR_READERS = {*FOR_SCREENS, ("GET", "/pictures/{verdict_id}/{side}/{kind}")}
 FOR_STRANGERS = {
     *(("GET", each) for each in ("/health", "/login", "/static/{name}", "/screen.css", "/kiosk/{token}")),
     ("POST", "/login"),
 }
-_FILLED = {"{name}": "boardline.css", "{token}": "none", "{link_id}": "999999"}
+_FILLED = {
+    "{name}": "boardline.css",
+    "{token}": "none",
+    "{link_id}": "999999",
+    "{user_id}": "999999",
+    "{token_id}": "999999",
+}
 
 
 def ask(station: Station, client: httpx.Client, method: str, path: str) -> int:

@@ -118,7 +118,7 @@ def test_a_made_up_password_has_to_be_changed_first(station: Station) -> None:
     add_user(station.engine, "fresh", "operator")
     with station.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE users SET must_change_password = 1 WHERE username = 'fresh'")
-    desk._forget()
+    desk.forget()
     with station.visit() as browser:
         browser.post("/login", data={"username": "fresh", "password": PASSWORD})
         assert browser.get("/").headers["location"] == "/account"

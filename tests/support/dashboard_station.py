@@ -19,7 +19,7 @@ PASSWORD = "a long password"
 
 
 def add_user(engine: Engine, name: str, role: Role, password: str = PASSWORD) -> int:
-    row = {"username": name, "password_hash": accounts._hash(password), "role": role, "active": True}
+    row = {"username": name, "password_hash": accounts.hash_password(password), "role": role, "active": True}
     with engine.begin() as connection:
         added = connection.execute(insert(User).values(row | {"created_at": datetime.now(UTC)}))
     return int(added.inserted_primary_key[0])  # type: ignore[index]
