@@ -51,6 +51,7 @@ class Scene:
         stops_s: each board is stopped somewhere in view, for so long in turn.
         lead_s: the empty belt before the first board and after the last one; all there is of an empty belt.
         start: how far the belt has gone when the camera starts, pixels.
+        begin_s: when the camera starts, so that what disturbs late in an hour need not be waited for.
         fps: pictures a second.
     """
 
@@ -62,6 +63,7 @@ class Scene:
     stops_s: tuple[float, ...] = ()
     lead_s: float = 2.0
     start: float = 0.0
+    begin_s: float = 0.0
     fps: float = FPS
     seed: int = 1
 
@@ -240,7 +242,7 @@ def _paint_shadow(image: Image, phase: float, x: float, slant: float, edge: floa
 def _motion(scene: Scene, belt: _Belt) -> Iterator[tuple[float, float, float]]:
     """Time, s, how far the belt has gone, pixels, and its speed, m/s, for each picture."""
     rng = np.random.default_rng([scene.seed, 5])
-    now, position = 0.0, scene.start
+    now, position = scene.begin_s, scene.start
     for _ in range(round(scene.lead_s * scene.fps)):
         yield now, position if belt.places else position + now * 300, 0.15
         now += 1 / scene.fps

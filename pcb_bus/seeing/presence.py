@@ -31,6 +31,7 @@ _MACHINE_NS = 5 * NS_PER_S
 _STANDS = 0.25  # columns between two pictures
 _INSIDE = 1.5  # columns of belt on either side of a board that is whole
 _FULL = 0.95  # share of the view that a board as long as the view takes
+_OUT_OF_NOWHERE = COLUMNS / 4
 _FILLED, _TEXTURED, _STRAIGHT = 0.4, 0.12, 0.75
 _REMEMBERED = 8  # boards
 _MOST_VOTES = 10
@@ -253,7 +254,7 @@ class Presence:
         at_rest = train.steady and abs(train.moved) < _STANDS and not full  # of one that fills the view one cannot tell
         across = self._coverage_across(box)
         sight = Sight(now, begin, end, box, across, length, score, at_rest, whole, fills)
-        sure = self._is_board(train, columns, begin, end, box)
+        sure = self._is_board(train, columns, begin, end, box, now)
         candidate = self._candidate(train, board, sight) if sure else self._known(train, board)
         if candidate is not None:
             candidate.see(sight, sure=sure)
@@ -271,7 +272,7 @@ class Presence:
             self._candidates.append(candidate)
         return candidate
 
-    def _is_board(self, train: Train, columns: Columns, begin: int, end: int, box: Box) -> bool:
+    def _is_board(self, train: Train, columns: Columns, begin: int, end: int, box: Box, now: int) -> bool:
         """Textured all over, with straight sides: no hand, and no edge of a shadow."""
         came_along = train.came_along(0.25) or end - begin >= _FULL * COLUMNS
         alone = any(
@@ -279,6 +280,10 @@ class Presence:
         )
         if not train.came_from and not alone and None not in (train.left, train.right):
             return False  # a piece of something else
+        if not train.came_from and train.born_ns != self._begun_ns:
+            stood = train.has_stood(box, now)
+            if not stood and abs(train.gone) < _OUT_OF_NOWHERE:
+                return False  # a hand reaches in from above or below, and goes this far along the belt
         textured = box.filled >= _FILLED and box.textured >= _TEXTURED
         return textured and box.straight >= _STRAIGHT and (came_along or not box.one_edge)
 

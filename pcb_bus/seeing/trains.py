@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcb_bus.contract.times import NS_PER_S
-from pcb_bus.seeing.box import mostly
+from pcb_bus.seeing.box import Box, mostly
 from pcb_bus.seeing.columns import COLUMNS, Columns, Floats
 
 #: Shortest board, columns.
@@ -70,6 +70,7 @@ class Train:
     _supported_ns: int = 0
     _left_off: int = 0
     _right_off: int = 0
+    _rest: tuple[float, int, int, int] = (0.0, 0, 0, 0)
     steady: bool = False
     replaced: bool = False
     came_from: int = 0
@@ -85,6 +86,14 @@ class Train:
     def came_along(self, share: float) -> bool:
         """Whether it came in at one end of the view and has gone so much of its length towards the other."""
         return -self.came_from * self.gone > share * COLUMNS
+
+    def has_stood(self, box: Box, now: int) -> bool:
+        """Whether neither its place nor its box has changed for a second; ask with each picture."""
+        gone, top, bottom, since = self._rest
+        if not since or abs(self.gone - gone) > 1 or max(abs(box.top - top), abs(box.bottom - bottom)) > 1:
+            self._rest = self.gone, box.top, box.bottom, now
+            return False
+        return now - since >= NS_PER_S
 
     def view(self) -> tuple[int, int]:
         """First and last column (exclusive) of the picture in which it lies."""

@@ -92,6 +92,26 @@ def test_no_pass_of_a_hand() -> None:
     assert play(Scene(lead_s=20, disturbances=frozenset({"hand"}), fps=15)).passes == []
 
 
+@pytest.mark.parametrize("begin_s", [498.3, 1183.8])
+def test_no_pass_of_an_overexposed_hand_in_the_edge_of_a_shadow(begin_s: float) -> None:
+    """It has straight sides that reach to no edge of the picture; but no board comes from above or below."""
+    assert play(Scene(lead_s=2.1, begin_s=begin_s, disturbances=frozenset(DISTURBANCES))).passes == []
+
+
+def test_a_board_that_a_hand_lays_down_counts_once_it_has_stood_for_a_second() -> None:
+    belt, board = cloth(np.random.default_rng(1))[:, :640], BOARDS[0]
+
+    def laid_down() -> Iterator[View]:
+        for number in range(30):
+            image = belt.copy()
+            if number >= 10:
+                image[100 : 100 + board.shape[0], 120 : 120 + board.shape[1]] = board
+            yield View(image, NS_PER_S + number * NS_PER_S // 10, {0: (120, 460)} if number >= 10 else {})
+
+    played = play(laid_down())
+    assert played.named == [0]
+
+
 def test_boards_that_touch_are_told_apart() -> None:
     assert play(Scene(BOARDS, 5, gap=(0, 2), speed=FAST)).boards == [0, 1, 2, 3, 4]
 
