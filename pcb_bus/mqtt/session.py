@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import MQTTErrorCode
@@ -234,10 +235,16 @@ class MqttSession:
                 "MessageExpiryInterval": expiry_s,
             }
             properties = _properties({name: value for name, value in given.items() if value is not None})
-            info = self._client.publish(str(topic), payload, qos, retain, properties)
-            refusal = _not_taken(info.rc, qos)
+            mid = None if qos or properties else self._client.send_now(str(topic), payload, retain=retain)
+            if mid is None:
+                info = self._client.publish(str(topic), payload, qos, retain, properties)
+                mid, refusal = info.mid, _not_taken(info.rc, qos)
             if refusal is None:
-                self._expect(info.mid, qos, kind, on_done)
+                metrics.PUBLISHED.labels(kind).inc()
+                if mid:
+                    self._expect(mid, qos, kind, on_done)
+                elif on_done is not None:
+                    self._guard(kind, partial(on_done, True))
                 return True
         metrics.DROPPED.labels(kind, refusal).inc()
         if self._was_connected or refusal != "not_connected":  # before, that there is no broker says enough
@@ -270,7 +277,6 @@ class MqttSession:
                 self._guard(kind, lambda: on_done(failure is None))
 
         self._receipts.expect(mid, qos, done)
-        metrics.PUBLISHED.labels(kind).inc()
         if qos == 0 and not self.connected:
             self._receipts.forget_unsent()  # the connection went between the hand-over and the line above
 
@@ -298,7 +304,6 @@ class MqttSession:
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
         client.on_publish = self._on_publish
-        client.on_sent = lambda mid: self._receipts.settle(mid, None)
         client.on_message = self._on_message
         client.on_unreadable = lambda error: self.reject(
             "unknown", MessageRejected("properties", f"its MQTT properties cannot be read: {error}")
