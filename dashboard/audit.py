@@ -1,5 +1,6 @@
 """The audit log: what people changed, written in the transaction of the change, and read in pages."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -55,3 +56,8 @@ def entries(connection: Connection, chosen: Chosen, limit: int) -> list[AuditEnt
 def actions(connection: Connection) -> list[str]:
     """Those that there are."""
     return list(connection.scalars(select(AuditEntry.action).distinct().order_by(AuditEntry.action)))
+
+
+def as_json(value: Any) -> str:
+    """What was before or after, for people."""
+    return json.dumps(value, ensure_ascii=False)

@@ -70,6 +70,7 @@ _REVIEW = Rule("operator", "review")
 _INSPECT = Rule("operator", "inspect")
 _OWN = Rule("viewer", unchanged=True)
 _USERS = Rule("admin")
+_USERS_OF_OLD = Rule("admin", "admin")
 
 UNKNOWN = Rule("viewer", "read", kiosk=True, unchanged=True)
 """Of addresses that are not there, which is nothing that strangers are told."""
@@ -122,6 +123,13 @@ DOORS: Mapping[tuple[str, str], Rule] = {
     ("GET", "/video_feed/{side}"): _READ,
     ("POST", "/predict"): _INSPECT,
     ("POST", "/predict_dual"): _INSPECT,
+    ("GET", "/api/users"): _USERS_OF_OLD,
+    ("POST", "/api/users"): _USERS_OF_OLD,
+    ("GET", "/api/users/logs"): _USERS_OF_OLD,
+    ("GET", "/api/users/{user_id}"): _USERS_OF_OLD,
+    ("PUT", "/api/users/{user_id}"): _USERS_OF_OLD,
+    ("DELETE", "/api/users/{user_id}"): _USERS_OF_OLD,
+    ("POST", "/api/users/{user_id}/reset-password"): _USERS_OF_OLD,
 }
 """The same of the doors for programs of earlier generations, which are on a port of their own."""
 

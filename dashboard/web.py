@@ -1,7 +1,6 @@
 """The web application: who comes in, what every answer carries, how a page is made, and what an error looks like."""
 
 import hashlib
-import json
 import mimetypes
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,7 +24,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashboard import permissions
+from dashboard import audit, permissions
 from dashboard.accounts import Accounts, Visitor
 from dashboard.live import Viewers
 from dashboard.permissions import UNKNOWN, WEBSOCKET, Rule, Who
@@ -108,7 +107,7 @@ class Desk:
             "t": partial(text, language=language),
             "static": static_url,
             "version": VERSION,
-            "as_json": _as_json,
+            "as_json": audit.as_json,
             **values,
         }
         html = _templates.get_template(page).render(context)
@@ -157,10 +156,6 @@ VERSION = hashlib.sha256("".join(each.version for each in STATIC.values()).encod
 def static_url(name: str) -> str:
     """Another one for each version of the file, so that browsers keep it for good."""
     return f"/static/{name}?v={STATIC[name].version}"
-
-
-def _as_json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 def make_app(desk: Desk, *routers: APIRouter) -> ASGIApp:

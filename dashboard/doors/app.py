@@ -22,6 +22,7 @@ from dashboard.accounts import Accounts, Refused, Visitor
 from dashboard.doors.answers import Answer
 from dashboard.doors.moving import Sockets, Streams
 from dashboard.doors.rest import Line, Rest
+from dashboard.doors.users import TOLD, UsersRest
 from dashboard.permissions import DOORS, UNKNOWN, Rule, Who, check
 from dashboard.pictures import Pictures
 from dashboard.texts import text
@@ -29,7 +30,6 @@ from records.errors import DatabaseDown
 
 _MOST_BODY = 8 * 1024 * 1024
 _IN_PATH = "/t/"
-_ROLES = {"viewer": "Viewer", "operator": "Operator", "engineer": "Operator", "admin": "Admin"}
 _TOKEN_NEEDED = "a token is needed: Authorization: Bearer <token>, or http://host:port/t/<token> as base address"
 _CHANGE = "log in to the pages of the dashboard first, and change the password there"
 _DATABASE_AWAY = "the database does not answer: try again later"
@@ -83,7 +83,7 @@ def make_doors(
 
     title = "Boardline for programs of earlier generations"
     app = FastAPI(title=title, version="1", openapi_url=None, docs_url=None, redoc_url=None)
-    app.router.routes.extend(Rest(line).router().routes)
+    app.router.routes.extend([*Rest(line).router().routes, *UsersRest(line, accounts).router().routes])
     app.add_api_route("/api/auth/login", door.log_in, methods=["POST"])
     app.add_api_route("/api/auth/logout", door.log_out, methods=["POST"])
     app.add_api_route("/video_feed/{side}", Streams(pictures, placeholder).feed, methods=["GET"], response_model=None)
@@ -144,7 +144,7 @@ class _Door:
             raise HTTPException(401, text("login_refused", "en"))
         if who.must_change:
             raise HTTPException(403, _CHANGE)
-        return LoggedIn(token=token, user=Person(id=who.user_id, username=who.name, role=_ROLES[who.role]))
+        return LoggedIn(token=token, user=Person(id=who.user_id, username=who.name, role=TOLD[who.role]))
 
     def log_out(self, request: Request) -> dict[str, Any]:
         """The token serves no longer."""
