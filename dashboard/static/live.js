@@ -11,6 +11,7 @@ const LOGGED_OUT = 4401;
 const CATEGORIES = ["normal", "component", "solder", "scrap", "unjudged"];
 const by = (id) => document.getElementById(id);
 const number = (value) => value.toLocaleString(language);
+const rounded = (value) => value.toLocaleString(language, value < 10000 ? {} : { notation: "compact", maximumFractionDigits: 2 });
 
 let state = null;
 let judgedNow = null; // whose pictures stand there
@@ -134,11 +135,11 @@ function showCounts() {
   const shift = state.shift;
   put(by("hours"), `${clock(shift.begins).slice(0, 5)}–${clock(shift.ends).slice(0, 5)}`);
   put(by("boards"), number(shift.boards));
-  put(by("target"), shift.target ? `/${number(shift.target)}` : "");
+  put(by("target"), shift.target ? `/${rounded(shift.target)}` : "");
   by("progress").hidden = !shift.target;
   if (shift.target) {
     by("progress").value = Math.min(1, shift.boards / shift.target);
-    by("progress").title = `${texts.due}: ${number(shift.due)}`;
+    by("progress").title = `${texts.target}: ${number(shift.target)}, ${texts.due}: ${number(shift.due)}`;
     page.querySelector(".counts").classList.toggle("late", shift.boards < shift.due);
   }
   put(by("yield"), shift.yield === null ? "–" : `${(Math.floor(shift.yield * 1000) / 10).toLocaleString(language, { minimumFractionDigits: 1 })}%`);

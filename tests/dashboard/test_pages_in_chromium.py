@@ -190,6 +190,10 @@ TOO_SMALL = """[...document.querySelectorAll('a:not(.skip), button')].filter((ea
 }).map((each) => each.outerHTML)"""
 
 
+BUSY = """take({ now: Date.now(), state: { ...state, shift: { ...state.shift, boards: 86400, target: 90000, due: 90000,
+  counts: { normal: 80000, component: 2000, solder: 3000, scrap: 1000, unjudged: 400 } } } })"""
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("screen", SCREENS)
 def test_it_is_read_from_afar_and_touched_with_gloves(
@@ -203,6 +207,7 @@ def test_it_is_read_from_afar_and_touched_with_gloves(
             assert heights, name
             assert min(heights) >= screen.letter_px, (name, category)
         assert browser.value(CUT_OFF) == []
+    assert browser.value(f"({BUSY}, [by('boards').textContent, {CUT_OFF}])") == ["86,400", []]
     assert browser.value(TOO_SMALL.replace("SIZE", str(screen.touch_px))) == []
     size = browser.value("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]")
     assert size == [screen.width, screen.height]
@@ -211,11 +216,13 @@ def test_it_is_read_from_afar_and_touched_with_gloves(
 def test_a_line_that_says_nothing_is_told_in_large_letters(browser: Chromium, station: Station) -> None:
     enter(browser, station, "en")
     assert browser.value("document.getElementById('alarm').hidden")
-    browser.value("take({ now: Date.now(), state: { ...state, news: Date.now() - 75000 } }), showAges()")
-    assert browser.value("document.getElementById('alarm').textContent") == "No news for 75 s"
-    assert browser.value("parseFloat(getComputedStyle(document.getElementById('alarm')).fontSize)") >= WALL.letter_px
-    browser.value("take({ now: Date.now(), state: { ...state, broker: false } }), showAges()")
-    assert browser.text().count("No broker for") == 1
+    said = "[by('alarm').hidden, by('alarm').textContent, parseFloat(getComputedStyle(by('alarm')).fontSize)]"
+    silent = "take({ now: Date.now(), state: { ...state, news: Date.now() - 75000 } })"
+    hidden, words, size = browser.value(f"({silent}, {said})")
+    assert (hidden, words) == (False, "No news for 75 s")
+    assert size >= WALL.letter_px
+    _, words, _ = browser.value(f"(take({{ now: Date.now(), state: {{ ...state, broker: false }} }}), {said})")
+    assert words.startswith("No broker for")
     browser.wait_for("document.getElementById('alarm').hidden")  # the server says how it is within a second
 
 
