@@ -9,7 +9,7 @@ from functools import partial
 from typing import Annotated, Any, Protocol
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi import APIRouter, HTTPException, Path, Query, Request
 from fastapi.responses import Response
 from pydantic import AliasChoices, BaseModel, Field
 from sqlalchemy import Engine
@@ -137,7 +137,7 @@ class Rest:
                 counts[category] = counts.get(category, 0) + each.boards
         return answers.statistics(counts)
 
-    def picture(self, inspection_id: int) -> Response:
+    def picture(self, inspection_id: Annotated[int, Path(ge=0, lt=2**63)]) -> Response:
         """Of the side that decided."""
         with for_reading(self._line.engine).connect() as connection:
             found = queries.details(connection, inspection_id)

@@ -6,10 +6,11 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, delete
 from support.dashboard_station import Station, add_user
 from support.ports import free_port
 from support.probe import Probe
+from support.recorded_boards import RecordedBoards
 
 from broker import Broker
 from dashboard import accounts
@@ -19,7 +20,7 @@ from dashboard.settings import DashboardLine, DashboardSettings, DoorSettings, R
 from pcb_bus.runtime.settings import BrokerSettings
 from records.database import database_url, make_engine
 from records.migrate import bring_up_to_date
-from records.tables import Base
+from records.tables import Base, Defect, DefectImage, Inspection, InspectionSide, Review, ReviewSample
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +63,15 @@ def station(quick_hashes: None, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def inference(station: Station) -> Iterator[Probe]:
     with Probe(station.broker, "inference") as probe:
         yield probe
+
+
+@pytest.fixture
+def boards(station: Station) -> Iterator[RecordedBoards]:
+    """On empty tables."""
+    yield RecordedBoards(station.engine, Path(station.settings.recorder.images))
+    with station.engine.begin() as connection:
+        for table in (Review, ReviewSample, DefectImage, Defect, InspectionSide, Inspection):
+            connection.execute(delete(table))
 
 
 @pytest.fixture

@@ -2,28 +2,18 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from support.dashboard_station import Station
 from support.recorded_boards import RecordedBoards
 from support.red_spots import board_jpeg
 
 from dashboard.review import ReviewQueue, view_of
-from records.tables import Defect, DefectImage, Inspection, Review, ReviewSample
-
-
-@pytest.fixture
-def boards(station: Station) -> Iterator[RecordedBoards]:
-    """On empty tables."""
-    yield RecordedBoards(station.engine, Path(station.settings.recorder.images))
-    with station.engine.begin() as connection:
-        for table in (Review, ReviewSample, DefectImage, Defect, Inspection):
-            connection.execute(delete(table))
+from records.tables import Defect, Inspection, Review
 
 
 @pytest.fixture
