@@ -98,6 +98,8 @@ TABLE: Mapping[tuple[str, str], Rule] = {
     ("POST", "/review/{verdict_id}"): _REVIEW,
     ("POST", "/review/{verdict_id}/back"): _REVIEW,
     ("GET", "/pictures/{verdict_id}/{side}/{kind}"): _READ,
+    ("GET", "/history"): _READ,
+    ("GET", "/history/{inspection_id}"): _READ,
     ("GET", "/users"): _USERS,
     ("POST", "/users"): _USERS,
     ("GET", "/users/{user_id}"): _USERS,
