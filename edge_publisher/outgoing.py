@@ -76,19 +76,9 @@ class FrameSender:
         line_time: Callable[[int], int] = lambda at: at,
         on_board: Callable[[Picture, BoardPass], object] = lambda picture, board_pass: None,
     ) -> None:
-        # To check each frame of one's own takes longer than all else of it; the first is checked.
-        self._like = Frame(
-            side=side,
-            board_id=None,
-            triggered_at=None,
-            frame_id=new_id(),
-            captured_at=0,
-            width=1,
-            height=1,
-            jpeg=b"none yet",
-            product=product,
-        )
+        self._side = side
         self._line_time = line_time
+        self._product = product
         self._encoder = encoder
         self._publish = publish
         self._quality = quality
@@ -110,24 +100,25 @@ class FrameSender:
         if encoded is None:
             return None
         board_id, triggered_at = board_pass or (None, None)
-        frame_id = new_id()
-        new = {
-            "board_id": board_id,
-            "triggered_at": triggered_at,
-            "frame_id": frame_id,
-            "captured_at": self._line_time(picture.captured_at),
-            "width": encoded.width,
-            "height": encoded.height,
-            "jpeg": encoded.jpeg,
-            "quality": self._quality(picture, of_board=board_pass is not None) or (flaw and str(flaw)),
-        }
-        payload = encode_msgpack(self._like.model_copy(update=new))
+        frame = Frame(
+            side=self._side,
+            board_id=board_id,
+            triggered_at=triggered_at,
+            frame_id=new_id(),
+            captured_at=self._line_time(picture.captured_at),
+            width=encoded.width,
+            height=encoded.height,
+            jpeg=encoded.jpeg,
+            quality=self._quality(picture, of_board=board_pass is not None) or (flaw and str(flaw)),
+            product=self._product,
+        )
+        payload = encode_msgpack(frame)
         if board_pass is not None:
-            self._keep(board_pass, frame_id, payload)
+            self._keep(board_pass, frame.frame_id, payload)
         self._hand_over(payload, board_pass)
         if board_pass is not None:
             self._on_board(picture, board_pass)
-        return frame_id
+        return frame.frame_id
 
     def send_alone(self, picture: Picture) -> str | None:
         """The same for a picture that is a board by itself, which nobody announces."""

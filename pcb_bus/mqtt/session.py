@@ -8,14 +8,15 @@ import logging
 import random
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 
+from paho.mqtt import MQTTException
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
-from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -24,8 +25,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from pcb_bus.contract.times import now_ns
 from pcb_bus.contract.topics import Topic, TopicFilter
 from pcb_bus.errors import ConfigError, MessageRejected
-from pcb_bus.mqtt.client import PromptClient
-from pcb_bus.mqtt.login import Login
+from pcb_bus.mqtt.login import Login, why_no_tls
 from pcb_bus.mqtt.receipts import Receipts
 from pcb_bus.runtime import metrics
 from pcb_bus.runtime.logs import Throttle
@@ -235,16 +235,10 @@ class MqttSession:
                 "MessageExpiryInterval": expiry_s,
             }
             properties = _properties({name: value for name, value in given.items() if value is not None})
-            mid = None if qos or properties else self._client.send_now(str(topic), payload, retain=retain)
-            if mid is None:
-                info = self._client.publish(str(topic), payload, qos, retain, properties)
-                mid, refusal = info.mid, _not_taken(info.rc, qos)
+            info = self._client.publish(str(topic), payload, qos, retain, properties)
+            refusal = _not_taken(info.rc, qos)
             if refusal is None:
-                metrics.PUBLISHED.labels(kind).inc()
-                if mid:
-                    self._expect(mid, qos, kind, on_done)
-                elif on_done is not None:
-                    self._guard(kind, partial(on_done, True))
+                self._expect(info.mid, qos, kind, on_done)
                 return True
         metrics.DROPPED.labels(kind, refusal).inc()
         if self._was_connected or refusal != "not_connected":  # before, that there is no broker says enough
@@ -277,6 +271,7 @@ class MqttSession:
                 self._guard(kind, lambda: on_done(failure is None))
 
         self._receipts.expect(mid, qos, done)
+        metrics.PUBLISHED.labels(kind).inc()
         if qos == 0 and not self.connected:
             self._receipts.forget_unsent()  # the connection went between the hand-over and the line above
 
@@ -289,8 +284,8 @@ class MqttSession:
             return "slow_network"
         return None
 
-    def _make_client(self, client_id: str) -> PromptClient:
-        client = PromptClient(client_id)
+    def _make_client(self, client_id: str) -> "_Client":
+        client = _Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5, manual_ack=True)
         if self._tls is not None:
             client.tls_set_context(self._tls)
         client.max_queued_messages_set(_MAX_QUEUED)
@@ -489,6 +484,37 @@ class MqttSession:
                 self._network_thread = None
                 self._mark_down()
                 self._connect()  # afresh: paho would go on with the packet that killed the thread
+
+
+class _Client(Client):
+    on_unreadable: Callable[[Exception], object]
+    """Told of a message that is acknowledged unread."""
+    failed_in_tls: str | None = None
+    """Why the last attempt to connect failed, if it did so in TLS."""
+
+    def reconnect(self) -> MQTTErrorCode:
+        self.failed_in_tls = None
+        try:
+            return super().reconnect()
+        except OSError as error:
+            self.failed_in_tls = why_no_tls(error, self.host)
+            raise
+
+    def _handle_publish(self) -> MQTTErrorCode:
+        """Whoever may write can add properties that the broker passes on and paho cannot read (U+FEFF in a text is
+        one). It would leave, be sent the same again, and leave again, for ever."""
+        try:
+            return super()._handle_publish()
+        except (MQTTException, ValueError, LookupError, struct.error) as error:
+            self.on_unreadable(error)
+            packet, qos = self._in_packet["packet"], self._in_packet["command"] >> 1 & 3
+            after_topic = 2 + int.from_bytes(packet[:2], "big")
+            mid = int.from_bytes(packet[after_topic : after_topic + 2], "big")
+            return self._send_puback(mid) if qos == 1 else MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def release(self) -> None:
+        """Close the sockets that wake the network thread: paho leaves them to the garbage collector."""
+        self._reset_sockets(sockpair_only=True)
 
 
 def _properties(given: dict[str, object]) -> Properties | None:

@@ -246,55 +246,6 @@ def test_frames_are_refused_while_the_network_is_slow(peer: OpenPeer, broker: Br
     assert edge.publish("pcb/frame/left", frame, qos=0)
 
 
-def test_a_frame_goes_out_while_the_network_thread_is_at_something_else(
-    peer: OpenPeer, mqtt_probe: OpenProbe, inbox: Inbox[Delivery]
-) -> None:
-    at_it, go_on = threading.Event(), threading.Event()
-
-    def handle(_: Delivery) -> None:
-        at_it.set()
-        go_on.wait(3 * WAIT_S)
-
-    peer("inference", Subscription(exactly(TOPICS.frame("left")), inbox.put, qos=0))
-    edge = peer("edge-left", Subscription(exactly(TOPICS.trigger), handle))
-    mqtt_probe("trigger").publish("pcb/trigger", b"board")
-    assert at_it.wait(WAIT_S)
-    try:
-        assert edge.publish("pcb/frame/left", b"jpeg", qos=0)
-        assert taken(inbox).payload == b"jpeg"
-    finally:
-        go_on.set()
-
-
-def test_what_several_threads_say_to_a_slow_network_arrives_whole_and_in_order(
-    peer: OpenPeer, broker: Broker, inbox: Inbox[Delivery]
-) -> None:
-    """Frames are larger than what the kernel takes: parts of them go out, and between these nothing else may."""
-    peer("inference", Subscription(TOPICS.frames, inbox.put, qos=0), Subscription(TOPICS.all_status, inbox.put))
-    edge = peer("edge-left")
-    said: list[list[bytes]] = [[], [], []]
-
-    def speak(number: int) -> None:
-        for count in range(20):
-            payload = bytes([number, count]) * 300_000
-            if edge.session.publish(TOPICS.frame("left"), payload, qos=0):
-                said[number].append(payload)
-            payload = bytes([number, count])
-            assert edge.session.publish(TOPICS.status("edge-left"), payload)
-            said[number].append(payload)
-
-    speakers = [threading.Thread(target=speak, args=(number,)) for number in range(len(said))]
-    with broker.frozen():
-        for each in speakers:
-            each.start()
-        until(lambda: edge.session.unsent > 0)
-    for each in speakers:
-        each.join(WAIT_S)
-    heard = [taken(inbox).payload for _ in range(sum(map(len, said)))]
-    for number, mine in enumerate(said):
-        assert [each for each in heard if each[0] == number] == mine
-
-
 @pytest.mark.skipif(not hasattr(socket, "TCP_NOTSENT_LOWAT"), reason="an option of Linux")
 def test_what_a_slow_network_does_not_take_waits_here_not_in_the_kernel(peer: OpenPeer) -> None:
     """A reader that stands still: without the option, the kernel takes some megabytes of frames that will be old."""
