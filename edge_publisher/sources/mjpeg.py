@@ -83,12 +83,12 @@ def _found(buffer: bytes) -> list[tuple[int, int]]:
     return list(segments(buffer)) if buffer.startswith(START) else []
 
 
-def _whole(buffer: bytes, places: dict[int, int]) -> bytes | None:
+def _whole(buffer: bytes, places: dict[int, int], *, alone: bool = False) -> bytes | None:
     scan = places.get(START_OF_SCAN)
     if scan is None or not (_HUFFMAN_TABLES in places or _BASELINE in places):
         return None
     # Within a scan, FF is never followed by D9: the first one is the end.
-    end = buffer.find(END, scan)
+    end = len(buffer) - len(END) if alone and buffer.endswith(END) else buffer.find(END, scan)
     if end < 0:
         return None
     if _HUFFMAN_TABLES in places:
@@ -97,10 +97,14 @@ def _whole(buffer: bytes, places: dict[int, int]) -> bytes | None:
     return buffer[:header] + STANDARD_TABLES + buffer[header : end + len(END)]
 
 
-def picture_from_jpeg(buffer: bytes, captured_at: int) -> Picture | None:
-    """The picture in a camera's buffer, undecoded; None if there is no whole one."""
+def picture_from_jpeg(buffer: bytes, captured_at: int, *, alone: bool = False) -> Picture | None:
+    """The picture in a camera's buffer, undecoded; None if there is no whole one.
+
+    Args:
+        alone: nothing is left over in the buffer from another picture, so that its end need not be searched.
+    """
     found = _found(buffer)
-    jpeg = _whole(buffer, dict(found))
+    jpeg = _whole(buffer, dict(found), alone=alone)
     try:
         size = None if jpeg is None else size_of_jpeg(buffer, found, max_pixels=_MAX_PIXELS)
     except MessageRejected:
@@ -199,7 +203,7 @@ class HttpStream:
 
     def read(self) -> Picture:
         for _ in range(MOST_BROKEN):
-            picture = picture_from_jpeg(*self._next())
+            picture = picture_from_jpeg(*self._next(), alone=True)
             if picture is not None:
                 return picture
         raise CameraGone(f"stream: {MOST_BROKEN} broken pictures in a row")

@@ -68,7 +68,7 @@ def segments(data: bytes) -> Iterator[tuple[int, int]]:
             at += 1 if marker == 0xFF else 2
         else:
             yield marker, at + 2
-            at += 2 + int.from_bytes(data[at + 2 : at + 4])
+            at += 2 + (data[at + 2] << 8 | data[at + 3])
 
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"

@@ -18,7 +18,7 @@ from support.hand_fed import jpeg_of
 from edge_publisher.sources import CameraGone, CaptureRequest, Picture, Source, View, open_source
 from edge_publisher.sources.base import adjust, adjustable, age_of
 from edge_publisher.sources.capture import Capture, Device, UsbCamera, open_device
-from edge_publisher.sources.mjpeg import STANDARD_TABLES, whole_jpeg
+from edge_publisher.sources.mjpeg import STANDARD_TABLES, picture_from_jpeg, whole_jpeg
 from edge_publisher.sources.opening import DRIVERS, find_source
 from pcb_bus.contract.times import NS_PER_S, now_ns
 from pcb_bus.errors import ConfigError
@@ -439,6 +439,13 @@ class TestMjpegBuffer:
     @pytest.mark.parametrize("cut", [0, 1, 2, 3, 20, 200, -1])
     def test_a_cut_picture_is_none(self, cut: int) -> None:
         assert whole_jpeg(self.JPEG[:cut]) is None
+        assert picture_from_jpeg(self.JPEG[:cut], 0, alone=True) is None
+
+    def test_of_one_that_is_alone_in_its_buffer_the_end_is_no_less_sure(self) -> None:
+        for behind in (b"", b"\0" * 100, b"\r\n"):
+            picture = picture_from_jpeg(self.JPEG + behind, 0, alone=True)
+            assert picture is not None
+            assert (picture.jpeg, picture.width, picture.height) == (self.JPEG, 64, 48)
 
     def test_the_huffman_tables_that_a_camera_leaves_out_are_put_in(self) -> None:
         """libjpeg writes the standard's own tables unless it is told to find better ones."""
