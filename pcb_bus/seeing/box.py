@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pcb_bus.seeing.columns import BANDS, Columns, Mask
+from pcb_bus.seeing.columns import BANDS, Columns, Mask, counted
 
 _NEAR = np.ones((1, 3), np.uint8)  # columns
 _SEAM = 3  # columns
@@ -64,4 +64,4 @@ def _beyond(filled: Mask, sides: slice) -> Mask:
 
 def mostly(filled: Mask) -> npt.NDArray[np.intp]:
     """The bands of which much is filled."""
-    return np.flatnonzero(np.count_nonzero(filled, axis=1) > 0.3 * filled.shape[1])
+    return np.flatnonzero(counted(filled, 1) > 0.3 * filled.shape[1])

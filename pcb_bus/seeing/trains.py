@@ -48,6 +48,17 @@ class Seam:
         return self.total / max(1, self.pictures)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pattern:
+    """What a train shows from column `begin` to `end` of the picture in which it had gone so far."""
+
+    piece: Floats
+    energy: Floats
+    begin: int
+    end: int
+    gone: float
+
+
 @dataclass(slots=True, eq=False)
 class Train:
     """One stretch; `left` and `right` are its ends, None where they have not come into view yet.
@@ -64,7 +75,7 @@ class Train:
     seams: list[Seam] = field(default_factory=list)
     given: list[float] = field(default_factory=list)
     moved: float = 0.0
-    _reference: tuple[Floats, int, int, float] | None = None
+    _reference: _Pattern | None = None
     _seen_ns: int = 0
     _steady_ns: int = 0
     _supported_ns: int = 0
@@ -179,18 +190,17 @@ class Train:
         """How far it has gone by now, as its pattern says; None: it is not there."""
         if self._reference is None:
             return None
-        pattern, begin, end, gone = self._reference
+        begin, end, gone = self._reference.begin, self._reference.end, self._reference.gone
         shift = round(expected - gone)
         first = begin + shift - reach  # in the picture, for the leftmost place that is tried
         places = np.arange(first, first + 2 * reach + 1)
-        window = np.zeros((pattern.shape[0], 2 * reach + end - begin), np.float32)
+        window = np.zeros((profile.shape[0], 2 * reach + end - begin), np.float32)
         low, high = max(0, first), min(COLUMNS, first + window.shape[1])
         if high - low < LEAST_PIECE:
             return None
         window[:, low - first : high - first] = profile[:, low:high]
-        piece = pattern[:, begin:end]
-        both = cv2.matchTemplate(window, piece, cv2.TM_CCORR)[0]
-        own, theirs = _energy(piece), _energy(window)
+        both = cv2.matchTemplate(window, self._reference.piece, cv2.TM_CCORR)[0]
+        own, theirs = self._reference.energy, _energy(window)
         inside = _clipped(COLUMNS - places, end - begin), _clipped(-places, end - begin)
         energy = (own[inside[0]] - own[inside[1]]) * (theirs[end - begin :] - theirs[: 2 * reach + 1])
         least, alike_enough = (COLUMNS // 3, _SURELY) if reach == COLUMNS and self._steady_ns else (LEAST_PIECE, _ALIKE)
@@ -211,11 +221,12 @@ class Train:
         if end - begin < 4:
             return
         if self._reference is not None:
-            _, first, last, gone = self._reference
-            moved = abs(self.gone - gone)
-            if not found or (moved < _NEW_REFERENCE and end - begin <= last - first + 4):
+            known = self._reference
+            moved = abs(self.gone - known.gone)
+            if not found or (moved < _NEW_REFERENCE and end - begin <= known.end - known.begin + 4):
                 return
-        self._reference = profile, begin, end, self.gone
+        piece = profile[:, begin:end]
+        self._reference = _Pattern(piece, _energy(piece), begin, end, self.gone)
 
     def _by_its_ends(self, columns: Columns, direction: int, *, surely: bool) -> float | None:
         """Where it must have gone, judging by the stretch that it overlaps most; `surely`: until now it was known."""
@@ -298,8 +309,8 @@ class Train:
 def _energy(pattern: Floats) -> Floats:
     """Of all columns before each one, and of all."""
     energy = np.zeros(pattern.shape[1] + 1, np.float32)
-    np.cumsum(np.einsum("ij,ij->j", pattern, pattern), out=energy[1:])
-    return energy
+    np.einsum("ij,ij->j", pattern, pattern, out=energy[1:])
+    return np.add.accumulate(energy, out=energy)
 
 
 def _clipped(places: npt.NDArray[np.intp], most: int) -> npt.NDArray[np.intp]:
