@@ -25,6 +25,8 @@ from records.times import local_time
 CATEGORIES = "normal", "component", "solder", "scrap", "unjudged"
 STATUSES = "ok", "incomplete"
 FIELDS = "since", "until", "shift", "category", "class_name", "side", "product", "board", "serial", "status", "model"
+MOST = 200_000
+"""Boards of one file; as many defects."""
 _BOARDS = 50  # on a page
 _PASSES = 20  # of one serial, that a story shows
 _LONGEST = 128
@@ -179,6 +181,8 @@ def _boards(desk: Desk, request: Request) -> Response:
         "boards": found.boards if found else [],
         "newer": link(newer=found.newer) if found and found.newer else "",
         "older": link(older=found.older) if found and found.older else "",
+        "query": urlencode(kept),
+        "most": MOST,
         "error": error,
         "categories": CATEGORIES,
         "statuses": STATUSES,

@@ -66,6 +66,7 @@ class Rule:
 _ANYBODY = Rule(None)
 _SCREEN = Rule("viewer", "read", kiosk=True)
 _READ = Rule("viewer", "read")
+_EXPORT = Rule("operator", "read")
 _REVIEW = Rule("operator", "review")
 _INSPECT = Rule("operator", "inspect")
 _OWN = Rule("viewer", unchanged=True)
@@ -100,6 +101,8 @@ TABLE: Mapping[tuple[str, str], Rule] = {
     ("GET", "/pictures/{verdict_id}/{side}/{kind}"): _READ,
     ("GET", "/history"): _READ,
     ("GET", "/history/{inspection_id}"): _READ,
+    ("GET", "/export/boards.csv"): _EXPORT,
+    ("GET", "/export/boards.xlsx"): _EXPORT,
     ("GET", "/users"): _USERS,
     ("POST", "/users"): _USERS,
     ("GET", "/users/{user_id}"): _USERS,

@@ -13,14 +13,15 @@ Key = tuple[str, str]
 _LINKS: set[Key] = {("POST", "/account/kiosks"), ("POST", "/account/kiosks/{link_id}/revoke")}
 _ADMINS: set[Key] = {key for key in TABLE if key[1].split("/")[1] in ("users", "audit")}
 _REVIEWS: set[Key] = {key for key in TABLE if key[1].startswith("/review")}
+_EXPORTS: set[Key] = {key for key in TABLE if key[1].startswith("/export/")}
 NOT_FOR: dict[Role, set[Key]] = {
-    "viewer": _LINKS | _REVIEWS | _ADMINS,
+    "viewer": _LINKS | _REVIEWS | _ADMINS | _EXPORTS,
     "operator": _LINKS | _ADMINS,
     "engineer": _ADMINS,
     "admin": set(),
 }
 FOR_SCREENS = {("GET", "/"), ("GET", "/live/judged"), (WEBSOCKET, "/live"), ("GET", "/api/live")}
-_HISTORY: set[Key] = {key for key in TABLE if key[1].startswith("/history")}
+_HISTORY: set[Key] = {key for key in TABLE if key[1].startswith("/history")} | _EXPORTS
 FOR_READERS = {*FOR_SCREENS, *_HISTORY, ("GET", "/pictures/{verdict_id}/{side}/{kind}")}
 FOR_STRANGERS = {
     *(("GET", each) for each in ("/health", "/login", "/static/{name}", "/screen.css", "/kiosk/{token}")),
