@@ -106,8 +106,8 @@ INSERT INTO users (id, username, password_hash, role, active, created_at, must_c
 VALUES (1, 'kim', '', 'operator', 1, '2025-01-01', 0, 0)
 """,
     """
-INSERT INTO review_samples (line, verdict_id, inspection_time, reason, weight, queued_at, done_at)
-SELECT line, verdict_id, inspection_time,
+INSERT INTO review_samples (line, verdict_id, inspection_time, category, reason, weight, queued_at, done_at)
+SELECT line, verdict_id, inspection_time, category,
     CASE category WHEN 'normal' THEN 'random' WHEN 'unjudged' THEN 'doubted' ELSE 'rejected' END,
     IF(category = 'normal', 50, 1), received_at, IF(id % 10 = 0, received_at, NULL) FROM inspections
     WHERE category <> 'normal' OR CRC32(verdict_id) % 50 = 0

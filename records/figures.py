@@ -16,7 +16,7 @@ _COLUMNS: dict[By, Any] = {
     "product": YieldStatistics.product,
     "model": YieldStatistics.model,
 }
-_MOST_BOXES = 100_000
+_MOST_BOXES = 50_000
 
 
 class Group(NamedTuple):
@@ -60,7 +60,7 @@ def places(
     grid: tuple[int, int] = (32, 24),
     class_name: str | None = None,
 ) -> Places | None:
-    """Of the newest 100,000 boxes of a side in that time (wall time). None: it has no picture to lay them on."""
+    """Of the newest 50,000 boxes of a side in that time (wall time). None: it has no picture to lay them on."""
     size = _picture_size(connection, line, camera_id)
     if size is None:
         return None

@@ -116,14 +116,15 @@ class Review(Base):
 class ReviewSample(Base):
     """A board that a person is to look at, and why: rejected, doubted or random.
 
-    `weight` is 1 by the probability that such a board is drawn; `taken_by` has it before them since `taken_at`.
+    `category` is what the line said then, `weight` 1 by the probability that such a board is drawn; `taken_by` has it
+    before them since `taken_at`.
     """
 
     __tablename__ = "review_samples"
     __table_args__ = (
         Index(None, "line", "done_at", "queued_at"),
         Index(None, "line", "done_at", "reason", "queued_at"),
-        Index(None, "line", "inspection_time"),
+        Index(None, "line", "inspection_time", "category", "reason", "done_at"),
         ON_MYSQL,
     )
 
@@ -136,6 +137,7 @@ class ReviewSample(Base):
     taken_by: Mapped[int | None] = mapped_column(BigId, ForeignKey("users.id", ondelete="SET NULL"))
     taken_at: Mapped[datetime | None]
     done_at: Mapped[datetime | None]
+    category: Mapped[str] = mapped_column(String(16))
 
 
 class SystemConfig(Base):

@@ -83,7 +83,7 @@ class Past(NamedTuple):
     undone_at: datetime | None
 
 
-_COLUMNS = (User.username if name == "username" else getattr(Review, name) for name in Past._fields)
+_COLUMNS = tuple(User.username if name == "username" else getattr(Review, name) for name in Past._fields)
 _PAST = select(*_COLUMNS).select_from(Review).outerjoin(User, User.id == Review.user_id)
 
 
@@ -146,7 +146,7 @@ def queue(
     seen = select(*columns).where(row.line == line, row.id > after - _OVERLAP).order_by(row.id).limit(limit + _OVERLAP)
     found = connection.execute(seen).all()
     rows = [
-        {"verdict_id": verdict, "inspection_time": time, "reason": why[0], "weight": why[1]}
+        {"verdict_id": verdict, "inspection_time": time, "category": category, "reason": why[0], "weight": why[1]}
         for _, verdict, category, confidence, time, odd in found
         if (why := drawn(verdict, category, confidence, odd, sampling))
     ]
@@ -241,33 +241,35 @@ def reviewed(connection: Connection, line: str, since: datetime, until: datetime
     same = and_(row.line == sample.line, row.verdict_id == sample.verdict_id)
     oddity = select(func.max(InspectionSide.anomaly_score)).where(InspectionSide.inspection_id == row.id)
     columns = row.id, sample.verdict_id, sample.reason, row.category, oddity.scalar_subquery()
-    boards = connection.execute(
-        select(*columns).join(row, same).where(*done).order_by(sample.inspection_time, row.id)
-    ).all()
+    boards = _sample_first(select(*columns).select_from(sample).join(row, same).where(*done))
     calls: dict[int, list[Call]] = defaultdict(list)
-    on_board = Defect.inspection_id == row.id
     called = select(Defect.inspection_id, Defect.id, Defect.class_name, Defect.confidence).select_from(sample)
-    for key, *call in connection.execute(
-        called.join(row, same).join(Defect, on_board).where(*done).order_by(Defect.id)
-    ):
+    called = called.join(row, same).join(Defect, Defect.inspection_id == row.id).where(*done)
+    for key, *call in connection.execute(_sample_first(called).order_by(Defect.id)):
         calls[key].append(Call._make(call))
-    of_sample = and_(Review.line == sample.line, Review.verdict_id == sample.verdict_id)
     said: dict[str, list[Past]] = defaultdict(list)
-    for each in connection.execute(_PAST.join(sample, of_sample).where(*done)):
+    of_sample = and_(Review.line == sample.line, Review.verdict_id == sample.verdict_id)
+    past = select(*_COLUMNS).select_from(sample).join(Review, of_sample).outerjoin(User, User.id == Review.user_id)
+    for each in connection.execute(_sample_first(past.where(*done))):
         said[each.verdict_id].append(Past._make(each))
+    found = connection.execute(boards.order_by(sample.inspection_time, row.id)).all()
     return [
         Reviewed(verdict, reason, category, odd, calls[key], standing(said[verdict]))
-        for key, verdict, reason, category, odd in boards
+        for key, verdict, reason, category, odd in found
     ]
+
+
+def _sample_first(query: Any) -> Any:
+    """The tables are read in the order in which they are named: some thousand boards, and what belongs to each."""
+    return query.prefix_with("STRAIGHT_JOIN", dialect="mysql")
 
 
 def drawn_boards(connection: Connection, line: str, since: datetime, until: datetime) -> dict[tuple[str, str], int]:
     """How many boards of that time (wall time) were queued, by category and reason."""
-    sample, row = ReviewSample, Inspection
-    same = and_(row.line == sample.line, row.verdict_id == sample.verdict_id)
+    sample = ReviewSample
     span = sample.line == line, sample.inspection_time >= since, sample.inspection_time < until
-    columns = row.category, sample.reason
-    counts = select(*columns, func.count()).select_from(sample).join(row, same).where(*span).group_by(*columns)
+    columns = sample.category, sample.reason
+    counts = select(*columns, func.count()).where(*span).group_by(*columns)
     return {(category, reason): number for category, reason, number in connection.execute(counts)}
 
 

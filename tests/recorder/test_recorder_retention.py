@@ -452,6 +452,7 @@ def test_what_people_decided_goes_with_its_board(line: Line) -> None:
             board = {"line": root, "verdict_id": f"verdict-{name}"}
             line.insert(Review, [{**board, "decision": "confirmed", "decided_at": NOW}])
             drawn = {"inspection_time": NOW.replace(tzinfo=None), "reason": "random", "weight": 1.0, "queued_at": NOW}
+            drawn["category"] = "normal"
             line.insert(ReviewSample, [board | drawn])
     line.retention.prune(NOW, line.ticks)
     for table in (Review, ReviewSample):
