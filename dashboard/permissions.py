@@ -101,6 +101,7 @@ TABLE: Mapping[tuple[str, str], Rule] = {
     ("GET", "/pictures/{verdict_id}/{side}/{kind}"): _READ,
     ("GET", "/history"): _READ,
     ("GET", "/history/{inspection_id}"): _READ,
+    ("GET", "/statistics"): _READ,
     ("GET", "/export/boards.csv"): _EXPORT,
     ("GET", "/export/boards.xlsx"): _EXPORT,
     ("GET", "/users"): _USERS,

@@ -18,7 +18,7 @@ from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp
 
-from dashboard import evidence, export, history, live, pages, review, users
+from dashboard import evidence, export, history, live, pages, periods, review, users
 from dashboard.accounts import FIRST, Accounts
 from dashboard.doors.app import make_doors
 from dashboard.doors.rest import Line as DoorLine
@@ -139,7 +139,9 @@ class DashboardService:
             self._engine,
             self._store,
         )
-        app = make_app(desk, *(each.routes(desk) for each in (pages, live, evidence, review, history, export, users)))
+        app = make_app(
+            desk, *(each.routes(desk) for each in (pages, live, evidence, review, history, export, periods, users))
+        )
         self._review_queue = ReviewQueue(self._engine, settings.root, chosen.review_share)
         certificate = settings.certificate
         self.server = Server("dashboard", _address(settings, encrypted=bool(certificate)), chosen.port, certificate)

@@ -21,7 +21,7 @@ NOT_FOR: dict[Role, set[Key]] = {
     "admin": set(),
 }
 FOR_SCREENS = {("GET", "/"), ("GET", "/live/judged"), (WEBSOCKET, "/live"), ("GET", "/api/live")}
-_HISTORY: set[Key] = {key for key in TABLE if key[1].startswith("/history")} | _EXPORTS
+_HISTORY: set[Key] = {key for key in TABLE if key[1].startswith(("/history", "/statistics"))} | _EXPORTS
 FOR_READERS = {*FOR_SCREENS, *_HISTORY, ("GET", "/pictures/{verdict_id}/{side}/{kind}")}
 FOR_STRANGERS = {
     *(("GET", each) for each in ("/health", "/login", "/static/{name}", "/screen.css", "/kiosk/{token}")),
