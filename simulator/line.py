@@ -134,8 +134,8 @@ class VirtualLine:
 
     @property
     def nodes(self) -> frozenset[str]:
-        """Names of the nodes that should be online."""
-        return frozenset(spec.name for spec in self._specs())
+        """Names of the nodes that boards need: the pages may come a moment later."""
+        return frozenset(spec.name for spec in self._specs() if not spec.gives_way)
 
     def session(self, login: str, options: SessionOptions | None = None) -> MqttSession:
         """A session of one's own at the line's broker, with the login of a role; not started yet."""
@@ -164,7 +164,7 @@ class VirtualLine:
         ]
         services = {"recorder": "recorder", "actuator": "actuator", "inference": "inference_subscriber"}
         first_login = {"PCB_DASHBOARD__FIRST_PASSWORD": self.password} if self.password else {}
-        pages = ProcessSpec("dashboard", "dashboard", environment=first_login)
+        pages = ProcessSpec("dashboard", "dashboard", environment=first_login, gives_way=True)
         return [*(ProcessSpec(name, module) for name, module in services.items()), pages, *edges]
 
     def _source(self, side: str) -> str:

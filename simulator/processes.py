@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,12 +26,16 @@ EXIT_CONFIG = 2
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """A child: its node name, and what to run it with (`python -m module arguments…`), with variables of its own."""
+    """A child: its node name, and what to run it with (`python -m module arguments…`), with variables of its own.
+
+    `gives_way`: the others come first on a machine that has too little for all.
+    """
 
     name: str
     module: str
     arguments: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    gives_way: bool = False
 
 
 class Child:
@@ -53,7 +58,9 @@ class Child:
         return None if self._process is None else self._process.poll()
 
     def start(self) -> None:
-        command = [sys.executable, "-m", self.spec.module, *self.spec.arguments]
+        nice = shutil.which("nice") if self.spec.gives_way else None
+        first = () if nice is None else (nice, "-n", "10")
+        command = [*first, sys.executable, "-m", self.spec.module, *self.spec.arguments]
         with open(self._output, "ab", opener=private) as output:
             self._process = start_child(command, output, self._environment)
 
