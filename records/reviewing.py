@@ -186,11 +186,14 @@ def put_back(connection: Connection, line: str, verdict_id: str, user_id: int) -
     connection.execute(update(sample).where(*mine).values(taken_by=None, taken_at=None))
 
 
-def waiting(connection: Connection, line: str) -> dict[str, int]:
-    """How many boards wait, by reason."""
-    sample = ReviewSample
-    counts = select(sample.reason, func.count()).where(sample.line == line, sample.done_at.is_(None))
-    return dict(connection.execute(counts.group_by(sample.reason)).all())
+def waiting(connection: Connection, line: str, most: int = 10_000) -> dict[str, int]:
+    """How many boards wait, by reason, counted up to `most`; reasons of which none waits are left out."""
+    sample, counts = ReviewSample, dict[str, int]()
+    for reason in get_args(Reason):
+        mine = sample.line == line, sample.done_at.is_(None), sample.reason == reason
+        some = select(sample.verdict_id).where(*mine).limit(most).subquery()
+        counts[reason] = connection.scalar(select(func.count()).select_from(some)) or 0
+    return {reason: number for reason, number in counts.items() if number}
 
 
 # decisions
