@@ -34,11 +34,12 @@ class Chosen:
     older_than: int | None = None
 
 
-def note(connection: Connection, line: str, who: Who, change: Change, now: datetime, address: str | None) -> None:
-    """Write it, in the transaction of what it tells of."""
+def note(connection: Connection, line: str, who: Who, change: Change, now: datetime, address: str | None) -> int:
+    """Write it, in the transaction of what it tells of; the id of the entry."""
     row = {"line": line, "at": now, "user_id": who.user_id, "username": who.name, "action": change.action}
     row |= {"subject": change.subject[:_SUBJECT_LENGTH], "before": change.before, "after": change.after}
-    connection.execute(insert(AuditEntry).values(row | {"address": address}))
+    added = connection.execute(insert(AuditEntry).values(row | {"address": address}))
+    return int(added.inserted_primary_key[0])  # type: ignore[index]
 
 
 def entries(connection: Connection, chosen: Chosen, limit: int) -> list[AuditEntry]:

@@ -46,6 +46,15 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """A node, its state as the pages name it, and what it last said of itself."""
+
+    node: str
+    state: str
+    status: NodeStatus | None
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """A shift under way: its first and its last moment (ns), and the boards that it is to make."""
 
@@ -204,16 +213,25 @@ class Feed:
             "yield": counts.get("normal", 0) / boards if boards else None,
         }
 
-    def _states(self, now: int) -> list[dict[str, Any]]:
-        names = [*self._expected, *sorted(self._nodes.keys() - set(self._expected))]
-        return [self._node(name, now) for name in names]
+    def heard(self, now: int) -> list[Heard]:
+        """Every node, those that are expected first. Any thread."""
+        nodes = dict(self._nodes)
+        names = [*self._expected, *sorted(nodes.keys() - set(self._expected))]
+        return [_heard(name, nodes.get(name), now) for name in names]
 
-    def _node(self, name: str, now: int) -> dict[str, Any]:
-        if name not in self._nodes:
-            return {"node": name, "state": "unheard", "detail": ""}
-        status, heard_at = self._nodes[name]
-        silent = status.state != "offline" and now - heard_at > _SILENT_NS
-        return {"node": name, "state": "silent" if silent else status.state, "detail": status.detail}
+    def _states(self, now: int) -> list[dict[str, Any]]:
+        return [
+            {"node": each.node, "state": each.state, "detail": each.status.detail if each.status else ""}
+            for each in self.heard(now)
+        ]
+
+
+def _heard(name: str, said: tuple[NodeStatus, int] | None, now: int) -> Heard:
+    if said is None:
+        return Heard(name, "unheard", None)
+    status, heard_at = said
+    silent = status.state != "offline" and now - heard_at > _SILENT_NS
+    return Heard(name, "silent" if silent else status.state, status)
 
 
 def _moment(wall: datetime, zone: ZoneInfo) -> int:

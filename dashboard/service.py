@@ -18,7 +18,7 @@ from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp
 
-from dashboard import evidence, export, history, live, pages, periods, review, users
+from dashboard import alerts, evidence, export, history, live, nodes, pages, periods, review, users
 from dashboard.accounts import FIRST, Accounts
 from dashboard.doors.app import make_doors
 from dashboard.doors.rest import Line as DoorLine
@@ -124,6 +124,7 @@ class DashboardService:
         self._pictures = Pictures(settings.sides)
         self.viewers = Viewers()
         self.accounts = Accounts(self._engine, settings.root, chosen.session_minutes)
+        self._requester = Requester(service.session, settings.topics, NODE)
         self._store = open_store(settings.recorder.images, settings.recorder.image_options)
         taxonomy = _taxonomy(settings.taxonomy)
         labels: dict[str, str] = (
@@ -138,10 +139,11 @@ class DashboardService:
             tuple(taxonomy.classes) if taxonomy else (),
             self._engine,
             self._store,
+            self._requester,
+            lambda: self._feed.heard(self._now()),
         )
-        app = make_app(
-            desk, *(each.routes(desk) for each in (pages, live, evidence, review, history, export, periods, users))
-        )
+        rooms = pages, live, evidence, review, history, export, periods, nodes, alerts, users
+        app = make_app(desk, *(each.routes(desk) for each in rooms))
         self._review_queue = ReviewQueue(self._engine, settings.root, chosen.review_share)
         certificate = settings.certificate
         self.server = Server("dashboard", _address(settings, encrypted=bool(certificate)), chosen.port, certificate)
@@ -197,8 +199,7 @@ class DashboardService:
             return None
 
     def _behind_doors(self, chosen: DoorSettings) -> ASGIApp:
-        settings, service = self._settings, self._service
-        requester = Requester(service.session, settings.topics, NODE)
+        settings = self._settings
         line = DoorLine(
             root=settings.root,
             sides=settings.sides,
@@ -207,7 +208,7 @@ class DashboardService:
             engine=self._engine,
             store=self._store,
             state=lambda: self.viewers.state,
-            inspect=requester.inspect,
+            inspect=self._requester.inspect,
             now=lambda: datetime.now(UTC),
         )
         placeholder = STATIC["no_picture.jpg"].content

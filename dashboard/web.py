@@ -26,11 +26,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboard import audit, permissions
 from dashboard.accounts import Accounts, Visitor
+from dashboard.feed import Heard
 from dashboard.live import Viewers
 from dashboard.permissions import UNKNOWN, WEBSOCKET, Rule, Who
 from dashboard.pictures import Pictures
 from dashboard.settings import DashboardLine
 from dashboard.texts import LANGUAGES, Language, preferred, text
+from pcb_bus.mqtt.requests import Requester
 from records.database import meaning
 from records.errors import DatabaseDown
 from records.picture_store import PictureStore
@@ -67,6 +69,10 @@ class Desk:
     """The records: `for_reading(desk.engine)` where nothing is written."""
     store: PictureStore
     """The pictures that are recorded."""
+    requester: Requester
+    """Asks the nodes."""
+    heard: Callable[[], Sequence[Heard]]
+    """Every node, as it is now."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     logins: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(2))
     """Passwords that are looked at at once: each takes a core for a quarter of a second."""

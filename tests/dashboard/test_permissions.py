@@ -1,5 +1,7 @@
 """The table of permissions, held against every route, for strangers, every role, programs and wall screens."""
 
+from collections.abc import Iterator
+
 import httpx
 import pytest
 from starlette.routing import Mount, Route, WebSocketRoute
@@ -7,16 +9,20 @@ from support.dashboard_station import Station
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from dashboard import nodes
 from dashboard.permissions import ROLES, TABLE, WEBSOCKET, Role, Rule, Scope, Who, check
 
 Key = tuple[str, str]
 _LINKS: set[Key] = {("POST", "/account/kiosks"), ("POST", "/account/kiosks/{link_id}/revoke")}
 _ADMINS: set[Key] = {key for key in TABLE if key[1].split("/")[1] in ("users", "audit")}
+_ENGINEERS: set[Key] = _LINKS | {key for key in TABLE if key[1].startswith("/nodes/{")}
+_DISARM: Key = ("POST", "/nodes/actuator/disarm")
+_OPERATORS: set[Key] = {_DISARM, *(key for key in TABLE if key[1].startswith("/alerts/"))}
 _REVIEWS: set[Key] = {key for key in TABLE if key[1].startswith("/review")}
 _EXPORTS: set[Key] = {key for key in TABLE if key[1].startswith("/export/")}
 NOT_FOR: dict[Role, set[Key]] = {
-    "viewer": _LINKS | _REVIEWS | _ADMINS | _EXPORTS,
-    "operator": _LINKS | _ADMINS,
+    "viewer": _ENGINEERS | _OPERATORS | _REVIEWS | _ADMINS | _EXPORTS,
+    "operator": _ENGINEERS | _ADMINS,
     "engineer": _ADMINS,
     "admin": set(),
 }
@@ -34,6 +40,14 @@ _FILLED = {
     "{user_id}": "999999",
     "{token_id}": "999999",
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_actuator() -> Iterator[None]:
+    """Nobody waits for the answer of one that is not there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nodes, "_WAIT_S", 0.01)
+        yield
 
 
 def ask(station: Station, client: httpx.Client, method: str, path: str) -> int:
@@ -83,7 +97,8 @@ def test_a_wall_screen_looks_on_and_nothing_else(station: Station) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scopes", "allowed"), [(("read",), FOR_READERS), (("review",), _REVIEWS), (("command",), set())]
+    ("scopes", "allowed"),
+    [(("read",), FOR_READERS), (("review",), _REVIEWS), (("command",), {_DISARM, ("POST", "/nodes/{node}/{command}")})],
 )
 def test_a_program_may_what_its_token_is_for(station: Station, scopes: tuple[Scope, ...], allowed: set[Key]) -> None:
     with station.visit(None) as program:
