@@ -127,6 +127,7 @@ def test_each_board_is_queued_once_however_often_it_is_asked(connection: Connect
     connection.execute(update(InspectionSide).where(InspectionSide.inspection_id == 2).values(anomaly_score=0.45))
     assert queue(connection, LINE, NONE, after, NOW) == (1, 99)
     assert waiting(connection, LINE) == {"rejected": 30, "doubted": 2}
+    assert waiting(connection, LINE, most=3) == {"rejected": 3, "doubted": 2}
 
 
 def test_what_is_left_comes_next_time(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
