@@ -118,20 +118,22 @@ class Belt:
         blind = cv2.mean(colour[2])[0] < _LOG[_DARK]
         return Columns(texture, strong, strong | other_colour, _runs(strong, other_colour), blind, logarithm, news)
 
-    def learn(self, free: Mask) -> None:
-        """In these columns of the picture just looked at lies nothing."""
+    def learn(self, free: Mask) -> bool:
+        """In these columns of the picture just looked at lies nothing. Whether the belt's colour is news."""
         self._seen += 1
-        if self._last is None or self._seen % _LEARN_EVERY or free.sum() < COLUMNS // 16:
-            return
+        is_first = bool(np.isnan(self._plain[0, 0, 0]))
+        if self._last is None or (self._seen % _LEARN_EVERY and not is_first) or free.sum() < COLUMNS // 16:
+            return False
         along, across, texture, colour = self._last
         share = np.where(free, np.float32(_LEARN_SHARE), np.float32(0))
         self._along += share * (along - self._along)
         self._across += share * (across - self._across)
         lying = colour[:, :, free]
         plain = np.partition(lying, lying.shape[2] // 2, axis=2)[:, :, lying.shape[2] // 2, None]
-        self._plain = plain if np.isnan(self._plain[0, 0]) else self._plain + _LEARN_SHARE * (plain - self._plain)
+        self._plain = plain if is_first else self._plain + _LEARN_SHARE * (plain - self._plain)
         noise = texture[:, free].mean(axis=1)
         self._noise += _LEARN_SHARE * (np.minimum(noise, _MOST_NOISE) - self._noise)
+        return is_first
 
     def take_over(self) -> None:
         """All that the picture just looked at shows is part of the machine."""

@@ -175,7 +175,8 @@ class Presence:
         for begin, end in columns.runs:
             self._begin_trains(np.flatnonzero(free[begin:end]) + begin, profile, now)
             free[max(0, begin - 3) : end + 3] = False
-        self._belt.learn(free)
+        if self._belt.learn(free) and not any(train.given for train in self._trains):
+            self._trains, self._candidates, self._begun_ns = [], [], None  # some were seen in pieces: look anew
         if self._is_machine(now):
             self._belt.take_over()
             self._trains.clear()

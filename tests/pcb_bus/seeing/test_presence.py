@@ -278,6 +278,14 @@ def test_a_board_that_stands_there_when_the_camera_starts_counts() -> None:
     assert play(Scene(BOARDS, 2, speed=FAST, start=480.0)).boards == [0, 1]
 
 
+def test_a_board_with_a_plain_strip_that_stands_there_when_the_camera_starts_is_one() -> None:
+    """Its parts are two until the belt's colour is known."""
+    board = BOARDS[0].copy()
+    board[:, 240:270] = (60, 130, 10)
+    played = play(Scene([board], 1, start=480.0, lead_s=0.6, speed=FAST, fps=10))
+    assert (played.named, played.whole) == ([0], [[0]])
+
+
 def test_a_board_that_a_hand_covers_once_it_is_known_counts_while_it_is_whole() -> None:
     """Not as it leaves, when less of it is in view."""
     reached_for = Scene(product_boards(1), 20, seed=12, fps=10, disturbances=frozenset({"hand"}))
