@@ -220,6 +220,7 @@ def test_a_line_that_says_nothing_is_told_in_large_letters(browser: Chromium, st
     hidden, words, size = browser.value(f"({silent}, {said})")
     assert (hidden, words) == (False, "No news for 75 s")
     assert size >= WALL.letter_px
+    assert browser.value(f"({silent}, {CUT_OFF})") == []
     _, words, _ = browser.value(f"(take({{ now: Date.now(), state: {{ ...state, broker: false }} }}), {said})")
     assert words.startswith("No broker for")
     browser.wait_for("document.getElementById('alarm').hidden")  # the server says how it is within a second
