@@ -26,9 +26,7 @@ Draw = Callable[[int], Image]
 #: A camera adds noise of its own to every picture of a board, so little of it is drawn with the board.
 STATION = Conditions(noise=(0.0, 3.4))
 _NOISE_SIGMA = 2.0
-_AHEAD = (
-    1.45  # periods before a board is in place: on the belt are drawn boards, the last is judged, the processor free
-)
+_AHEAD = 1.6  # periods before a board is in place: those on the belt are drawn, the last one judged, the processor free
 _BELT_BGR = (52, 56, 60)
 _PITCH = 1.15  # from board to board, in widths of the picture
 _EXPOSURE_S = 0.003

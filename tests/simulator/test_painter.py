@@ -62,7 +62,7 @@ def test_drawing_waits_until_the_last_board_was_judged(hand: Hand) -> None:
     boards.boards([0], [1, 2])
     hand.wait_for(3)
     boards.close()
-    assert hand.asked[2][1] >= schedule.trigger_time(0) + 265 * NS_PER_MS
+    assert hand.asked[2][1] >= schedule.trigger_time(0) + 190 * NS_PER_MS
 
 
 def test_the_end_does_not_wait_for_the_next_board(hand: Hand) -> None:
