@@ -18,7 +18,7 @@ from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp
 
-from dashboard import alerts, evidence, export, history, live, nodes, pages, periods, review, users
+from dashboard import alerts, evidence, export, history, live, live_settings, nodes, pages, periods, review, users
 from dashboard.accounts import FIRST, Accounts
 from dashboard.doors.app import make_doors
 from dashboard.doors.rest import Line as DoorLine
@@ -142,7 +142,7 @@ class DashboardService:
             self._requester,
             lambda: self._feed.heard(self._now()),
         )
-        rooms = pages, live, evidence, review, history, export, periods, nodes, alerts, users
+        rooms = pages, live, evidence, review, history, export, periods, nodes, alerts, live_settings, users
         app = make_app(desk, *(each.routes(desk) for each in rooms))
         self._review_queue = ReviewQueue(self._engine, settings.root, chosen.review_share)
         certificate = settings.certificate

@@ -19,13 +19,13 @@ from pcb_bus.errors import BoardlineError, ConfigError
 from pcb_bus.runtime.process import EXIT_CONFIG, EXIT_FAULT, EXIT_OK
 from pcb_bus.runtime.redaction import redact
 from pcb_bus.runtime.settings import load_settings
-from recorder.live_config import KNOWN, check, read_table
 from recorder.reconcile import Scope, reconcile
 from recorder.settings import RecorderLine
 from recorder.sql_views import Views, make, quoted, refuse_tables, script, zone_for
 from recorder.statistics import touch_hours
 from records.database import KEY, is_sqlite, make_engine, make_folder, read_password, reason
 from records.errors import DatabaseDown
+from records.live_config import KNOWN, check, read_table
 from records.migrate import bring_up_to_date, check_tables
 from records.picture_store import open_store
 from records.queries import history

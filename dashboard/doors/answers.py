@@ -33,6 +33,17 @@ COUNTED: Mapping[Category, str] = {
 }
 
 
+IGNORED = frozenset({"server_url", "gpio_duration_ms"})
+"""Keys of old programs that are theirs alone, or that the actuator's own configuration says."""
+
+_CONFIG = {
+    "fps": "fps",
+    "jpeg_quality": "jpeg_quality",
+    "max_image_retention_days": "retention_days",
+    "defect_threshold": "confidence",
+    "alert_defect_rate_threshold": "alert_defect_rate",
+}
+
 Moment = Annotated[
     datetime,
     PlainSerializer(lambda moment: moment.isoformat(timespec="milliseconds"), return_type=str),
@@ -249,3 +260,24 @@ def _gate(category: Category, taxonomy: Taxonomy) -> Gate | None:
     if rule.pin is None or rule.duration_ms is None:
         return None
     return Gate(pin=rule.pin, action="HIGH", duration_ms=rule.duration_ms)
+
+
+def line_values(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What an old program configures, by the keys of `system_config`; a share in percent as 0 to 1.
+
+    Raises:
+        ValueError: a key that nobody knows, or a percentage that is none; one line.
+    """
+    values = {}
+    for key, value in given.items():
+        if key in IGNORED:
+            continue
+        if key not in _CONFIG:
+            raise ValueError(f"{key!r}: unknown key; there are {', '.join([*_CONFIG, *sorted(IGNORED)])}")
+        if value is None:
+            raise ValueError(f"{key}: null is no value")
+        percent = key == "alert_defect_rate_threshold"
+        if percent and (isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100):
+            raise ValueError(f"{key}: a share in percent, 0 to 100")
+        values[_CONFIG[key]] = value / 100 if percent else value
+    return values

@@ -17,6 +17,8 @@ from sqlalchemy import Engine
 from dashboard.doors import answers
 from dashboard.doors.answers import DualPrediction, Inspections, Page, Prediction, Statistics, SystemStatus
 from dashboard.doors.machine import Usage
+from dashboard.live_settings import LiveSettings
+from dashboard.staff import Act
 from pcb_bus.contract.messages import Category, Verdict
 from pcb_bus.contract.pictures import inspect_jpeg
 from pcb_bus.contract.taxonomy import Taxonomy
@@ -98,6 +100,7 @@ class Rest:
         get("/api/defect-images/{inspection_id}", self.picture, response_class=Response)
         get("/api/system-status", self.system_status)
         get("/api/latest_results", self.latest)
+        post("/api/config", self.configure)
         post("/predict", self.predict)
         post("/predict_dual", self.predict_dual)
         return router
@@ -167,6 +170,17 @@ class Rest:
             server_gpu_usage=used.gpu,
             last_update=line.local_now(),
         )
+
+    def configure(self, given: dict[str, Any], request: Request) -> dict[str, Any]:
+        """Sets what the line knows of it, for the whole line; all of it or nothing."""
+        act = Act(request.state.who, self._line.now(), request.client.host if request.client else None)
+        try:
+            values = answers.line_values(given)
+            LiveSettings(self._line.engine, self._line.root).change(act, values)
+        except ValueError as error:
+            raise HTTPException(400, str(error)) from None
+        ignored = [key for key in given if key in answers.IGNORED]
+        return {"status": "ok", "success": True, "set": values, "ignored": ignored}
 
     def latest(self) -> dict[str, Any]:
         """The last boards, newest first."""

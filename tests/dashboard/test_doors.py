@@ -27,8 +27,9 @@ from pcb_bus.contract.codec import encode_json
 from pcb_bus.contract.taxonomy import load_taxonomy
 from pcb_bus.contract.times import now_ns
 from pcb_bus.runtime.settings import DEFAULT_TAXONOMY
+from records.live_config import read_table
 from records.picture_store import Folder
-from records.tables import BoardStatistics, DefectImage, Inspection, User
+from records.tables import BoardStatistics, DefectImage, Inspection, SystemConfig, User
 
 AT = datetime(2026, 11, 30, 9, 30, 15, 250_000, tzinfo=UTC)
 NEWTONSOFT = Path("/usr/lib/cli/Newtonsoft.Json-5.0/Newtonsoft.Json.dll")
@@ -322,6 +323,36 @@ def test_users_are_for_admins_with_a_token_for_it(station: Station, role: Role, 
     headers = {"authorization": f"Bearer {station.token(role, scope)}", "x-user-role": "Admin"}
     with Client(base_url=station.doors, headers=headers, trust_env=False) as client:
         assert client.get("/api/users").status_code == 403
+
+
+# Configuration
+
+
+@pytest.fixture
+def unset(station: Station) -> Iterator[None]:
+    yield
+    with station.engine.begin() as connection:
+        connection.execute(SystemConfig.__table__.delete())  # type: ignore[attr-defined]
+
+
+def test_an_old_program_configures_the_line(station: Station, unset: None) -> None:
+    headers = {"authorization": f"Bearer {station.token('engineer', 'command')}"}
+    with Client(base_url=station.doors, headers=headers, trust_env=False) as program:
+        given = {"server_url": "http://x", "gpio_duration_ms": 5, "fps": 12, "jpeg_quality": 80}
+        more = {"max_image_retention_days": 90, "defect_threshold": 0.4, "alert_defect_rate_threshold": 15}
+        answer = program.post("/api/config", json=given | more).json()
+        assert answer["ignored"] == ["server_url", "gpio_duration_ms"]
+        wanted = {"fps": 12, "jpeg_quality": 80, "retention_days": 90, "confidence": 0.4, "alert_defect_rate": 0.15}
+        assert read_table(station.engine, "pcb").values == wanted
+        for wrong in (
+            {"fsp": 1},
+            {"fps": 0, "jpeg_quality": 10},
+            {"alert_defect_rate_threshold": 10**400},
+            {"fps": None},
+        ):
+            refused = program.post("/api/config", json=wrong)
+            assert (refused.status_code, list(refused.json())) == (400, ["error"])
+        assert read_table(station.engine, "pcb").values == wanted
 
 
 # Pictures that move

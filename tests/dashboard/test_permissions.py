@@ -15,7 +15,7 @@ from dashboard.permissions import ROLES, TABLE, WEBSOCKET, Role, Rule, Scope, Wh
 Key = tuple[str, str]
 _LINKS: set[Key] = {("POST", "/account/kiosks"), ("POST", "/account/kiosks/{link_id}/revoke")}
 _ADMINS: set[Key] = {key for key in TABLE if key[1].split("/")[1] in ("users", "audit")}
-_ENGINEERS: set[Key] = _LINKS | {key for key in TABLE if key[1].startswith("/nodes/{")}
+_ENGINEERS: set[Key] = _LINKS | {key for key in TABLE if key[1].startswith(("/nodes/{", "/settings"))}
 _DISARM: Key = ("POST", "/nodes/actuator/disarm")
 _OPERATORS: set[Key] = {_DISARM, *(key for key in TABLE if key[1].startswith("/alerts/"))}
 _REVIEWS: set[Key] = {key for key in TABLE if key[1].startswith("/review")}

@@ -9,8 +9,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pcb_bus.contract.codec import decode_json
 from pcb_bus.contract.messages import LiveConfig
-from recorder.live_config import KNOWN, LiveValues, check, interpret
+from recorder.live_config import LiveValues
 from records.database import database_url, make_engine
+from records.live_config import KNOWN, check, interpret
 
 
 class Line:
