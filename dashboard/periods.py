@@ -26,7 +26,7 @@ from dashboard.statistics import (
 from dashboard.texts import Language, text
 from dashboard.web import Desk, language_of
 from records.database import for_reading
-from records.figures import By, groups, places
+from records.figures import By, Group, groups, places
 from records.queries import Count, classes, days, hours
 from records.reviewing import drawn_boards, reviewed
 from records.times import local_day
@@ -36,7 +36,7 @@ WIDTH, HEIGHT = 1000, 240
 _MOST_DAYS = 366
 _WEEK = timedelta(days=6)
 _BY_HOUR_DAYS = 7  # a longer period has a point for each day
-_BY: tuple[By, ...] = ("side", "product", "model")
+_BY: tuple[By, ...] = ("product", "model")
 
 
 class Share(NamedTuple):
@@ -159,7 +159,16 @@ def _read(connection: Connection, line: str, sides: Sequence[str], first: date, 
         "chart": chart(hourly if is_short else days(connection, line, first, last)),
         "is_short": is_short,
         "pareto": pareto(boxes),
+        "sides": pareto(_not_good(groups(connection, line, since, until, "side"))),
         "hours": by_hour(hourly),
         "groups": {by: shares(groups(connection, line, since, until, by)) for by in _BY},
         "places": {side: places(connection, line, side, since, until) for side in sides},
     }
+
+
+def _not_good(found: Iterable[Group]) -> Counter[str]:
+    """By the side that decided: a yield of a side there is none, because on good boards no single side decides."""
+    counts: Counter[str] = Counter()
+    for each in found:
+        counts[each.name] += each.boards if each.category != "normal" else 0
+    return counts

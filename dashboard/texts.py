@@ -221,6 +221,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "statistics_limits": ("관리 한계", "Limits"),
     "statistics_rules": ("이상 판정 규칙", "Rules broken"),
     "statistics_pareto": ("불량 종류별 파레토", "Pareto by class"),
+    "statistics_sides": ("촬영면별 양품 외 기판", "Boards that were not good, by deciding side"),
     "statistics_of_all": ("비율", "Share"),
     "statistics_cumulated": ("누적", "Cumulated"),
     "statistics_hours": ("시간대", "Hour of the day"),

@@ -55,7 +55,14 @@ def counted(station: Station) -> Iterator[None]:
     verdict = boards.add("b1", "solder", [("left", "short", 0.9)], at=NOON)
     now = datetime.now(UTC)
     with station.engine.begin() as connection:
-        done = {"line": "pcb", "verdict_id": verdict, "inspection_time": HOUR, "reason": "rejected", "weight": 1.0}
+        done = {
+            "line": "pcb",
+            "verdict_id": verdict,
+            "inspection_time": HOUR,
+            "reason": "rejected",
+            "weight": 1.0,
+            "category": "solder",
+        }
         connection.execute(insert(ReviewSample).values(done | {"queued_at": now, "done_at": now}))
         said = {"line": "pcb", "verdict_id": verdict, "decision": "false_call", "decided_at": now}
         connection.execute(insert(Review).values(said))
@@ -94,7 +101,8 @@ def test_a_period_shows_its_yield_its_chart_and_its_causes(viewer: httpx.Client)
     assert "2026-11-20 12:00" in points
     assert ">20.0 %<" in points
     assert "<td>&lt;b&gt;</td>" in page
-    assert "<td>Left</td>" in page
+    sides = page.partition('id="sides"')[2].partition("</table>")[0]
+    assert '<td>Left</td><td class="number">3</td><td class="number">100.0 %</td>' in sides
     assert "<td>12:00</td>" in page
     assert "style=" not in page
 
