@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 OFFICE: Mapping[str, tuple[str, str]] = {
+    "office": ("관리", "Office"),
     "save": ("저장", "Save"),
     "all": ("전체", "all"),
     "show": ("조회", "Show"),
