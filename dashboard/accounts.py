@@ -230,19 +230,22 @@ class Accounts:
         with for_reading(self._engine).connect() as connection:
             return [Link(*row[:4]) for row in connection.execute(query) if "kiosk" in row.scopes]
 
-    def revoke(self, who: Who, token_id: int, now: datetime, address: str | None) -> None:
+    def revoke(self, who: Who, token_id: int, now: datetime, address: str | None, *, screens: bool = False) -> None:
         """It serves no longer.
+
+        Args:
+            screens: only that of a wall screen may be meant.
 
         Raises:
             Refused: there is none.
         """
         with self._engine.begin() as connection:
             there = ApiToken.id == token_id, ApiToken.revoked_at.is_(None)
-            name = connection.scalar(select(ApiToken.name).where(*there))
-            if name is None:
+            found = connection.execute(select(ApiToken.name, ApiToken.scopes).where(*there)).first()
+            if found is None or (screens and "kiosk" not in found.scopes):
                 raise Refused("not_there")
             connection.execute(update(ApiToken).where(*there).values(revoked_at=now))
-            self._note(connection, who, "token revoked", name, now, address)
+            self._note(connection, who, "token revoked", found.name, now, address)
         self.forget()
 
     def _begin_try(self, username: str, now: datetime, address: str | None) -> User | None:

@@ -120,7 +120,8 @@ def _add_account(router: APIRouter, desk: Desk) -> None:
     @router.post("/account/kiosks/{link_id}/revoke")
     def revoke(request: Request, link_id: Annotated[int, Path(ge=1, le=2**62)]) -> Response:
         try:
-            desk.accounts.revoke(request.state.who, link_id, desk.now(), desk.visitor(request).address)
+            address = desk.visitor(request).address
+            desk.accounts.revoke(request.state.who, link_id, desk.now(), address, screens=True)
         except Refused as refused:
             return show(request, 404, error=refused.key)
         return RedirectResponse("/account", 303)

@@ -1,7 +1,8 @@
 """Which picture of a board is the one to judge: the best one up to the moment when it gets no better. Pure.
 
 The pictures of a board are compared as they come. Once it is whole in view, its choice is due: when three pictures in a
-row were no better (one, of a board that stands), 150 ms after the picture chosen at most.
+row were no better (one, of a board that stands; none, if it came to rest no sharper than it was on its way), 150 ms after
+the picture chosen at most.
 """
 
 from __future__ import annotations
@@ -80,7 +81,9 @@ class Candidate:
     def _compare(self, sight: Sight) -> None:
         came_to_rest = sight.at_rest and not self.best.at_rest and sight.coverage >= self.best.coverage
         if came_to_rest or (sight.coverage, sight.score) > (self.best.coverage, self.best.score * _BETTER):
-            self.best, self._worse = sight, 0
+            # A board that comes to rest and looks no sharper than it did on its way looks as it ever will.
+            settled = came_to_rest and (sight.coverage, sight.score) <= (self.best.coverage, self.best.score * _BETTER)
+            self.best, self._worse = sight, int(settled)
         else:
             self._worse += 1
 

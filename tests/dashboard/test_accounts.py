@@ -93,6 +93,16 @@ def test_a_session_lasts_as_long_as_it_is_used(desk: Accounts) -> None:
     assert desk.identify(visitor, NOW + 4 * timedelta(minutes=59) + 61 * MINUTE) is None
 
 
+def test_whoever_may_revoke_wall_screens_may_not_revoke_programs(desk: Accounts, engine: Engine) -> None:
+    kim = Who("kim", "engineer", 1)
+    visitor = Visitor(bearer=desk.make_token(kim, "plc", ["read"], NOW, None))
+    with engine.connect() as connection:
+        (number,) = connection.scalars(select(ApiToken.id))
+    with pytest.raises(Refused):
+        desk.revoke(kim, number, NOW, None, screens=True)
+    assert desk.identify(visitor, NOW) is not None
+
+
 def test_a_link_of_a_wall_screen_lasts_until_it_is_revoked(desk: Accounts) -> None:
     kim = Who("kim", "engineer", 1)
     visitor = Visitor(kiosk=desk.make_token(kim, "hall 2", ["kiosk"], NOW, None))

@@ -43,6 +43,13 @@ def running_demo(folder: Path, rate: float = 4) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, start_new_session=True)
 
 
+def wait_for_a_board(demo: subprocess.Popen[str]) -> None:
+    """Until one has everything: after the line that says where the pages are."""
+    assert demo.stdout is not None
+    assert demo.stdout.readline().startswith("pages: ")
+    assert demo.stdout.readline()
+
+
 def summary_of(folder: Path) -> dict[str, Any]:
     summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     return summary
@@ -100,8 +107,7 @@ def test_the_edges_see_assembled_boards_which_are_compared_with_good_ones_that_t
 
 def test_a_record_that_is_lost_fails_the_run_and_is_named(tmp_path: Path) -> None:
     with running_demo(tmp_path) as demo:
-        assert demo.stdout is not None
-        demo.stdout.readline()
+        wait_for_a_board(demo)
         lost = remove_first_record(tmp_path)
         os.killpg(demo.pid, signal.SIGINT)
         said = demo.stdout.read()
@@ -118,8 +124,7 @@ def test_a_second_line_shares_broker_and_database_and_nothing_else(tmp_path: Pat
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "no line runs in" in refused.stderr
     with running_demo(first, rate=1) as demo:
-        assert demo.stdout is not None
-        demo.stdout.readline()
+        wait_for_a_board(demo)
         done = run_demo(second, *joining)
         os.killpg(demo.pid, signal.SIGINT)
         said = demo.stdout.read()
@@ -239,8 +244,7 @@ def test_ctrl_c_ends_a_run_in_order(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
 def test_a_demo_that_is_killed_leaves_nothing_running(tmp_path: Path) -> None:
     with running_demo(tmp_path) as demo:
-        assert demo.stdout is not None
-        demo.stdout.readline()
+        wait_for_a_board(demo)
         children = children_of(demo.pid)
         demo.kill()
     assert len(children) == 7

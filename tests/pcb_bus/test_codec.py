@@ -26,6 +26,7 @@ from pcb_bus.contract.messages import (
     Evidence,
     Frame,
     GpioSignal,
+    Inspect,
     LiveConfig,
     Message,
     ModelRef,
@@ -108,9 +109,10 @@ EXAMPLES: list[Message] = [
     CommandReply(result={"armed": True}),
     Serial(side="left", board_id="board-17", triggered_at=NOW, serial="SN-0042", symbology="DataMatrix"),
     ClockReply(heard_at=NOW, said_at=NOW + MS),
+    Inspect(pictures={"left": b"\xff\xd8"}, product="pi-hat", expires_at=NOW),
 ]
-BINARY = [example for example in EXAMPLES if isinstance(example, Frame | Evidence)]
-TEXT = [example for example in EXAMPLES if not isinstance(example, Frame | Evidence)]
+BINARY = [example for example in EXAMPLES if isinstance(example, Frame | Evidence | Inspect)]
+TEXT = [example for example in EXAMPLES if not isinstance(example, Frame | Evidence | Inspect)]
 
 
 def wire(message: Message) -> dict[str, Any]:

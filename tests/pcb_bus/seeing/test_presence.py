@@ -256,22 +256,32 @@ def test_the_dark_changes_nothing() -> None:
     assert play(switched()).boards == [0]
 
 
+def stopping(at_rest: Image) -> Iterator[View]:
+    """A board that stops in view for eight pictures, in which it looks as said; fifteen a second."""
+    belt, (height, width) = cloth(np.random.default_rng(1))[:, :640], BOARDS[0].shape[:2]
+    ways = [*range(-width - 120, 40, 40), *[40] * 8, *range(80, 680, 40)]
+    for number, left in enumerate([-width] * 10 + ways):
+        image = belt.copy()
+        begin, end = max(0, left), max(0, min(640, left + width))
+        board = at_rest if left == 40 else BOARDS[0]
+        image[100 : 100 + height, begin:end] = board[:, begin - left :][:, : end - begin]
+        yield View(image, number * NS_PER_S // 15, {0: (left, left + width)})
+
+
 def test_a_picture_of_a_board_at_rest_wins_over_one_in_which_it_moves() -> None:
     """Even where a moving picture looks sharper, because the camera finds its focus anew as the board stops."""
-
-    def stopping() -> Iterator[View]:
-        belt, (height, width) = cloth(np.random.default_rng(1))[:, :640], BOARDS[0].shape[:2]
-        ways = [*range(-width - 120, 40, 40), *[40] * 8, *range(80, 680, 40)]
-        for number, left in enumerate([-width] * 10 + ways):
-            image = belt.copy()
-            begin, end = max(0, left), max(0, min(640, left + width))
-            board = cv2.GaussianBlur(BOARDS[0], (0, 0), 0.6) if left == 40 else BOARDS[0]
-            image[100 : 100 + height, begin:end] = board[:, begin - left :][:, : end - begin]
-            yield View(image, number * NS_PER_S // 15, {0: (left, left + width)})
-
-    (found,) = play(stopping()).passes
-    shown = {view.captured_at_ns: view.boards[0][0] for view in stopping()}
+    blurred = cv2.GaussianBlur(BOARDS[0], (0, 0), 0.6)
+    (found,) = play(stopping(blurred)).passes
+    shown = {view.captured_at_ns: view.boards[0][0] for view in stopping(blurred)}
     assert shown[found.captured_at_ns] == 40
+
+
+def test_a_board_that_comes_to_rest_no_sharper_than_it_was_is_chosen_at_once() -> None:
+    """No picture to come is better, and each that is waited for costs the line its time."""
+    played = play(stopping(BOARDS[0]))
+    shown = {view.captured_at_ns: view.boards[0][0] for view in stopping(BOARDS[0])}
+    assert [shown[each.captured_at_ns] for each in played.passes] == [40]
+    assert played.delays == [0]
 
 
 def test_a_board_that_stands_there_when_the_camera_starts_counts() -> None:
