@@ -1,8 +1,8 @@
 """Which picture of a board is the one to judge: the best one up to the moment when it gets no better. Pure.
 
 The pictures of a board are compared as they come. Once it is whole in view, its choice is due: when three pictures in a
-row were no better (one, of a board that stands; none, if it came to rest no sharper than it was on its way), 150 ms after
-the picture chosen at most.
+row were no better (one, of a board that stands; none, if it came to rest no sharper than it was on its way), 150 ms
+after the picture chosen at most.
 """
 
 from __future__ import annotations
