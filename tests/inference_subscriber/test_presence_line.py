@@ -68,6 +68,13 @@ class PresenceLine:
 
 
 @pytest.fixture
+def quick_to_reconnect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same rules, in less time."""
+    monkeypatch.setattr("pcb_bus.mqtt.session._BACKOFF_S", (0.02, 0.03))
+    monkeypatch.setattr("pcb_bus.mqtt.session._BACKOFF_MAX_S", (0.3, 0.4))
+
+
+@pytest.fixture
 def presence_line(
     broker: Broker, tmp_path: Path, mqtt_probe: Callable[..., Probe], start_service: Callable[..., object]
 ) -> Iterator[PresenceLine]:
@@ -100,7 +107,7 @@ def test_another_edge_leads_when_the_camera_of_the_first_is_covered(presence_lin
 
 
 def test_another_edge_leads_when_the_first_is_cut_off_and_goes_on_when_that_is_back(
-    presence_line: PresenceLine,
+    quick_to_reconnect: None, presence_line: PresenceLine
 ) -> None:
     """To everybody else, an edge that is cut off is one that was killed: the broker publishes its will."""
     with Cable(("127.0.0.1", presence_line.port)) as cable:
