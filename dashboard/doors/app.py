@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import socketio
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
@@ -86,7 +86,9 @@ def make_doors(
     app.router.routes.extend([*Rest(line).router().routes, *UsersRest(line, accounts).router().routes])
     app.add_api_route("/api/auth/login", door.log_in, methods=["POST"])
     app.add_api_route("/api/auth/logout", door.log_out, methods=["POST"])
-    app.add_api_route("/video_feed/{side}", Streams(pictures, placeholder).feed, methods=["GET"], response_model=None)
+    app.add_api_route(
+        "/video_feed/{side}", Streams(pictures, placeholder, door.may_look).feed, methods=["GET"], response_model=None
+    )
     app.add_api_route("/openapi.json", app.openapi, methods=["GET"], include_in_schema=False)
     check(app.router.routes, DOORS)
     _answer_errors(app)
@@ -116,6 +118,7 @@ class _Door:
 
     def __init__(self, accounts: Accounts, now: Callable[[], datetime]) -> None:
         self._accounts, self._now = accounts, now
+        self._logins = CapacityLimiter(2)  # each takes a core for a quarter of a second
 
     def who(self, token: str | None, address: str | None = None) -> Who | None:
         """Raises SQLAlchemyError: the database is away, and nothing is known."""
@@ -132,9 +135,12 @@ class _Door:
             return False
         return _LOOK_ON.allows(who) and not (who is not None and who.must_change)
 
-    def log_in(self, given: Login, request: Request) -> LoggedIn:
+    async def log_in(self, given: Login, request: Request) -> LoggedIn:
         """Five failures lock the name for five minutes."""
         address = request.client.host if request.client else None
+        return await to_thread.run_sync(partial(self._log_in, given, address), limiter=self._logins)
+
+    def _log_in(self, given: Login, address: str | None) -> LoggedIn:
         try:
             token = self._accounts.log_in(given.username, given.password, self._now(), address)
         except Refused as refused:

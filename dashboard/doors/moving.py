@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _LOOK_S = 0.05  # for a picture that nobody has seen yet
 _AGAIN_S = 1.0  # a player takes a stream that says nothing for longer for a dead one
+_ASK_AGAIN_S = 30.0  # whether whoever looks still may: a token may be revoked meanwhile
 _BOUNDARY = "frame"  # clients look for this very word
 _MOST_BYTES = 100_000  # of what a client may send
 
@@ -36,9 +38,10 @@ class Streams:
         placeholder: a JPEG for a side of which there is no picture.
     """
 
-    def __init__(self, pictures: Pictures, placeholder: bytes) -> None:
+    def __init__(self, pictures: Pictures, placeholder: bytes, may_look: MayLook) -> None:
         self._pictures = pictures
         self._placeholder = placeholder
+        self._may_look = may_look
 
     async def feed(self, side: str, request: Request) -> StreamingResponse:
         """Moving pictures of a side (multipart/x-mixed-replace, JPEGs with their length)."""
@@ -48,8 +51,12 @@ class Streams:
         return StreamingResponse(self._parts(side, request), media_type=kind, headers={"Cache-Control": "no-store"})
 
     async def _parts(self, side: str, request: Request) -> AsyncIterator[bytes]:
-        shown, waited = -1, _AGAIN_S
+        shown, waited, asked_at = -1, _AGAIN_S, time.monotonic()
         while not await request.is_disconnected():
+            if time.monotonic() - asked_at > _ASK_AGAIN_S:
+                asked_at = time.monotonic()
+                if not await self._may_look(request.state.token):
+                    return
             newest = self._pictures.preview(side)
             number = newest.number if newest else 0
             if number != shown or waited >= _AGAIN_S:
@@ -76,7 +83,7 @@ class Sockets:
 
     def __init__(self, line: Line, pictures: Pictures, may_look: MayLook, origins: list[str]) -> None:
         self._line, self._pictures, self._may_look = line, pictures, may_look
-        self._seats: dict[str, str] = {}
+        self._seats: dict[str, tuple[str, str | None]] = {}  # of each: its namespace and its token
         self._telling: Any = None
         self.server = server = socketio.AsyncServer(
             async_mode="asgi",
@@ -94,7 +101,7 @@ class Sockets:
         token = _token(namespace, environ, auth)
         if not await self._may_look(token):
             raise socketio.exceptions.ConnectionRefusedError("a token is needed: http://host:port/t/<token>")
-        self._seats[sid] = namespace
+        self._seats[sid] = namespace, token
         if self._telling is None:
             self._telling = self.server.start_background_task(self._tell_of_boards)
         await self._say(namespace, sid, "connection_response", {"status": "connected", "sides": self._line.sides})
@@ -102,13 +109,22 @@ class Sockets:
 
     async def _tell_of_boards(self) -> None:
         """Tell everybody as the counts change."""
-        told: Mapping[str, int] = self._counts()
+        told, asked_at = self._counts(), time.monotonic()
         while True:
             await asyncio.sleep(4 * _LOOK_S)
+            if time.monotonic() - asked_at > _ASK_AGAIN_S:
+                await self._send_away()
+                asked_at = time.monotonic()
             if (counts := self._counts()) != told:
                 told = counts
-                for sid, namespace in list(self._seats.items()):
+                for sid, (namespace, _) in list(self._seats.items()):
                     await self._say(namespace, sid, "stats_update", counts)
+
+    async def _send_away(self) -> None:
+        """Whoever may look no longer."""
+        for sid, (namespace, token) in list(self._seats.items()):
+            if not await self._may_look(token):
+                await self.server.disconnect(sid, namespace=namespace)
 
     async def _disconnect(self, namespace: str, sid: str, reason: str = "") -> None:
         self._seats.pop(sid, None)

@@ -13,14 +13,14 @@ import pytest
 import schemathesis
 import socketio
 from hypothesis import HealthCheck, given, settings
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 from support.dashboard_station import PASSWORD, Station
 from support.peer import until
 from support.probe import Probe
 from support.red_spots import RedSpotEngine, board_jpeg
 from support.verdicts import verdict
 
-from dashboard.permissions import DOORS, Role, Scope
+from dashboard.permissions import DOORS, Role, Scope, Who
 from inference_subscriber.service import InferenceService
 from inference_subscriber.settings import InferenceLine, InferenceSettings
 from pcb_bus.contract.codec import encode_json
@@ -29,7 +29,7 @@ from pcb_bus.contract.times import now_ns
 from pcb_bus.runtime.settings import DEFAULT_TAXONOMY
 from records.live_config import read_table
 from records.picture_store import Folder
-from records.tables import BoardStatistics, DefectImage, Inspection, SystemConfig, User
+from records.tables import ApiToken, BoardStatistics, DefectImage, Inspection, SystemConfig, User
 
 AT = datetime(2026, 11, 30, 9, 30, 15, 250_000, tzinfo=UTC)
 NEWTONSOFT = Path("/usr/lib/cli/Newtonsoft.Json-5.0/Newtonsoft.Json.dll")
@@ -415,6 +415,21 @@ def test_a_socket_io_client_gets_frames_and_counts(
         assert (name, after["total_count"]) == ("stats_update", counts["total_count"] + 1)
         client.emit("request_frame", {"camera_id": "top"})
         assert client.receive(timeout=10)[0] == "error"
+
+
+def test_a_token_that_is_revoked_ends_what_it_opened(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dashboard.doors.moving._ASK_AGAIN_S", 0.1)
+    token, admin = station.token("viewer", "read"), Who("admin", "admin", station.ids["admin"])
+    with station.engine.connect() as connection:
+        number = connection.scalar(select(func.max(ApiToken.id)))
+    with socketio.SimpleClient() as client:
+        client.connect(station.doors, auth={"token": token}, transports=["websocket"])
+        with httpx.stream("GET", f"{station.doors}/t/{token}/video_feed/left", trust_env=False) as stream:
+            parts = stream.iter_bytes()
+            assert next(parts)
+            station.service.accounts.revoke(admin, number, datetime.now(UTC), None)
+            assert sum(1 for _ in parts) < 100
+        until(lambda: not client.connected)
 
 
 def test_a_socket_io_address_may_hold_the_token(station: Station) -> None:
