@@ -147,7 +147,7 @@ class DashboardService:
         self._review_queue = ReviewQueue(self._engine, settings.root, chosen.review_share)
         certificate = settings.certificate
         self.server = Server("dashboard", _address(settings, encrypted=bool(certificate)), chosen.port, certificate)
-        self.doors = self._open_doors(chosen.doors)
+        self.doors = self._open_doors(chosen.doors, taxonomy)
         self._ready = self._reading = False
         self._count_at = 0.0
         self._started_at = time.monotonic()
@@ -163,8 +163,8 @@ class DashboardService:
         service.every(_LOOK_S, self._count_if_due, thread=_FEED)
         service.session.on_up(lambda: service.worker(_FEED).do(self._connected))
         service.run(_WEB, partial(self.server.serve, app))
-        if self.doors is not None:
-            service.run(_DOORS, partial(self.doors.serve, self._behind_doors(chosen.doors)))
+        if self.doors is not None and taxonomy is not None:
+            service.run(_DOORS, partial(self.doors.serve, self._behind_doors(chosen.doors, taxonomy)))
 
     def start(self) -> None:
         log.info("pages at %s", self.server.address)
@@ -184,12 +184,14 @@ class DashboardService:
             each.close()
         self._engine.dispose()
 
-    def _open_doors(self, chosen: DoorSettings) -> Server | None:
+    def _open_doors(self, chosen: DoorSettings, taxonomy: Taxonomy | None) -> Server | None:
         """Whatever is on their port already must not keep the pages from people."""
         if chosen.port is None:
             return None
         certificate = self._settings.certificate if chosen.tls else None
         try:
+            if taxonomy is None:
+                raise ConfigError(f"taxonomy: {DEFAULT_TAXONOMY} is missing: copy it from the machine of inference")
             if chosen.tls and certificate is None:
                 raise ConfigError("dashboard.doors.tls: there is no certificate, which `make broker` makes")
             return Server("dashboard.doors", chosen.address or _LOOPBACK, chosen.port, certificate)
@@ -198,13 +200,13 @@ class DashboardService:
             log.warning("%s", self._service.health["doors"])
             return None
 
-    def _behind_doors(self, chosen: DoorSettings) -> ASGIApp:
+    def _behind_doors(self, chosen: DoorSettings, taxonomy: Taxonomy) -> ASGIApp:
         settings = self._settings
         line = DoorLine(
             root=settings.root,
             sides=settings.sides,
             zone=self._zone,
-            taxonomy=load_taxonomy(settings.taxonomy),
+            taxonomy=taxonomy,
             engine=self._engine,
             store=self._store,
             state=lambda: self.viewers.state,

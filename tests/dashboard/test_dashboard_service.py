@@ -13,12 +13,14 @@ import httpx
 import pytest
 import yaml
 from sqlalchemy import update
+from support.peer import broker_settings
 from support.ports import free_port
 from support.probe import Probe
 from websockets.sync.client import connect
 
 from broker import Broker
-from dashboard.settings import DashboardLine
+from dashboard.service import build
+from dashboard.settings import DashboardLine, DashboardSettings, Records
 from pcb_bus.errors import ConfigError
 from pcb_bus.runtime.settings import load_settings
 from records.database import database_url, make_engine
@@ -99,3 +101,21 @@ def test_wrong_settings_are_one_line(option: tuple[str, ...], named: str) -> Non
         load_settings(DashboardLine, list(option)).recorder.url  # noqa: B018 - reading it checks it
     assert named in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_without_a_taxonomy_the_pages_are_served_and_old_programs_are_told_why_not(
+    tmp_path: Path, broker: Broker, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine with the dashboard alone."""
+    monkeypatch.chdir(tmp_path)
+    settings = DashboardLine(
+        broker=broker_settings(broker),
+        dashboard=DashboardSettings(port=free_port),
+        recorder=Records(database_url=f"sqlite:///{tmp_path / 'records.db'}", images=str(tmp_path / "images")),
+    )
+    service = build(settings)
+    try:
+        assert service.doors is None
+        assert "copy it from the machine of inference" in service._service.health["doors"]
+    finally:
+        service.stop()
